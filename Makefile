@@ -1,0 +1,100 @@
+# make            builds ./pruntrain
+# make demo       installs what is missing (apt), builds, trains the demo on two ranks
+# make test       installs, builds, runs all tests
+# make lint       checks format, floors and library owners
+# make bench      compares with PyTorch on this machine
+#
+# On a cluster, override what pkg-config does not find, for instance
+#   make MPICXX=mpiCC HDF5_CFLAGS=-I$HDF5/include HDF5_LIBS="-L$HDF5/lib -lhdf5" BLAS_LIBS=-lopenblas PRUNTRAIN_SKIP_SETUP=1
+
+MPICXX   ?= mpicxx
+MPIRUN   ?= mpirun
+PYTHON   ?= /usr/bin/python3
+BUILD    ?= build
+OPTIMIZE ?= -O3
+WARNINGS := -Wall -Wextra -Werror=return-type
+export PRUNTRAIN_SKIP_SETUP
+
+pkg = $(shell pkg-config $(1) 2>/dev/null)
+
+HDF5_CFLAGS      ?= $(call pkg,--cflags hdf5-openmpi || pkg-config --cflags hdf5)
+HDF5_LIBS        ?= $(call pkg,--libs hdf5-openmpi || pkg-config --libs hdf5)
+BLAS_CFLAGS      ?= $(call pkg,--cflags openblas)
+BLAS_LIBS        ?= $(or $(call pkg,--libs openblas),-lopenblas)
+YAML_CFLAGS      ?= $(call pkg,--cflags yaml-cpp)
+YAML_LIBS        ?= $(or $(call pkg,--libs yaml-cpp),-lyaml-cpp)
+XXHASH_CFLAGS    ?= $(call pkg,--cflags libxxhash)
+XXHASH_LIBS      ?= $(or $(call pkg,--libs libxxhash),-lxxhash)
+ZLIB_LIBS        ?= -lz
+EXTRA_CFLAGS     ?=
+EXTRA_LIBS       ?=
+
+VERSION  := 0.1.0
+CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude \
+            $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
+LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(EXTRA_LIBS)
+
+SOURCES  := $(filter-out src/main.cpp,$(wildcard src/*.cpp src/*/*.cpp))
+suites   := unit mpi conformance
+tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
+
+.PHONY: all demo test lint bench setup-% programs clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: pruntrain
+
+pruntrain: $(BUILD)/pruntrain
+	cp $< $@
+
+# The program is built from release/, its tests too; gradient checks from double/, where real is double.
+define flavour
+$(BUILD)/$(1)/%.o: %.cpp | $(BUILD)/pieces
+	@mkdir -p $$(dir $$@)
+	$$(MPICXX) $$(CXXFLAGS) $(2) -MMD -MP -c $$< -o $$@
+$(BUILD)/$(1)/libpruntrain.a: $(SOURCES:%.cpp=$(BUILD)/$(1)/%.o)
+	rm -f $$@ && ar rcs $$@ $$^
+endef
+$(eval $(call flavour,release,))
+$(eval $(call flavour,double,-DPRUNTRAIN_DOUBLE))
+
+$(BUILD)/pruntrain: $(BUILD)/release/src/main.o $(BUILD)/release/libpruntrain.a
+	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
+$(BUILD)/test_unit: $(call tests_of,unit,$(BUILD)/release) $(BUILD)/release/libpruntrain.a
+	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
+$(BUILD)/test_mpi: $(call tests_of,mpi,$(BUILD)/release) $(BUILD)/release/libpruntrain.a
+	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
+$(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)/double/libpruntrain.a
+	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
+
+# Says which pieces are missing before the compiler does, once.
+$(BUILD)/pieces: scripts/check_pieces.sh
+	@mkdir -p $(BUILD)
+	@MPICXX='$(MPICXX)' CXXFLAGS='$(CXXFLAGS)' LDLIBS='$(LDLIBS)' sh scripts/check_pieces.sh
+	@touch $@
+
+programs: pruntrain $(suites:%=$(BUILD)/test_%)
+
+# Set-up runs first, then a second make, so that pkg-config is asked after it.
+setup-%:
+	@scripts/setup.sh $*
+
+demo: setup-demo
+	@$(MAKE) --no-print-directory -s -j2 pruntrain
+	MPIRUN='$(MPIRUN)' sh scripts/demo.sh
+
+test: setup-test
+	@$(MAKE) --no-print-directory -s -j2 programs
+	$(PYTHON) tests/run.py --build $(BUILD) --mpirun '$(MPIRUN)' $(TESTS)
+
+lint: setup-lint
+	$(PYTHON) scripts/lint.py
+
+bench: setup-bench
+	@$(MAKE) --no-print-directory -s -j2 pruntrain
+	$(PYTHON) scripts/bench/compare_pytorch.py
+
+clean:
+	rm -rf $(BUILD) pruntrain
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,63 @@
+// Counter-based random numbers: every number is a pure function of (seed, purpose, stream, step, index).
+// So there is no state to save, and every rank count draws the same numbers.
+#pragma once
+
+#include <array>
+
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+/// What a random number is for. Different purposes never share numbers. Values are part of what a seed means: append
+/// only.
+enum class Purpose : std::uint32_t {
+    shuffle = 1,
+    split = 2,
+    initial_weight = 3,
+    dropout = 4,
+    criterion = 5,
+    synthetic_teacher = 6,
+    synthetic_sample = 7,
+    test = 255,
+};
+
+/// One sequence of random numbers, read at any index in any order.
+/// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") from Random123.
+class RandomStream {
+   public:
+    /// @param stream  tells apart equals of one purpose, a layer's number for instance; below 2^24
+    /// @param step    below 2^32
+    RandomStream(std::uint64_t seed, Purpose purpose, std::uint32_t stream = 0, index_t step = 0);
+
+    /// Four independent 32-bit numbers; `index` up to 2^64.
+    std::array<std::uint32_t, 4> bits(std::uint64_t index) const;
+
+    /// In [0, 1), 53 random bits.
+    double uniform(std::uint64_t index) const;
+
+    /// Mean 0, deviation 1 (Box & Muller 1958).
+    double normal(std::uint64_t index) const;
+
+   private:
+    std::uint64_t seed_;
+    std::uint32_t stream_word_;
+    std::uint32_t step_word_;
+};
+
+/// A random order of 0 .. size-1 that is computed element by element and never stored: a balanced Feistel network
+/// (Luby & Rackoff 1988) over the next even power of two, repeated until the result lies below size (cycle walking,
+/// Black & Rogaway 2002). A data set of any size is shuffled in no memory, alike on every rank.
+class Permutation {
+   public:
+    Permutation(index_t size, const RandomStream& random);
+
+    index_t size() const { return size_; }
+    index_t operator()(index_t position) const;
+
+   private:
+    index_t size_;
+    int half_bits_;
+    RandomStream random_;
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,40 @@
+// Small words on text: lists, nearest names, numbers for people and for files.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+std::string join(const std::vector<std::string>& words, std::string_view separator = ", ");
+
+/// The word with the smallest edit distance (Levenshtein 1966) to `wanted`, or "" where none is within a third of its
+/// length.
+std::string nearest(std::string_view wanted, const std::vector<std::string>& words);
+
+/// The shortest decimal text that reads back as the same double: "0.1", "1e-05", "nan".
+std::string exact(double value);
+
+/// With `digits` after the point: "0.8934".
+std::string fixed(double value, int digits);
+
+/// With thousands apart for people: "266,610".
+std::string grouped(index_t value);
+
+/// Bytes for people, in binary units: "1.3 MiB".
+std::string bytes_text(double bytes);
+
+/// Seconds for people: "12 s", "3 min 20 s", "2 h 05 min".
+std::string duration_text(double seconds);
+
+/// 16 hexadecimal digits.
+std::string hex(std::uint64_t value);
+
+/// Sizes with crosses between: "64x7x7".
+std::string crossed(std::span<const index_t> sizes);
+
+}  // namespace pruntrain

@@ -1,0 +1,105 @@
+// MPI, in the words of this program. The only owner of MPI: nothing else includes mpi.h.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+/// MPI from the first to the last line of main. Throws if MPI cannot start.
+class MpiSession {
+   public:
+    MpiSession(int& argc, char**& argv);
+    ~MpiSession();
+    MpiSession(const MpiSession&) = delete;
+    MpiSession& operator=(const MpiSession&) = delete;
+
+    /// Ends all ranks at once with this exit status: for a fault that one rank alone may have seen.
+    [[noreturn]] static void abort(int exit_status);
+};
+
+/// A nonblocking collective under way. Must be waited for before its buffer is touched or freed.
+class Pending {
+   public:
+    Pending() = default;
+    Pending(Pending&&) noexcept;
+    Pending& operator=(Pending&&) noexcept;
+    ~Pending();
+
+    bool done();  ///< also lets MPI make progress
+    void wait();
+
+   private:
+    friend class Communicator;
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+/// A group of ranks. All members must make the same collective calls in the same order.
+class Communicator {
+   public:
+    static Communicator world();
+
+    int rank() const;
+    int size() const;
+    bool is_root() const { return rank() == 0; }
+
+    Communicator split(int color) const;  ///< ranks of one colour, in the order of their ranks here
+    Communicator node() const;            ///< the ranks that share memory with this one
+
+    /// In place, over all ranks; every rank gets the same bits.
+    void sum(std::span<float> values) const;
+    void sum(std::span<double> values) const;
+    void sum(std::span<std::uint64_t> values) const;
+    Pending start_sum(std::span<float> values) const;
+    Pending start_sum(std::span<double> values) const;
+
+    index_t largest(index_t value) const;
+    double largest(double value) const;
+
+    /// From `root` to all. Sizes must agree; `broadcast_text` carries its own size.
+    template <class T>
+    void broadcast(std::span<T> values, int root = 0) const {
+        broadcast_bytes(std::as_writable_bytes(values), root);
+    }
+    void broadcast_text(std::string& value, int root = 0) const;
+
+    std::vector<std::uint64_t> gather_to_all(std::uint64_t value) const;
+
+    void barrier() const;
+
+    /// Runs `work`, which may differ from rank to rank and must not communicate here, and lets all ranks fail alike: if
+    /// it threw anywhere, every rank throws what the lowest failing rank threw (an InputError stays one).
+    void together(const std::function<void()>& work) const;
+
+   private:
+    struct Handle;
+    friend class SharedWindow;
+    explicit Communicator(std::shared_ptr<Handle> handle);
+    void broadcast_bytes(std::span<std::byte> bytes, int root) const;
+    std::shared_ptr<Handle> handle_;
+};
+
+/// Memory that exists once per node and that all ranks of the node see (MPI_Win_allocate_shared).
+class SharedWindow {
+   public:
+    SharedWindow() = default;
+    /// Collective over `node`, which must be a Communicator::node(). Its root owns the bytes; fill them there, then
+    /// call `publish` on all ranks before any other rank reads.
+    SharedWindow(const Communicator& node, std::size_t bytes);
+
+    std::span<std::byte> bytes() const;
+    void publish() const;  ///< collective over the node
+
+   private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,88 @@
+// The configuration: a YAML tree that is read key by key. The read of a key is its documentation.
+#pragma once
+
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+/// Allowed numbers, ends included unless said otherwise.
+struct Range {
+    double low = -std::numeric_limits<double>::infinity();
+    double high = std::numeric_limits<double>::infinity();
+    bool low_open = false;
+    bool high_open = false;
+
+    bool contains(double value) const;
+    std::string describe() const;  ///< "> 0", "0 <= x < 1", "any"
+};
+inline Range at_least(double low) { return {.low = low}; }
+inline Range above(double low) { return {.low = low, .low_open = true}; }
+inline Range between(double low, double high) { return {.low = low, .high = high}; }
+inline Range from_up_to_below(double low, double high) { return {.low = low, .high = high, .high_open = true}; }
+
+/// One place in the tree. Each key is read in one place of the program, by one of the typed reads below, with its
+/// default (none: the key is required), its allowed values and one line of meaning. All copies share one record of what
+/// was read: `describe` prints it, `resolved` writes it as YAML, and `finish` rejects a key that nobody read.
+/// All reads throw InputError with key, line, value, what is allowed.
+class Config {
+   public:
+    /// @param source     the file's name, for messages
+    /// @param overrides  "key.path=value", applied in order; list entries by number: "model.1.units=100"
+    static Config parse(const std::string& yaml, const std::string& source, const std::vector<std::string>& overrides);
+
+    /// An empty configuration in which every key exists: reads return the default (or a sample) and are recorded.
+    static Config describing();
+    bool is_describing() const;
+
+    /// The map under `key`; may be absent, then every read in it gives the default. A word in its place is its `type`:
+    /// "criterion: magnitude" is "criterion: {type: magnitude}".
+    Config section(const std::string& key) const;
+    bool has(const std::string& key) const;
+    /// The maps of a list. @throws InputError if `key` is no list
+    std::vector<Config> list(const std::string& key) const;
+    /// The keys of this map, in order.
+    std::vector<std::string> keys() const;
+
+    index_t integer(const std::string& key, std::optional<index_t> fallback, const Range& range,
+                    const std::string& meaning) const;
+    double number(const std::string& key, std::optional<double> fallback, const Range& range,
+                  const std::string& meaning) const;
+    bool flag(const std::string& key, std::optional<bool> fallback, const std::string& meaning) const;
+    std::string word(const std::string& key, std::optional<std::string> fallback, const std::string& meaning) const;
+    std::string choice(const std::string& key, std::optional<std::string> fallback,
+                       const std::vector<std::string>& allowed, const std::string& meaning) const;
+    /// A list of numbers, or one number.
+    std::vector<double> numbers(const std::string& key, std::optional<std::vector<double>> fallback, const Range& range,
+                                const std::string& meaning) const;
+
+    /// The same place, its reads noted as belonging to one member of a family ("type: adam") in `describe`.
+    Config member(const std::string& name) const;
+
+    /// "optimizer.learning_rate" for messages.
+    std::string path_of(const std::string& key) const;
+    /// "optimizer.learning_rate (config.yaml, line 12)" for messages.
+    std::string place_of(const std::string& key) const;
+
+    /// @throws InputError on the first key that was not read, with the nearest known name
+    void finish() const;
+    /// All keys that were read, with their values, as YAML that gives the same run.
+    std::string resolved() const;
+    /// All keys that were read: key, type, default, allowed, meaning, as text for a terminal.
+    std::string describe() const;
+
+   private:
+    struct State;
+    Config(std::shared_ptr<State> state, std::vector<std::string> path, std::string member);
+
+    std::shared_ptr<State> state_;
+    std::vector<std::string> path_;
+    std::string member_;
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,56 @@
+// Where samples come from: one member of this family per file format.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "pruntrain/base/registry.hpp"
+#include "pruntrain/base/types.hpp"
+#include "pruntrain/config/config.hpp"
+#include "pruntrain/math/tile.hpp"
+
+namespace pruntrain {
+
+/// How a feature is stored in memory: as in the file, so that images of bytes take a quarter of the memory.
+enum class Element { byte, float32 };
+inline std::size_t size_of(Element element) { return element == Element::byte ? 1 : sizeof(float); }
+
+/// What a file holds, known before its content is read.
+struct SampleHeader {
+    Shape shape;                ///< of one sample
+    index_t samples = 0;
+    index_t target_width = 1;   ///< numbers in a target: 1 for a class number
+    Element element = Element::float32;
+};
+
+/// The samples of one file or pair of files.
+class SampleSource {
+   public:
+    virtual ~SampleSource() = default;
+    virtual SampleHeader header() const = 0;
+    /// Fills features (sample, channel, row, column), in the header's element type, and targets (sample, target).
+    /// @throws InputError naming the file if it is damaged or shorter than its header says
+    virtual void read(std::span<std::byte> features, std::span<float> targets) const = 0;
+};
+
+enum class Part { train, test };
+
+/// Made from the `data` section on every rank, without touching a file; then one rank of each node opens the files.
+class DataFormat {
+   public:
+    virtual ~DataFormat() = default;
+    /// @return null if the configuration names no such part
+    /// @throws InputError for a missing file, a wrong magic number, or a header that the file's size contradicts
+    virtual std::unique_ptr<SampleSource> open(Part part) const = 0;
+};
+
+using DataFormatFactory = std::unique_ptr<DataFormat> (*)(const Config&);
+const Registry<DataFormatFactory>& data_formats();
+
+/// The `data.directory` key, and a file in it: relative names count from the directory.
+std::string read_directory(const Config& config, const std::string& fallback);
+std::string in_directory(const std::string& directory, const std::string& file);
+
+}  // namespace pruntrain

@@ -1,0 +1,60 @@
+// The samples of a run: read once per node, split, normalised, and handed out in tiles.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/config/config.hpp"
+#include "pruntrain/data/data_format.hpp"
+#include "pruntrain/math/tile.hpp"
+
+namespace pruntrain {
+
+enum class Split { train, validation, test };
+
+/// x -> (x - mean) / deviation, one pair for all features or one for each channel.
+struct Normalization {
+    std::vector<double> mean{0};
+    std::vector<double> deviation{1};
+};
+
+/// All samples, in memory that the ranks of a node share. Splits: the training files less `validation_samples` (and, if
+/// there are no test files, `test_samples`), drawn at random by `split_seed`; the test files.
+class Dataset {
+   public:
+    /// Collective over `world`: one rank of each node reads; all throw alike.
+    /// @param section  the `data` section
+    Dataset(const Config& section, const Communicator& world);
+
+    const Shape& shape() const { return header_.shape; }
+    index_t target_width() const { return header_.target_width; }
+    index_t samples(Split split) const;
+    const Normalization& normalization() const { return normalization_; }
+    std::size_t bytes_per_node() const;
+
+    /// @throws InputError naming file part, sample and label unless all targets are whole numbers in 0 .. classes-1
+    void check_classes(index_t classes) const;
+
+    /// Gathers, normalises and transposes samples.
+    /// @param samples  numbers within the split, 0 .. samples(split)-1; as many as `tiling.samples`
+    /// @param x        set: (tile, feature, sample), padding lanes 0
+    /// @param targets  set: (sample, target)
+    void assemble(Split split, std::span<const index_t> samples, const Tiling& tiling, real* x, float* targets) const;
+
+   private:
+    struct PartSamples {   // the samples of the training or test files
+        index_t samples = 0;
+        SharedWindow features;
+        SharedWindow targets;
+    };
+    // Filled in by dataset.cpp; helpers may be added.
+    SampleHeader header_;
+    PartSamples train_, test_;
+    Normalization normalization_;
+};
+
+}  // namespace pruntrain

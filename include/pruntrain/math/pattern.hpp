@@ -1,0 +1,52 @@
+// Which weights of a matrix exist.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+/// The pattern of a (rows, columns) matrix: full, or the kept positions in compressed sparse rows (CSR), columns
+/// ascending in each row. Packed arrays that belong to it hold one number for each kept position, in this order.
+class Pattern {
+   public:
+    Pattern() = default;
+    Pattern(index_t rows, index_t columns);  ///< full
+    /// @throws std::runtime_error if the pointers do not ascend or a column is out of range or out of order
+    Pattern(index_t rows, index_t columns, std::vector<index_t> row_pointers, std::vector<std::int32_t> column_indices);
+
+    index_t rows() const { return rows_; }
+    index_t columns() const { return columns_; }
+    index_t dense_size() const { return rows_ * columns_; }
+    index_t kept() const { return full_ ? dense_size() : static_cast<index_t>(column_indices_.size()); }
+    bool full() const { return full_; }
+
+    /// CSR arrays; empty while full.
+    std::span<const index_t> row_pointers() const { return row_pointers_; }
+    std::span<const std::int32_t> column_indices() const { return column_indices_; }
+
+    /// Removes the packed positions whose flag is 0. @param keep  one flag for each kept position
+    void keep(std::span<const std::uint8_t> keep);
+
+    /// The position row * columns + column in the dense matrix of every packed position.
+    std::vector<index_t> dense_positions() const;
+
+    /// dense (rows, columns) = packed values at the kept positions; the others are not touched.
+    void scatter(std::span<const real> packed, real* dense) const;
+    /// packed = the kept positions of dense (rows, columns).
+    void gather(const real* dense, std::span<real> packed) const;
+
+    std::size_t index_bytes() const;  ///< memory of the CSR arrays
+
+   private:
+    index_t rows_ = 0;
+    index_t columns_ = 0;
+    bool full_ = true;
+    std::vector<index_t> row_pointers_;
+    std::vector<std::int32_t> column_indices_;
+};
+
+}  // namespace pruntrain

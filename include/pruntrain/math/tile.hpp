@@ -1,0 +1,52 @@
+// How the samples of a rank lie in memory. Shape letters: N samples, C channels, H rows, W columns, T tile width.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+/// The features of one sample: channels x rows x columns. A flat vector of n features is {n, 1, 1}.
+struct Shape {
+    index_t channels = 1;
+    index_t rows = 1;
+    index_t columns = 1;
+
+    index_t size() const { return channels * rows * columns; }
+    index_t pixels() const { return rows * columns; }
+    bool flat() const { return rows == 1 && columns == 1; }
+    std::string describe() const {
+        return flat() ? std::to_string(channels) : crossed(std::array{channels, rows, columns});
+    }
+    friend bool operator==(const Shape&, const Shape&) = default;
+};
+
+/// Samples of one rank, cut in tiles of `width` samples. An array of `features` numbers a sample is stored as
+/// (tile, feature, sample), sample innermost, the last tile padded to full width: a loop over samples has unit stride
+/// and a constant trip count. Padding lanes: activations there are finite but mean nothing, gradients there are exactly
+/// 0.
+struct Tiling {
+    index_t samples = 0;  ///< may be 0: more ranks than samples in a short batch
+    index_t width = 8;    ///< T
+
+    index_t tiles() const { return (samples + width - 1) / width; }
+    /// Samples in a tile that are real.
+    index_t lanes(index_t tile) const { return std::min(width, samples - tile * width); }
+    /// Numbers in an array of `features` numbers a sample, padding included.
+    index_t size(index_t features) const { return tiles() * features * width; }
+};
+
+/// T for up to `samples` samples a rank: the widest of 64, 32, 16, 8 that pads no more than a quarter; 64 makes the
+/// eight vector registers of a sparse kernel and wide enough products for BLAS (within 5 % of one product over the
+/// batch).
+inline index_t tile_width(index_t samples) {
+    for (const index_t width : {64, 32, 16})
+        if (4 * Tiling{samples, width}.size(1) <= 5 * samples) return width;
+    return 8;
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,57 @@
+// The packed numbers of all parameters of a rank, side by side.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/types.hpp"
+#include "pruntrain/nn/parameter.hpp"
+
+namespace pruntrain {
+
+/// Owns values, gradients and optimizer slots of all parameters, each kind one contiguous array in the order in which
+/// backward finishes the parameters (last layer first). So a range of the arena is a message, a share of the optimizer
+/// state, or a norm, without packing. Laid out anew only when weights are removed.
+class Arena {
+   public:
+    /// Lays out the parameters in this order, values and gradients zero. They must outlive the arena and stay in place.
+    explicit Arena(std::vector<Parameter*> backward_order);
+    Arena(const Arena&) = delete;
+    Arena& operator=(const Arena&) = delete;
+
+    index_t size() const { return static_cast<index_t>(values_.size()); }
+    std::span<real> values() { return values_; }
+    std::span<real> gradients() { return gradients_; }
+
+    const std::vector<Parameter*>& parameters() const { return parameters_; }
+    /// Where a parameter's packed numbers begin, in the order of `parameters()`.
+    index_t offset(std::size_t parameter) const { return offsets_[parameter]; }
+
+    /// Optimizer slots: arrays of the arena's size that are kept in step with the values.
+    void create_slots(std::vector<std::string> names);
+    const std::vector<std::string>& slot_names() const { return slot_names_; }
+    std::span<real> slot(std::size_t number) { return slots_[number]; }
+
+    /// Removes weights: values, gradients and slots are compacted together, in memory too.
+    /// @param keep  for each parameter one flag for each packed position, or empty to keep all
+    void keep(const std::vector<std::vector<std::uint8_t>>& keep);
+
+    /// New patterns and zeros for values, gradients and slots: what a checkpoint fills.
+    void reset(const std::vector<Pattern>& patterns);
+
+    std::size_t bytes() const;  ///< values, gradients, slots and patterns
+
+   private:
+    void attach();
+
+    std::vector<Parameter*> parameters_;
+    std::vector<index_t> offsets_;
+    AlignedVector<real> values_;
+    AlignedVector<real> gradients_;
+    std::vector<std::string> slot_names_;
+    std::vector<AlignedVector<real>> slots_;
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,98 @@
+#include "pruntrain/base/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+namespace pruntrain {
+
+std::string join(const std::vector<std::string>& words, std::string_view separator) {
+    std::string joined;
+    for (const auto& word : words) {
+        if (!joined.empty()) joined += separator;
+        joined += word;
+    }
+    return joined;
+}
+
+namespace {
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), 0);
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+template <class... Args>
+std::string print(const char* format, Args... args) {
+    std::array<char, 64> buffer{};
+    const int length = std::snprintf(buffer.data(), buffer.size(), format, args...);
+    return {buffer.data(), static_cast<std::size_t>(length)};
+}
+
+}  // namespace
+
+std::string nearest(std::string_view wanted, const std::vector<std::string>& words) {
+    std::string best;
+    std::size_t best_distance = std::max<std::size_t>(2, wanted.size() / 3) + 1;
+    for (const auto& word : words) {
+        const std::size_t distance = edit_distance(wanted, word);
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = word;
+        }
+    }
+    return best;
+}
+
+std::string exact(double value) {
+    std::array<char, 32> buffer{};
+    const auto [end, status] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+    return {buffer.data(), end};
+}
+
+std::string fixed(double value, int digits) { return print("%.*f", digits, value); }
+
+std::string grouped(index_t value) {
+    std::string digits = std::to_string(value);
+    for (auto place = static_cast<index_t>(digits.size()) - 3; place > (value < 0 ? 1 : 0); place -= 3)
+        digits.insert(static_cast<std::size_t>(place), ",");
+    return digits;
+}
+
+std::string bytes_text(double bytes) {
+    static constexpr std::array units{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    std::size_t unit = 0;
+    for (; bytes >= 1024 && unit + 1 < units.size(); ++unit) bytes /= 1024;
+    return print(unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+}
+
+std::string duration_text(double seconds) {
+    if (!std::isfinite(seconds) || seconds < 0) return "?";
+    const auto whole = std::llround(seconds);
+    if (whole < 60) return print("%lld s", whole);
+    if (whole < 3600) return print("%lld min %02lld s", whole / 60, whole % 60);
+    return print("%lld h %02lld min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string hex(std::uint64_t value) { return print("%016llx", static_cast<unsigned long long>(value)); }
+
+std::string crossed(std::span<const index_t> sizes) {
+    std::vector<std::string> words;
+    for (const index_t size : sizes) words.push_back(std::to_string(size));
+    return join(words, "x");
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,248 @@
+#include "pruntrain/comm/communicator.hpp"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "pruntrain/base/error.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+void check(int status, const char* call) {
+    if (status == MPI_SUCCESS) return;
+    char message[MPI_MAX_ERROR_STRING];
+    int length = 0;
+    MPI_Error_string(status, message, &length);
+    fault(call, " failed: ", std::string(message, static_cast<std::size_t>(length)));
+}
+
+template <class T>
+MPI_Datatype datatype();
+template <>
+MPI_Datatype datatype<float>() {
+    return MPI_FLOAT;
+}
+template <>
+MPI_Datatype datatype<double>() {
+    return MPI_DOUBLE;
+}
+template <>
+MPI_Datatype datatype<std::uint64_t>() {
+    return MPI_UINT64_T;
+}
+template <>
+MPI_Datatype datatype<index_t>() {
+    return MPI_INT64_T;
+}
+
+/// MPI counts are int: longer arrays go in pieces of this many elements.
+constexpr std::size_t largest_count = std::size_t{1} << 30;
+
+template <class T>
+void sum_in_place(std::span<T> values, MPI_Comm comm) {
+    for (std::size_t begin = 0; begin < values.size(); begin += largest_count) {
+        const auto piece = values.subspan(begin, std::min(largest_count, values.size() - begin));
+        check(MPI_Allreduce(MPI_IN_PLACE, piece.data(), static_cast<int>(piece.size()), datatype<T>(), MPI_SUM, comm),
+              "MPI_Allreduce");
+    }
+}
+
+template <class T>
+T largest_of(T value, MPI_Comm comm) {
+    T result{};
+    check(MPI_Allreduce(&value, &result, 1, datatype<T>(), MPI_MAX, comm), "MPI_Allreduce");
+    return result;
+}
+
+}  // namespace
+
+MpiSession::MpiSession(int& argc, char**& argv) {
+    int provided = 0;
+    if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) fault("MPI cannot start");
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // so that `check` can say which call failed
+}
+
+MpiSession::~MpiSession() { MPI_Finalize(); }
+
+void MpiSession::abort(int exit_status) {
+    MPI_Abort(MPI_COMM_WORLD, exit_status);
+    std::_Exit(exit_status);
+}
+
+struct Pending::State {
+    MPI_Request request = MPI_REQUEST_NULL;
+};
+
+Pending::Pending(Pending&&) noexcept = default;
+Pending& Pending::operator=(Pending&&) noexcept = default;
+
+Pending::~Pending() {
+    if (state_) MPI_Wait(&state_->request, MPI_STATUS_IGNORE);
+}
+
+bool Pending::done() {
+    if (!state_) return true;
+    int finished = 0;
+    check(MPI_Test(&state_->request, &finished, MPI_STATUS_IGNORE), "MPI_Test");
+    return finished != 0;
+}
+
+void Pending::wait() {
+    if (state_) check(MPI_Wait(&state_->request, MPI_STATUS_IGNORE), "MPI_Wait");
+    state_.reset();
+}
+
+struct Communicator::Handle {
+    MPI_Comm comm = MPI_COMM_NULL;
+    bool owned = false;
+    int rank = 0;
+    int size = 1;
+
+    Handle(MPI_Comm communicator, bool own) : comm(communicator), owned(own) {
+        check(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
+        check(MPI_Comm_size(comm, &size), "MPI_Comm_size");
+    }
+    ~Handle() {
+        if (owned) MPI_Comm_free(&comm);
+    }
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+};
+
+Communicator::Communicator(std::shared_ptr<Handle> handle) : handle_(std::move(handle)) {}
+
+Communicator Communicator::world() { return Communicator(std::make_shared<Handle>(MPI_COMM_WORLD, false)); }
+
+int Communicator::rank() const { return handle_->rank; }
+int Communicator::size() const { return handle_->size; }
+
+Communicator Communicator::split(int color) const {
+    MPI_Comm part = MPI_COMM_NULL;
+    check(MPI_Comm_split(handle_->comm, color, rank(), &part), "MPI_Comm_split");
+    return Communicator(std::make_shared<Handle>(part, true));
+}
+
+Communicator Communicator::node() const {
+    MPI_Comm part = MPI_COMM_NULL;
+    check(MPI_Comm_split_type(handle_->comm, MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &part),
+          "MPI_Comm_split_type");
+    return Communicator(std::make_shared<Handle>(part, true));
+}
+
+void Communicator::sum(std::span<float> values) const { sum_in_place(values, handle_->comm); }
+void Communicator::sum(std::span<double> values) const { sum_in_place(values, handle_->comm); }
+void Communicator::sum(std::span<std::uint64_t> values) const { sum_in_place(values, handle_->comm); }
+
+namespace {
+
+template <class T>
+MPI_Request begin_sum(std::span<T> values, MPI_Comm comm) {
+    if (values.size() > largest_count)
+        fault("a nonblocking sum of ", values.size(), " values: at most ", largest_count);
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Iallreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), datatype<T>(), MPI_SUM, comm,
+                         &request),
+          "MPI_Iallreduce");
+    return request;
+}
+
+}  // namespace
+
+Pending Communicator::start_sum(std::span<float> values) const {
+    Pending pending;
+    pending.state_ = std::make_unique<Pending::State>(begin_sum(values, handle_->comm));
+    return pending;
+}
+
+Pending Communicator::start_sum(std::span<double> values) const {
+    Pending pending;
+    pending.state_ = std::make_unique<Pending::State>(begin_sum(values, handle_->comm));
+    return pending;
+}
+
+index_t Communicator::largest(index_t value) const { return largest_of(value, handle_->comm); }
+double Communicator::largest(double value) const { return largest_of(value, handle_->comm); }
+
+void Communicator::broadcast_bytes(std::span<std::byte> bytes, int root) const {
+    for (std::size_t begin = 0; begin < bytes.size(); begin += largest_count) {
+        const auto piece = bytes.subspan(begin, std::min(largest_count, bytes.size() - begin));
+        check(MPI_Bcast(piece.data(), static_cast<int>(piece.size()), MPI_BYTE, root, handle_->comm), "MPI_Bcast");
+    }
+}
+
+void Communicator::broadcast_text(std::string& value, int root) const {
+    std::uint64_t size = value.size();
+    broadcast(std::span(&size, 1), root);
+    value.resize(size);
+    broadcast(std::span(value), root);
+}
+
+std::vector<std::uint64_t> Communicator::gather_to_all(std::uint64_t value) const {
+    std::vector<std::uint64_t> all(static_cast<std::size_t>(size()));
+    check(MPI_Allgather(&value, 1, MPI_UINT64_T, all.data(), 1, MPI_UINT64_T, handle_->comm), "MPI_Allgather");
+    return all;
+}
+
+void Communicator::barrier() const { check(MPI_Barrier(handle_->comm), "MPI_Barrier"); }
+
+void Communicator::together(const std::function<void()>& work) const {
+    enum Outcome : std::uint64_t { fine = 0, wrong_input = 1, failed = 2 };
+    Outcome outcome = fine;
+    std::string message;
+    try {
+        work();
+    } catch (const InputError& error) {
+        outcome = wrong_input;
+        message = error.what();
+    } catch (const std::exception& error) {
+        outcome = failed;
+        message = text("rank ", rank(), ": ", error.what());
+    }
+    const auto outcomes = gather_to_all(outcome);
+    const auto first = std::find_if(outcomes.begin(), outcomes.end(), [](std::uint64_t o) { return o != fine; });
+    if (first == outcomes.end()) return;
+    broadcast_text(message, static_cast<int>(first - outcomes.begin()));
+    if (*first == wrong_input) throw InputError(message);
+    fault(message);
+}
+
+struct SharedWindow::State {
+    Communicator node;
+    MPI_Win window = MPI_WIN_NULL;
+    std::span<std::byte> bytes;
+
+    explicit State(const Communicator& ranks) : node(ranks) {}
+    ~State() {
+        MPI_Win_unlock_all(window);
+        MPI_Win_free(&window);
+    }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+};
+
+SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes) : state_(std::make_shared<State>(node)) {
+    void* own = nullptr;
+    check(MPI_Win_allocate_shared(static_cast<MPI_Aint>(node.is_root() ? bytes : 0), 1, MPI_INFO_NULL,
+                                  node.handle_->comm, &own, &state_->window),
+          "MPI_Win_allocate_shared");
+    MPI_Aint size = 0;
+    int unit = 0;
+    void* shared = nullptr;
+    check(MPI_Win_shared_query(state_->window, 0, &size, &unit, &shared), "MPI_Win_shared_query");
+    check(MPI_Win_lock_all(MPI_MODE_NOCHECK, state_->window), "MPI_Win_lock_all");
+    state_->bytes = {static_cast<std::byte*>(shared), bytes};
+}
+
+std::span<std::byte> SharedWindow::bytes() const { return state_ ? state_->bytes : std::span<std::byte>{}; }
+
+void SharedWindow::publish() const {
+    if (!state_) return;
+    check(MPI_Win_sync(state_->window), "MPI_Win_sync");
+    state_->node.barrier();
+    check(MPI_Win_sync(state_->window), "MPI_Win_sync");
+}
+
+}  // namespace pruntrain

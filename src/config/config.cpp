@@ -1,0 +1,469 @@
+#include "pruntrain/config/config.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <set>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+
+namespace pruntrain {
+
+bool Range::contains(double value) const {
+    return (low_open ? value > low : value >= low) && (high_open ? value < high : value <= high);
+}
+
+std::string Range::describe() const {
+    const bool bounded_below = std::isfinite(low), bounded_above = std::isfinite(high);
+    if (bounded_below && bounded_above)
+        return text(exact(low), low_open ? " < x " : " <= x ", high_open ? "< " : "<= ", exact(high));
+    if (bounded_below) return text(low_open ? "> " : ">= ", exact(low));
+    if (bounded_above) return text(high_open ? "< " : "<= ", exact(high));
+    return "any";
+}
+
+namespace {
+
+using Path = std::vector<std::string>;
+
+struct Read {
+    Path path;
+    std::string member;
+    std::string type;
+    std::string fallback;
+    std::string allowed;
+    std::string meaning;
+    YAML::Node value;
+};
+
+/// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost.
+void reject_twins(const YAML::Node& node, const std::string& source) {
+    if (node.IsMap()) {
+        std::set<std::string> seen;
+        for (const auto& entry : node)
+            if (!entry.first.IsScalar() || !seen.insert(entry.first.Scalar()).second)
+                input_error(source, " line ", entry.first.Mark().line + 1, ": key '",
+                            entry.first.IsScalar() ? entry.first.Scalar() : "(not a word)",
+                            "' stands twice or is not a word");
+    }
+    if (node.IsMap())
+        for (const auto& entry : node) reject_twins(entry.second, source);
+    if (node.IsSequence())
+        for (const auto& entry : node) reject_twins(entry, source);
+}
+
+bool is_number_word(const std::string& word) {
+    return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+Path split(const std::string& dotted) {
+    Path path(1);
+    for (const char c : dotted) {
+        if (c == '.') path.emplace_back();
+        else path.back() += c;
+    }
+    return path;
+}
+
+/// The node at a path, or an undefined node. A word where a map is expected stands for its `type`.
+YAML::Node find(const YAML::Node& root, const Path& path) {
+    YAML::Node node;
+    node.reset(root);
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        if (node.IsMap()) {
+            const YAML::Node& map = node;
+            const YAML::Node next = map[path[i]];
+            if (!next.IsDefined()) return YAML::Node(YAML::NodeType::Undefined);
+            node.reset(next);
+        } else if (node.IsSequence() && is_number_word(path[i]) && std::stoul(path[i]) < node.size()) {
+            const YAML::Node& sequence = node;
+            node.reset(sequence[std::stoul(path[i])]);
+        } else if (node.IsScalar() && path[i] == "type" && i + 1 == path.size()) {
+            return node;
+        } else {
+            return YAML::Node(YAML::NodeType::Undefined);
+        }
+    }
+    return node;
+}
+
+void apply_override(YAML::Node& root, const std::string& assignment) {
+    const auto equals = assignment.find('=');
+    if (equals == std::string::npos || equals == 0)
+        input_error("override '", assignment, "' is not of the form key.path=value");
+    const Path path = split(assignment.substr(0, equals));
+    YAML::Node value;
+    try {
+        value = YAML::Load(assignment.substr(equals + 1));
+    } catch (const YAML::Exception& error) {
+        input_error("override '", assignment, "': the value is no YAML: ", error.what());
+    }
+    YAML::Node node;
+    node.reset(root);
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        const bool last = i + 1 == path.size();
+        if (path[i].empty()) input_error("override '", assignment, "': an empty name in the key");
+        YAML::Node next;
+        if (node.IsSequence()) {
+            if (!is_number_word(path[i]) || path[i].size() > 6 || std::stoul(path[i]) >= node.size())
+                input_error("override '", assignment, "': '", path[i], "' must be a number below ", node.size(),
+                            ", the length of the list");
+            next.reset(node[std::stoul(path[i])]);
+        } else {
+            // "criterion: magnitude" is short for its type: keep it when another of its keys is set
+            if (node.IsScalar()) {
+                const std::string type = node.Scalar();
+                node = YAML::Node(YAML::NodeType::Map);
+                node["type"] = type;
+            }
+            next.reset(node[path[i]]);
+        }
+        if (last) next = value;
+        node.reset(next);
+    }
+}
+
+std::string scalar_text(const YAML::Node& node) {
+    if (node.IsScalar()) return node.Scalar();
+    YAML::Emitter out;
+    out << YAML::Flow << node;
+    return out.c_str();
+}
+
+}  // namespace
+
+struct Config::State {
+    YAML::Node root;
+    std::string source;
+    bool describing = false;
+    std::vector<Read> reads;
+    std::vector<Path> entered;  ///< sections that somebody looked into: their names are known too
+
+    YAML::Node at(Path path, const std::string& key) const {
+        path.push_back(key);
+        return find(root, path);
+    }
+};
+
+namespace {
+
+Path with(Path path, const std::string& key) {
+    path.push_back(key);
+    return path;
+}
+
+}  // namespace
+
+Config::Config(std::shared_ptr<State> state, std::vector<std::string> path, std::string member)
+    : state_(std::move(state)), path_(std::move(path)), member_(std::move(member)) {}
+
+Config Config::parse(const std::string& yaml, const std::string& source, const std::vector<std::string>& overrides) {
+    auto state = std::make_shared<State>();
+    state->source = source;
+    try {
+        state->root = YAML::Load(yaml);
+    } catch (const YAML::Exception& error) {
+        input_error(source, " is no valid YAML: ", error.what());
+    }
+    if (!state->root.IsMap()) input_error(source, " holds no configuration: expected keys such as 'run:' and 'model:'");
+    reject_twins(state->root, source);
+    for (const auto& assignment : overrides) apply_override(state->root, assignment);
+    return {std::move(state), {}, ""};
+}
+
+Config Config::describing() {
+    auto state = std::make_shared<State>();
+    state->describing = true;
+    state->root = YAML::Node(YAML::NodeType::Map);
+    return {std::move(state), {}, ""};
+}
+
+bool Config::is_describing() const { return state_->describing; }
+
+Config Config::section(const std::string& key) const {
+    const YAML::Node node = state_->at(path_, key);
+    if (node.IsDefined() && !node.IsMap() && !node.IsScalar())
+        input_error(place_of(key), " must be a map of keys, or one word for its type");
+    state_->entered.push_back(with(path_, key));
+    return {state_, with(path_, key), member_};
+}
+
+bool Config::has(const std::string& key) const { return state_->describing || state_->at(path_, key).IsDefined(); }
+
+std::vector<Config> Config::list(const std::string& key) const {
+    state_->entered.push_back(with(path_, key));
+    if (state_->describing) return {Config(state_, with(with(path_, key), "0"), member_)};
+    const YAML::Node node = state_->at(path_, key);
+    if (!node.IsSequence()) input_error(place_of(key), " must be a list");
+    std::vector<Config> entries;
+    for (std::size_t i = 0; i < node.size(); ++i)
+        entries.push_back(Config(state_, with(with(path_, key), std::to_string(i)), member_));
+    return entries;
+}
+
+std::vector<std::string> Config::keys() const {
+    std::vector<std::string> names;
+    const YAML::Node node = find(state_->root, path_);
+    if (node.IsMap())
+        for (const auto& entry : node) names.push_back(entry.first.Scalar());
+    return names;
+}
+
+Config Config::member(const std::string& name) const { return {state_, path_, name}; }
+
+std::string Config::path_of(const std::string& key) const { return join(with(path_, key), "."); }
+
+std::string Config::place_of(const std::string& key) const {
+    const YAML::Node node = state_->at(path_, key);
+    if (!node.IsDefined() || node.Mark().is_null()) return path_of(key);
+    return text(path_of(key), " (", state_->source, ", line ", node.Mark().line + 1, ")");
+}
+
+namespace {
+
+/// What the typed reads share: find, convert, check, record. `convert` gives nothing where the node has another type.
+template <class T>
+struct ReadRequest {
+    std::string type;
+    std::string allowed;
+    std::string meaning;
+    std::optional<T> fallback;
+    T sample;  ///< for a required key while describing
+    std::function<std::optional<T>(const YAML::Node&)> convert;
+    std::function<bool(const T&)> is_allowed;
+    std::function<YAML::Node(const T&)> node;
+};
+
+template <class T>
+T read(bool describing, const YAML::Node& node, const std::string& place, const Path& path, const std::string& member,
+       std::vector<Read>& reads, const ReadRequest<T>& request) {
+    T value = request.fallback.value_or(request.sample);
+    if (node.IsDefined()) {
+        if (node.IsNull()) input_error(place, " has no value: expected ", request.type);
+        const auto converted = request.convert(node);
+        if (!converted)
+            input_error(place, " is '", scalar_text(node), "': expected ", request.type, ", ", request.allowed);
+        value = *converted;
+        if (!request.is_allowed(value))
+            input_error(place, " is ", scalar_text(node), ": allowed is ", request.allowed, " (", request.meaning, ")");
+    } else if (!request.fallback && !describing) {
+        input_error(place, " is missing: ", request.type, ", ", request.allowed, " (", request.meaning, ")");
+    }
+    const std::string fallback = request.fallback ? scalar_text(request.node(*request.fallback)) : "required";
+    reads.push_back({path, member, request.type, fallback, request.allowed, request.meaning, request.node(value)});
+    return value;
+}
+
+std::optional<double> to_number(const YAML::Node& node) {
+    double value = 0;
+    if (!node.IsScalar() || !YAML::convert<double>::decode(node, value)) return std::nullopt;
+    return value;
+}
+
+YAML::Node number_node(double value) { return YAML::Node(exact(value)); }
+
+/// YAML words that would read back as something else (null, empty) are quoted by the emitter already.
+YAML::Node word_node(const std::string& value) { return YAML::Node(value); }
+
+}  // namespace
+
+index_t Config::integer(const std::string& key, std::optional<index_t> fallback, const Range& range,
+                        const std::string& meaning) const {
+    ReadRequest<index_t> request{"whole number",
+                                 range.describe(),
+                                 meaning,
+                                 fallback,
+                                 std::isfinite(range.low) ? static_cast<index_t>(range.low) + 1 : 1,
+                                 {},
+                                 {},
+                                 {}};
+    request.convert = [](const YAML::Node& node) -> std::optional<index_t> {
+        index_t whole = 0;
+        if (node.IsScalar() && YAML::convert<index_t>::decode(node, whole)) return whole;
+        const auto value = to_number(node);  // 1e5 is a whole number too
+        if (!value || *value != std::floor(*value) || std::abs(*value) > 0x1p53) return std::nullopt;
+        return static_cast<index_t>(*value);
+    };
+    request.is_allowed = [&](const index_t& value) { return range.contains(static_cast<double>(value)); };
+    request.node = [](const index_t& value) { return YAML::Node(std::to_string(value)); };
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
+double Config::number(const std::string& key, std::optional<double> fallback, const Range& range,
+                      const std::string& meaning) const {
+    ReadRequest<double> request{
+        "number", range.describe(), meaning, fallback, std::isfinite(range.high) ? range.high / 2 : 1.0, to_number,
+        {},       number_node};
+    request.is_allowed = [&](const double& value) { return std::isfinite(value) && range.contains(value); };
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
+bool Config::flag(const std::string& key, std::optional<bool> fallback, const std::string& meaning) const {
+    ReadRequest<bool> request{"true or false", "true or false", meaning, fallback, false, {}, {}, {}};
+    request.convert = [](const YAML::Node& node) -> std::optional<bool> {
+        bool value = false;
+        if (!node.IsScalar() || !YAML::convert<bool>::decode(node, value)) return std::nullopt;
+        return value;
+    };
+    request.is_allowed = [](const bool&) { return true; };
+    request.node = [](const bool& value) { return YAML::Node(value ? "true" : "false"); };
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
+namespace {
+
+std::optional<std::string> to_word(const YAML::Node& node) {
+    if (!node.IsScalar()) return std::nullopt;
+    return node.Scalar();
+}
+
+}  // namespace
+
+std::string Config::word(const std::string& key, std::optional<std::string> fallback,
+                         const std::string& meaning) const {
+    const ReadRequest<std::string> request{
+        "text", "any", meaning, fallback, "name", to_word, [](const std::string&) { return true; }, word_node};
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
+std::string Config::choice(const std::string& key, std::optional<std::string> fallback,
+                           const std::vector<std::string>& allowed, const std::string& meaning) const {
+    ReadRequest<std::string> request{"word",   join(allowed, " | "), meaning, fallback, allowed.front(), to_word, {},
+                                     word_node};
+    request.is_allowed = [&](const std::string& value) {
+        if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return true;
+        const std::string near = nearest(value, allowed);
+        input_error(place_of(key), " is '", value, "'", near.empty() ? "" : text(" (did you mean '", near, "'?)"),
+                    ": allowed is ", request.allowed);
+    };
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
+std::vector<double> Config::numbers(const std::string& key, std::optional<std::vector<double>> fallback,
+                                    const Range& range, const std::string& meaning) const {
+    ReadRequest<std::vector<double>> request{"list of numbers", range.describe(), meaning, fallback, {1.0}, {}, {}, {}};
+    request.convert = [](const YAML::Node& node) -> std::optional<std::vector<double>> {
+        std::vector<double> values;
+        if (node.IsScalar()) {
+            const auto value = to_number(node);
+            if (!value) return std::nullopt;
+            return std::vector{*value};
+        }
+        if (!node.IsSequence()) return std::nullopt;
+        for (const auto& entry : node) {
+            const auto value = to_number(entry);
+            if (!value) return std::nullopt;
+            values.push_back(*value);
+        }
+        return values;
+    };
+    request.is_allowed = [&](const std::vector<double>& values) {
+        return std::all_of(values.begin(), values.end(),
+                           [&](double value) { return std::isfinite(value) && range.contains(value); });
+    };
+    request.node = [](const std::vector<double>& values) {
+        YAML::Node node(YAML::NodeType::Sequence);
+        for (const double value : values) node.push_back(exact(value));
+        node.SetStyle(YAML::EmitterStyle::Flow);
+        return node;
+    };
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
+void Config::finish() const {
+    std::set<Path> read_paths, known(state_->entered.begin(), state_->entered.end());
+    for (const auto& one : state_->reads) read_paths.insert(one.path);
+    known.insert(read_paths.begin(), read_paths.end());
+
+    const std::function<void(const YAML::Node&, const Path&)> visit = [&](const YAML::Node& node, const Path& path) {
+        if (read_paths.count(path)) return;
+        if (node.IsScalar() && read_paths.count(with(path, "type"))) return;
+        const bool is_container = (node.IsMap() || node.IsSequence()) && node.size() > 0;
+        if (is_container && (known.count(path) || path.empty() || is_number_word(path.back()))) {
+            if (node.IsMap())
+                for (const auto& entry : node) visit(entry.second, with(path, entry.first.Scalar()));
+            else
+                for (std::size_t i = 0; i < node.size(); ++i) visit(node[i], with(path, std::to_string(i)));
+            return;
+        }
+        std::vector<std::string> siblings, everywhere;
+        for (const auto& other : known) {
+            if (other.size() == path.size() && std::equal(path.begin(), path.end() - 1, other.begin()))
+                siblings.push_back(other.back());
+            everywhere.push_back(other.back());
+        }
+        const Path parent(path.begin(), path.end() - 1);
+        std::string hint = nearest(path.back(), siblings);
+        if (!hint.empty()) hint = text("; did you mean ", join(with(parent, hint), "."), "?");
+        if (hint.empty())
+            for (const auto& other : known)
+                if (other.back() == nearest(path.back(), everywhere))
+                    hint = text("; did you mean ", join(other, "."), "?");
+        if (hint.empty() && !siblings.empty()) hint = text("; known here: ", join(siblings));
+        const Config at_parent(state_, parent, "");
+        input_error("unknown key ", at_parent.place_of(path.back()), ": no part of this configuration reads it", hint,
+                    " (--describe lists all keys)");
+    };
+    visit(state_->root, {});
+}
+
+namespace {
+
+/// Sets root[path...] = value, making maps and lists on the way, keys in the order of first use.
+void insert(YAML::Node node, const Path& path, std::size_t depth, const YAML::Node& value) {
+    if (depth + 1 == path.size()) {
+        node[path[depth]] = value;
+        return;
+    }
+    const bool child_is_list = is_number_word(path[depth + 1]);
+    YAML::Node child;
+    if (node.IsSequence()) {
+        const std::size_t place = std::stoul(path[depth]);
+        if (place == node.size()) node.push_back(YAML::Node(YAML::NodeType::Map));
+        child.reset(node[place]);
+        child.SetStyle(YAML::EmitterStyle::Flow);
+    } else {
+        if (!node[path[depth]].IsDefined() || node[path[depth]].IsNull())
+            node[path[depth]] = YAML::Node(child_is_list ? YAML::NodeType::Sequence : YAML::NodeType::Map);
+        child.reset(node[path[depth]]);
+    }
+    insert(child, path, depth + 1, value);
+}
+
+}  // namespace
+
+std::string Config::resolved() const {
+    YAML::Node tree(YAML::NodeType::Map);
+    for (const auto& one : state_->reads) insert(tree, one.path, 0, YAML::Clone(one.value));
+    YAML::Emitter out;
+    out << tree;
+    return std::string(out.c_str()) + "\n";
+}
+
+std::string Config::describe() const {
+    std::string out;
+    std::set<std::pair<Path, std::string>> printed;
+    for (const auto& one : state_->reads) {
+        if (!printed.insert({one.path, one.member}).second) continue;
+        Path path = one.path;
+        for (auto& name : path)
+            if (is_number_word(name)) name = "[]";
+        out +=
+            text(join(path, "."), one.member.empty() ? "" : text("   (", one.member, ")"), "\n    ", one.meaning,
+                 "\n    ", one.type, one.allowed == one.type ? "" : text(", ", one.allowed), "; ",
+                 one.fallback == "required" ? "required" : text("default ", one.fallback.empty() ? "''" : one.fallback),
+                 "\n");
+    }
+    return out;
+}
+
+}  // namespace pruntrain

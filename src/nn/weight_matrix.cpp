@@ -1,0 +1,52 @@
+#include "pruntrain/nn/weight_matrix.hpp"
+
+namespace pruntrain {
+
+WeightMatrix::WeightMatrix(index_t rows, index_t columns, std::vector<index_t> tensor_shape, bool prunable,
+                           Initializer initializer, index_t fan_in, index_t fan_out) {
+    parameter_.name = "weight";
+    parameter_.tensor_shape = std::move(tensor_shape);
+    parameter_.pattern = Pattern(rows, columns);
+    parameter_.prunable = prunable;
+    parameter_.decayed = true;
+    parameter_.initializer = initializer;
+    parameter_.fan_in = fan_in;
+    parameter_.fan_out = fan_out;
+}
+
+const real* WeightMatrix::unpacked() {
+    if (parameter_.pattern.full()) return parameter_.value.data();
+    if (dense_kept_ != parameter_.pattern.kept()) {
+        dense_.assign(static_cast<std::size_t>(parameter_.pattern.dense_size()), real{0});
+        dense_kept_ = parameter_.pattern.kept();
+    }
+    parameter_.pattern.scatter(parameter_.value, dense_.data());
+    return dense_.data();
+}
+
+const real* WeightMatrix::unpacked_by_forward() const {
+    return parameter_.pattern.full() ? parameter_.value.data() : dense_.data();
+}
+
+real* WeightMatrix::gradient_scratch(std::span<real> workspace) {
+    return parameter_.pattern.full() ? parameter_.gradient.data() : workspace.data();
+}
+
+void WeightMatrix::gather_gradient(const real* gradient) {
+    if (!parameter_.pattern.full()) parameter_.pattern.gather(gradient, parameter_.gradient);
+}
+
+index_t WeightMatrix::workspace_size() const { return parameter_.prunable ? parameter_.pattern.dense_size() : 0; }
+
+std::size_t WeightMatrix::held_bytes() const { return dense_.size() * sizeof(real); }
+
+Parameter make_vector_parameter(std::string name, index_t size, Initializer initializer) {
+    Parameter parameter;
+    parameter.name = std::move(name);
+    parameter.tensor_shape = {size};
+    parameter.pattern = Pattern(size, 1);
+    parameter.initializer = initializer;
+    return parameter;
+}
+
+}  // namespace pruntrain
