@@ -11,8 +11,9 @@ MPICXX   ?= mpicxx
 MPIRUN   ?= mpirun
 PYTHON   ?= /usr/bin/python3
 BUILD    ?= build
-OPTIMIZE ?= -O3
-WARNINGS := -Wall -Wextra -Werror=return-type
+OPTIMIZE ?= -O3 -fno-math-errno
+# -Wno-restrict: g++ 12 warns wrongly of text + text (GCC bug 105329)
+WARNINGS := -Wall -Wextra -Werror=return-type -Wno-restrict
 export PRUNTRAIN_SKIP_SETUP
 
 pkg = $(shell pkg-config $(1) 2>/dev/null)

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <exception>
 #include <limits>
 
 #include "pruntrain/base/error.hpp"
@@ -80,7 +81,8 @@ Pending::Pending(Pending&&) noexcept = default;
 Pending& Pending::operator=(Pending&&) noexcept = default;
 
 Pending::~Pending() {
-    if (state_) MPI_Wait(&state_->request, MPI_STATUS_IGNORE);
+    // While an error unwinds, the other ranks may never come: then main ends the world, and waiting would prevent it.
+    if (state_ && std::uncaught_exceptions() == 0) MPI_Wait(&state_->request, MPI_STATUS_IGNORE);
 }
 
 bool Pending::done() {
@@ -188,6 +190,13 @@ std::vector<std::uint64_t> Communicator::gather_to_all(std::uint64_t value) cons
 
 void Communicator::barrier() const { check(MPI_Barrier(handle_->comm), "MPI_Barrier"); }
 
+Pending Communicator::start_barrier() const {
+    Pending pending;
+    pending.state_ = std::make_unique<Pending::State>();
+    check(MPI_Ibarrier(handle_->comm, &pending.state_->request), "MPI_Ibarrier");
+    return pending;
+}
+
 void Communicator::together(const std::function<void()>& work) const {
     enum Outcome : std::uint64_t { fine = 0, wrong_input = 1, failed = 2 };
     Outcome outcome = fine;
@@ -216,6 +225,7 @@ struct SharedWindow::State {
 
     explicit State(const Communicator& ranks) : node(ranks) {}
     ~State() {
+        if (std::uncaught_exceptions() > 0) return;  // freeing is collective: see ~Pending
         MPI_Win_unlock_all(window);
         MPI_Win_free(&window);
     }

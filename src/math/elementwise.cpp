@@ -21,8 +21,13 @@ void add_row_sums(const real* x, index_t width, std::span<real> sums) {
 }
 
 PRUNTRAIN_VECTORIZED
+void add(const real* x, index_t count, real* y) {
+    for (index_t i = 0; i < count; ++i) y[i] += x[i];
+}
+
+PRUNTRAIN_VECTORIZED
 void relu(std::span<const real> x, real* y) {
-    for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] < 0 ? real{0} : x[i];  // NaN stays NaN
+    for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] < 0 ? real{0} : x[i];
 }
 
 PRUNTRAIN_VECTORIZED

@@ -7,6 +7,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/random.hpp"
+#include "pruntrain/config/choose.hpp"
 
 namespace pruntrain {
 
@@ -42,6 +43,12 @@ Network::Network(const std::vector<Config>& model, const Shape& input) : input_(
     if (parameters_.empty()) input_error("the model has no layer with weights: nothing can be trained");
     arena_ = std::make_unique<Arena>(std::vector<Parameter*>(parameters_.rbegin(), parameters_.rend()));
     activations_.resize(activations);
+}
+
+void Network::describe(const Config& entry) {
+    entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
+    entry.word("name", "TYPE1", "name of the layer in tables and files");
+    describe_members(layers(), entry, "layer", LayerPlace{"name", 0, {}});
 }
 
 std::vector<std::pair<Layer*, Statistic*>> Network::statistics() {

@@ -2,13 +2,23 @@
 #include "pruntrain/nn/layer.hpp"
 #include "pruntrain/nn/loss.hpp"
 
-#define LAYERS(member)                                                       \
-    member(dense, "every output from every input") member(relu, "max(x, 0)") \
-        member(flatten, "an image becomes a vector") /* End. */
+// clang-format off
+#define LAYERS(member)                                                        \
+    member(average_pool2d, "mean of each window of an image")                 \
+    member(batch_norm, "each feature or channel to mean 0 and deviation 1")   \
+    member(conv2d, "a trained window moved over an image")                    \
+    member(dense, "every output from every input")                            \
+    member(dropout, "random inputs become 0 in training")                     \
+    member(flatten, "an image becomes a vector")                              \
+    member(max_pool2d, "largest of each window of an image")                  \
+    member(relu, "max(x, 0)")                                                 \
+    /* End. */
 
 #define LOSSES(member)                                                        \
     member(cross_entropy, "softmax and negative log-likelihood of the class") \
-        member(mean_squared_error, "mean of the squared differences") /* End. */
+    member(mean_squared_error, "mean of the squared differences")             \
+    /* End. */
+// clang-format on
 
 namespace pruntrain {
 

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
     pruntrain::use_one_blas_thread();
     std::ostringstream report;
     doctest::Context context(argc, argv);
+    context.setOption("no-colors", true);  // mpirun gives every rank a terminal of its own
     context.setCout(&report);
     const int status = context.run();
     for (int rank = 0; rank < world.size(); ++rank) {

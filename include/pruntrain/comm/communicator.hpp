@@ -73,6 +73,7 @@ class Communicator {
     std::vector<std::uint64_t> gather_to_all(std::uint64_t value) const;
 
     void barrier() const;
+    Pending start_barrier() const;
 
     /// Runs `work`, which may differ from rank to rank and must not communicate here, and lets all ranks fail alike: if
     /// it threw anywhere, every rank throws what the lowest failing rank threw (an InputError stays one).

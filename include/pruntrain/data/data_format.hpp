@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/base/types.hpp"
@@ -19,10 +20,12 @@ inline std::size_t size_of(Element element) { return element == Element::byte ? 
 
 /// What a file holds, known before its content is read.
 struct SampleHeader {
-    Shape shape;                ///< of one sample
+    Shape shape;  ///< of one sample
     index_t samples = 0;
-    index_t target_width = 1;   ///< numbers in a target: 1 for a class number
+    index_t target_width = 1;  ///< numbers in a target: 1 for a class number
     Element element = Element::float32;
+
+    friend bool operator==(const SampleHeader&, const SampleHeader&) = default;
 };
 
 /// The samples of one file or pair of files.
@@ -49,8 +52,13 @@ class DataFormat {
 using DataFormatFactory = std::unique_ptr<DataFormat> (*)(const Config&);
 const Registry<DataFormatFactory>& data_formats();
 
-/// The `data.directory` key, and a file in it: relative names count from the directory.
+/// The `data.directory` key.
 std::string read_directory(const Config& config, const std::string& fallback);
+/// A file in it: relative names count from the directory; no name stays no name.
 std::string in_directory(const std::string& directory, const std::string& file);
+
+/// The `data.shape` key: {features} or {channels, rows, columns}.
+std::vector<index_t> read_shape(const Config& config, const std::vector<double>& fallback, const std::string& meaning);
+Shape to_shape(const std::vector<index_t>& sizes);
 
 }  // namespace pruntrain

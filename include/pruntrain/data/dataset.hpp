@@ -2,11 +2,12 @@
 #pragma once
 
 #include <array>
-#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "pruntrain/base/random.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/data_format.hpp"
@@ -16,19 +17,24 @@ namespace pruntrain {
 
 enum class Split { train, validation, test };
 
-/// x -> (x - mean) / deviation, one pair for all features or one for each channel.
+/// x -> (x - mean) / deviation, one pair for all features or one for each channel; a flat sample's features are
+/// channels.
 struct Normalization {
     std::vector<double> mean{0};
     std::vector<double> deviation{1};
 };
 
 /// All samples, in memory that the ranks of a node share. Splits: the training files less `validation_samples` (and, if
-/// there are no test files, `test_samples`), drawn at random by `split_seed`; the test files.
+/// there are no test files, `test_samples`), drawn at random by `split_seed`; the test files. All of it is alike on
+/// every rank, for any number of ranks.
 class Dataset {
    public:
     /// Collective over `world`: one rank of each node reads; all throw alike.
     /// @param section  the `data` section
     Dataset(const Config& section, const Communicator& world);
+
+    /// Reads the keys of the section and of all formats, for --describe.
+    static void describe(const Config& section);
 
     const Shape& shape() const { return header_.shape; }
     index_t target_width() const { return header_.target_width; }
@@ -36,6 +42,7 @@ class Dataset {
     const Normalization& normalization() const { return normalization_; }
     std::size_t bytes_per_node() const;
 
+    /// Local, with the same outcome on all ranks.
     /// @throws InputError naming file part, sample and label unless all targets are whole numbers in 0 .. classes-1
     void check_classes(index_t classes) const;
 
@@ -46,15 +53,35 @@ class Dataset {
     void assemble(Split split, std::span<const index_t> samples, const Tiling& tiling, real* x, float* targets) const;
 
    private:
-    struct PartSamples {   // the samples of the training or test files
+    struct PartSamples {  // the samples of the training or test files
         index_t samples = 0;
         SharedWindow features;
         SharedWindow targets;
+
+        template <class Stored>
+        const Stored* features_as() const {
+            return reinterpret_cast<const Stored*>(features.bytes().data());
+        }
+        const float* target_numbers() const { return reinterpret_cast<const float*>(targets.bytes().data()); }
     };
-    // Filled in by dataset.cpp; helpers may be added.
+
+    const PartSamples& part_of(Split split) const;
+    /// Where in its part a sample of a split lies.
+    index_t position(Split split, index_t sample) const;
+    void set_splits(index_t validation_samples, index_t test_samples, std::uint64_t seed);
+    template <class Stored>
+    Normalization measure() const;
+    template <class Stored>
+    void assemble_from(Split split, std::span<const index_t> samples, const Tiling& tiling, real* x,
+                       float* targets) const;
+
     SampleHeader header_;
     PartSamples train_, test_;
+    std::array<index_t, 3> split_samples_{};  // train, validation, test
+    std::optional<Permutation> order_;        // of the training files, cut into splits; none: all are one split
     Normalization normalization_;
+    std::vector<real> feature_mean_;   // of each feature
+    std::vector<real> feature_scale_;  // 1 / deviation
 };
 
 }  // namespace pruntrain

@@ -34,7 +34,7 @@ class Loss {
     virtual void check(index_t outputs_per_sample, index_t target_width) const = 0;
 
     /// Targets are class numbers 0 .. outputs-1 (then the data set checks its labels).
-    virtual bool classifies(index_t target_width) const = 0;
+    virtual bool classifies(index_t outputs_per_sample, index_t target_width) const = 0;
 };
 
 using LossFactory = std::unique_ptr<Loss> (*)(const Config&);

@@ -18,6 +18,9 @@ class Network {
     /// @throws InputError if a layer does not fit the one before it
     Network(const std::vector<Config>& model, const Shape& input);
 
+    /// Reads all keys that an entry of the model list can have, for --describe.
+    static void describe(const Config& entry);
+
     const Shape& input_shape() const { return input_; }
     index_t outputs() const { return layers_.back()->output_shape().size(); }
 

@@ -14,52 +14,54 @@ namespace pruntrain {
 
 /// All that a run is besides its network, optimizer slots and history.
 struct RunState {
-    index_t step = 0;                       ///< updates done
+    index_t step = 0;  ///< updates done
     double epoch = 0;
-    double seconds = 0;                     ///< spent so far, over all restarts
-    double loss_sum = 0;                    ///< of this and the next: samples since the last row of the history
+    double seconds = 0;   ///< spent so far, over all restarts
+    double loss_sum = 0;  ///< of this and the next: samples since the last row of the history
     index_t loss_samples = 0;
-    double train_seconds = 0;               ///< likewise, in training steps
-    double best_score = -INFINITY;          ///< highest validation accuracy (or -loss) at final sparsity so far
+    double train_seconds = 0;       ///< likewise, in training steps
+    double best_score = -INFINITY;  ///< highest validation accuracy (or -loss) at final sparsity so far
+    index_t best_step = -1;  ///< the step that has it; -1: none yet
     std::uint64_t seed = 0;
-    int ranks = 1;                          ///< of the run that wrote it; for information
-    std::string grid = "1x1";               ///< data replicas x model shards
+    int ranks = 1;                           ///< of the run that wrote it; for information
+    std::string grid = "1x1";                ///< data replicas x model shards
     std::string pattern_hash, weights_hash;  ///< 16 hexadecimal digits each
     double sparsity = 0;
-    double validation_accuracy = NAN;       ///< at the last evaluation
+    double validation_accuracy = NAN;  ///< at the last evaluation
 };
 
 /// Writes `path` so that it appears whole or not at all: a temporary name, flushed, synced, read back and verified,
 /// renamed, the folder synced. Local: only the root calls it.
 /// @throws std::runtime_error naming file and reason; an older file of that name is then untouched
-void write_checkpoint(const std::filesystem::path& path, Network& network, const RunState& state, const History& history,
-                      const std::string& config, const Normalization& normalization);
+void write_checkpoint(const std::filesystem::path& path, Network& network, const RunState& state,
+                      const History& history, const std::string& config, const Normalization& normalization);
 
 /// What stands in a file besides the numbers.
 struct CheckpointSummary {
     struct Tensor {
-        std::string name;                  ///< "dense1.weight"
+        std::string name;  ///< "dense1.weight"
         std::vector<index_t> shape;
         index_t kept = 0;
         index_t dense_size = 0;
         bool sparse = false;
-        std::uint64_t bytes = 0;           ///< in the file
+        std::uint64_t bytes = 0;  ///< in the file
     };
     RunState state;
     std::string program_version;
     std::string config;
     Normalization normalization;
-    std::vector<Tensor> tensors;           ///< parameters and statistics in model order
+    std::vector<Tensor> tensors;  ///< parameters and statistics in model order
     std::vector<std::string> slots;
     std::uint64_t file_bytes = 0;
-    std::size_t verified = 0;              ///< checksums that were compared
+    std::size_t verified = 0;  ///< checksums that were compared
 };
 
 /// Verifies every checksum and describes the file. Local. @throws InputError naming the file and what is wrong with it
 CheckpointSummary inspect_checkpoint(const std::filesystem::path& path);
 
 /// Verifies and loads: patterns, values, statistics, optimizer slots where the network's arena has slots of that name,
-/// state and history. Local. @throws InputError: unreadable, damaged, or of another network (naming the first difference)
+/// state and history. Local. @throws InputError: unreadable, damaged, or of another network (naming the first
+/// difference)
 RunState read_checkpoint(const std::filesystem::path& path, Network& network, History& history);
 
 /// "step_00001234.h5"

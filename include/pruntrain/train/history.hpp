@@ -12,16 +12,16 @@ namespace pruntrain {
 
 /// One row of history.csv. Unknown numbers are NaN (no validation split) and empty in the file.
 struct HistoryRow {
-    double step = 0;                    ///< updates done
-    double epoch = 0;                   ///< step / steps per epoch
-    double seconds = 0;                 ///< since the start of the run, over all its restarts
-    double train_loss = NAN;            ///< mean over the samples since the row before
+    double step = 0;          ///< updates done
+    double epoch = 0;         ///< step / steps per epoch
+    double seconds = 0;       ///< since the start of the run, over all its restarts
+    double train_loss = NAN;  ///< mean over the samples since the row before
     double validation_loss = NAN;
-    double validation_accuracy = NAN;   ///< fraction, 0..1
-    double sparsity = 0;                ///< fraction of the prunable weights that are removed
-    double learning_rate = 0;           ///< of the last step
-    double samples_per_s = 0;           ///< trained, over all ranks, since the row before; evaluation not counted
-    double values_reduced = 0;          ///< numbers summed over the ranks in a step: the gradient's length now
+    double validation_accuracy = NAN;  ///< fraction, 0..1
+    double sparsity = 0;               ///< fraction of the prunable weights that are removed
+    double learning_rate = 0;          ///< of the last step
+    double samples_per_s = 0;          ///< trained, over all ranks, since the row before; evaluation not counted
+    double values_reduced = 0;         ///< numbers summed over the ranks in a step: the gradient's length now
 };
 
 struct HistoryColumn {

@@ -1,0 +1,47 @@
+// One array of numbers in a file: its dimensions first, its numbers on demand.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+class ArrayReader {
+   public:
+    virtual ~ArrayReader() = default;
+
+    const std::string& source() const { return source_; }                   ///< file (and name in it) for messages
+    const std::vector<index_t>& dimensions() const { return dimensions_; }  ///< row-major: the last runs fastest
+    index_t size() const { return size_; }
+    bool holds_bytes() const { return holds_bytes_; }  ///< whole numbers 0 .. 255, stored in one byte each
+
+    /// Both read the whole array. @throws InputError naming the file if it is damaged
+    virtual void read_bytes(std::span<std::byte> numbers) = 0;  ///< only if `holds_bytes`
+    virtual void read_floats(std::span<float> numbers) = 0;     ///< rounds what float cannot hold
+
+   protected:
+    /// @param size_limit  numbers that the file has room for
+    /// @throws InputError if the dimensions say more, so that nobody takes memory for a header that lies
+    ArrayReader(std::string source, std::vector<index_t> dimensions, bool holds_bytes, index_t size_limit);
+
+   private:
+    std::string source_;
+    std::vector<index_t> dimensions_;
+    bool holds_bytes_;
+    index_t size_ = 1;
+};
+
+/// IDX, the format of MNIST (LeCun et al. 1998): big-endian header, unsigned bytes; plain or gzip.
+std::unique_ptr<ArrayReader> open_idx(const std::string& path);
+
+/// NumPy's NPY formats 1.0, 2.0 and 3.0: little-endian u1, i4, i8, f4 or f8, C order.
+std::unique_ptr<ArrayReader> open_npy(const std::string& path);
+
+/// A data set of whole or floating-point numbers in an HDF5 file.
+std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std::string& name);
+
+}  // namespace pruntrain

@@ -1,0 +1,27 @@
+// XXH3, 64 bits (Collet, xxhash.com): finds accidents at memory speed; no protection against forgers.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace pruntrain {
+
+/// The checksum of bytes that come piece by piece. The cut into pieces does not matter.
+class Checksum {
+   public:
+    Checksum();
+    ~Checksum();
+
+    void add(std::span<const std::byte> bytes);
+    std::string digits() const;  ///< of all bytes so far, 16 hexadecimal digits
+
+   private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+std::string checksum(std::span<const std::byte> bytes);
+
+}  // namespace pruntrain

@@ -1,0 +1,34 @@
+// Numbers in lines of text with separators between.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "pruntrain/base/types.hpp"
+
+namespace pruntrain {
+
+/// A table of numbers. Blank lines are passed over; a first line without a single number is taken for column names.
+class CsvReader {
+   public:
+    /// Counts rows and columns. @throws InputError if the file cannot be read or a line has another number of columns
+    CsvReader(std::string path, char separator);
+
+    const std::string& path() const { return path_; }
+    index_t rows() const { return rows_; }
+    index_t columns() const { return columns_; }
+
+    /// Calls `take` with the numbers of each row. @throws InputError naming line and text of what is no finite number
+    void read(const std::function<void(index_t row, std::span<const float> numbers)>& take) const;
+
+   private:
+    void for_each_line(const std::function<void(index_t number, std::string_view line)>& take) const;
+
+    std::string path_;
+    char separator_;
+    index_t rows_ = 0;
+    index_t columns_ = 0;
+};
+
+}  // namespace pruntrain

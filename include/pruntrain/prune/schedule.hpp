@@ -1,0 +1,53 @@
+// Prune schedules: which sparsity at which step.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "pruntrain/base/registry.hpp"
+#include "pruntrain/base/types.hpp"
+#include "pruntrain/config/config.hpp"
+#include "pruntrain/optim/learning_rate.hpp"
+
+namespace pruntrain {
+
+/// A pure function of the step. An event at step s happens after s updates (0: before training).
+class PruneSchedule {
+   public:
+    virtual ~PruneSchedule() = default;
+    virtual bool event_at(index_t step) const = 0;
+    virtual double sparsity_at(index_t step) const = 0;
+    /// The step from which the final sparsity is reached.
+    virtual index_t end_step() const = 0;
+    virtual std::string describe() const = 0;  ///< "cubic, steps 215 to 1720 every 50"
+};
+
+using PruneScheduleFactory = std::unique_ptr<PruneSchedule> (*)(const Config&, double final_sparsity, const RunLength&);
+const Registry<PruneScheduleFactory>& prune_schedules();
+
+/// A time given as KEY_step or KEY_epoch, in updates; one of the two. No later than the end of the run, so that a
+/// shortened run still reaches its final sparsity.
+index_t read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
+                  const RunLength& length);
+
+/// A rise from the initial to the final sparsity over a window of steps, with an event every so many steps and one at
+/// the end of the window in any case: the final sparsity is always reached exactly.
+class GradualSchedule : public PruneSchedule {
+   public:
+    /// @param shape  from 0 to 1 as the progress through the window goes from 0 to 1
+    GradualSchedule(const Config& config, std::string name, double (*shape)(double progress), double final_sparsity,
+                    const RunLength& length);
+
+    bool event_at(index_t step) const override;
+    double sparsity_at(index_t step) const override;
+    index_t end_step() const override { return end_; }
+    std::string describe() const override;
+
+   private:
+    std::string name_;
+    double (*shape_)(double);
+    double initial_sparsity_, final_sparsity_;
+    index_t start_, end_, every_;
+};
+
+}  // namespace pruntrain

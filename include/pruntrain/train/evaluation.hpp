@@ -1,0 +1,25 @@
+// Loss and accuracy on a split.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/data/dataset.hpp"
+#include "pruntrain/nn/loss.hpp"
+#include "pruntrain/nn/network.hpp"
+
+namespace pruntrain {
+
+struct Evaluation {
+    index_t samples = 0;
+    double loss = NAN;      ///< mean over the samples; NaN if there are none
+    double accuracy = NAN;  ///< fraction; NaN for a regression
+};
+
+/// Each rank evaluates an even block of the split. Collective; the same result on every rank.
+/// @param outputs  null, or set to this rank's outputs, (sample, output) in the order of its block
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
+                    std::vector<float>* outputs = nullptr);
+
+}  // namespace pruntrain

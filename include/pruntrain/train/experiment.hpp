@@ -1,0 +1,65 @@
+// All that a configuration describes, built.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/config/config.hpp"
+#include "pruntrain/data/dataset.hpp"
+#include "pruntrain/data/sampler.hpp"
+#include "pruntrain/nn/loss.hpp"
+#include "pruntrain/nn/network.hpp"
+#include "pruntrain/optim/learning_rate.hpp"
+#include "pruntrain/optim/optimizer.hpp"
+#include "pruntrain/prune/pruner.hpp"
+
+namespace pruntrain {
+
+/// The keys that no member of a family reads.
+struct Settings {
+    explicit Settings(const Config& config);
+
+    std::string name;    ///< of the run
+    std::string output;  ///< folder of all runs
+    std::uint64_t seed;
+    std::string progress;  ///< auto | redraw | lines
+    double log_every_s;
+    double epochs;
+    index_t global_batch;
+    double evaluate_every_epochs;
+    double learning_rate;
+    double weight_decay;
+    double clip_norm;                ///< 0: none
+    double checkpoint_every_epochs;  ///< 0: only at the end
+    index_t keep_checkpoints;
+};
+
+/// Collective to build: all ranks throw alike.
+class Experiment {
+   public:
+    /// Reads every key; throws InputError if one is unknown, wrong or does not fit the data.
+    Experiment(const Config& config, const Communicator& world);
+
+    /// All keys of all members, for --describe.
+    static std::string describe();
+
+    Settings settings;
+    Dataset dataset;
+    Network network;
+    std::unique_ptr<Loss> loss;
+    Sampler sampler;
+    RunLength length;
+    std::unique_ptr<Optimizer> optimizer;
+    LearningRate learning_rate;
+    std::optional<Pruner> pruner;
+    std::string resolved;  ///< the configuration as read, with all defaults
+
+    /// The most samples that a rank of `ranks` takes in a step.
+    index_t local_batch(int ranks) const;
+    /// The tiling in which a rank trains: of its largest batch.
+    Tiling training_tiling(int ranks) const;
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,40 @@
+// The folder of a run: what is where, and what may be overwritten.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/train/history.hpp"
+
+namespace pruntrain {
+
+enum class ExistingRun { refuse, resume, overwrite };
+
+/// `output/name/` with config.yaml, history.csv, summary.json and checkpoints/. Only the root of the world writes.
+class RunFolder {
+   public:
+    /// Collective. Makes the folder, or with `overwrite` removes the files of an earlier run in it, and only those.
+    /// @throws InputError if a run is there and may not be touched, or the folder cannot be written
+    RunFolder(const std::filesystem::path& output, const std::string& name, ExistingRun existing,
+              const Communicator& world);
+
+    const std::filesystem::path& path() const { return path_; }
+    std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+
+    /// Root only, as all below. Files appear whole: written beside, then renamed.
+    void write_config(const std::string& resolved) const;
+    void write_summary(const std::string& json) const;
+    void write_history(const History& history) const;  ///< the whole file
+    void append_history(const HistoryRow& row) const;  ///< one row
+
+    /// Removes all checkpoints but the newest `keep` and the one of step `best` (-1: none).
+    void drop_old_checkpoints(index_t keep, index_t best) const;
+
+   private:
+    void write_whole(const std::string& name, const std::string& content) const;
+
+    std::filesystem::path path_;
+};
+
+}  // namespace pruntrain

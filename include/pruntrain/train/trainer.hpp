@@ -1,0 +1,71 @@
+// The training loop.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/train/checkpoint.hpp"
+#include "pruntrain/train/evaluation.hpp"
+#include "pruntrain/train/experiment.hpp"
+#include "pruntrain/train/gradient_reducer.hpp"
+#include "pruntrain/train/progress.hpp"
+#include "pruntrain/train/run_folder.hpp"
+
+namespace pruntrain {
+
+class Trainer {
+   public:
+    Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world);
+
+    /// Loads the newest checkpoint of the folder that is whole; a damaged one is named and passed over. Collective.
+    /// @throws InputError if a whole checkpoint is of another network
+    void resume();
+
+    /// Trains to the end, evaluates on the test split, writes the last checkpoint and summary.json. Collective.
+    void run();
+
+   private:
+    // The step, in the order of the loop.
+    void next_batch();
+    void forward_and_backward();
+    void update();
+    void observe();
+    void maybe_prune();
+    void maybe_evaluate();
+    void maybe_checkpoint();
+    void maybe_show_progress();
+
+    bool due(double every_epochs) const;
+    void add_history_row();
+    void save_checkpoint();
+    void finish();
+
+    Experiment& experiment_;
+    Network& network_;
+    const RunFolder& folder_;
+    Communicator world_;
+    GradientReducer reducer_;
+    Progress progress_;
+
+    RunState state_;
+    History history_;
+
+    // Of the step under way.
+    StepContext step_;
+    std::vector<index_t> numbers_;
+    std::vector<float> targets_;
+    std::array<double, 2> sums_{};  ///< loss and correct samples, over all ranks after the step
+
+    // Of this start of the program.
+    Timer clock_;
+    double seconds_before_ = 0;  ///< spent by earlier starts
+    Timer step_timer_;
+    double correct_ = 0;  ///< training samples told right since the last row
+    index_t trained_samples_ = 0;
+    double trained_seconds_ = 0;
+    index_t saved_step_ = -1;
+};
+
+}  // namespace pruntrain

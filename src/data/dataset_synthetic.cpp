@@ -1,0 +1,125 @@
+// Random inputs, labelled by a random network (a teacher): a data set of any size and difficulty without a file.
+#include <algorithm>
+#include <cmath>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/random.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/data/data_format.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+struct Recipe {
+    index_t samples = 0;
+    Shape shape;
+    index_t classes = 0;
+    index_t hidden = 0;
+    double noise = 0;
+    std::uint64_t seed = 0;
+};
+
+/// label = argmax V tanh(W x), V (classes, hidden), W (hidden, features), all entries normal. No bias, and x is
+/// symmetric around 0: so no output is larger than another on the mean, and the classes come out about equally often.
+class Teacher {
+   public:
+    explicit Teacher(const Recipe& recipe)
+        : features_(recipe.shape.size()),
+          hidden_(recipe.hidden),
+          first_(static_cast<std::size_t>(features_ * hidden_)),
+          second_(static_cast<std::size_t>(recipe.classes * hidden_)),
+          activation_(static_cast<std::size_t>(hidden_)) {
+        const RandomStream first(recipe.seed, Purpose::synthetic_teacher, 0),
+            second(recipe.seed, Purpose::synthetic_teacher, 1);
+        const double deviation = 1 / std::sqrt(static_cast<double>(features_));  // W x has deviation 1
+        for (std::size_t i = 0; i < first_.size(); ++i) first_[i] = deviation * first.normal(i);
+        for (std::size_t i = 0; i < second_.size(); ++i) second_[i] = second.normal(i);
+        for (auto row = second_.begin(); row != second_.end(); row += hidden_) {  // rows of one length: no favourite
+            double square = 0;
+            for (index_t j = 0; j < hidden_; ++j) square += row[j] * row[j];
+            for (index_t j = 0; j < hidden_; ++j) row[j] /= std::sqrt(square);
+        }
+    }
+
+    index_t label(const float* x) {
+        std::fill(activation_.begin(), activation_.end(), 0.0);
+        for (index_t i = 0; i < features_; ++i)
+            for (index_t j = 0; j < hidden_; ++j) activation_[j] += first_[i * hidden_ + j] * double{x[i]};
+        for (double& value : activation_) value = std::tanh(value);
+        index_t best = 0;
+        double best_output = -INFINITY;
+        for (index_t c = 0; c * hidden_ < static_cast<index_t>(second_.size()); ++c) {
+            double output = 0;
+            for (index_t j = 0; j < hidden_; ++j) output += second_[c * hidden_ + j] * activation_[j];
+            if (output > best_output) {
+                best = c;
+                best_output = output;
+            }
+        }
+        return best;
+    }
+
+   private:
+    index_t features_;
+    index_t hidden_;
+    std::vector<double> first_;   // W transposed: (features, hidden)
+    std::vector<double> second_;  // V
+    std::vector<double> activation_;
+};
+
+class SyntheticSource final : public SampleSource {
+   public:
+    explicit SyntheticSource(const Recipe& recipe) : recipe_(recipe) {}
+
+    SampleHeader header() const override { return {recipe_.shape, recipe_.samples, 1, Element::float32}; }
+
+    /// Sample n is a pure function of (seed, n): the numbers 0 .. features-1 of its stream are its inputs, the next two
+    /// say whether its label is noise and which.
+    void read(std::span<std::byte> features, std::span<float> targets) const override {
+        Teacher teacher(recipe_);
+        const index_t count = recipe_.shape.size();
+        auto* inputs = reinterpret_cast<float*>(features.data());
+        for (index_t n = 0; n < recipe_.samples; ++n, inputs += count) {
+            const RandomStream random(recipe_.seed, Purpose::synthetic_sample, 0, n);
+            for (index_t i = 0; i < count; ++i) inputs[i] = static_cast<float>(random.normal(i));
+            index_t label = teacher.label(inputs);
+            if (random.uniform(count) < recipe_.noise)
+                label = static_cast<index_t>(random.uniform(count + 1) * static_cast<double>(recipe_.classes));
+            targets[n] = static_cast<float>(label);
+        }
+    }
+
+   private:
+    Recipe recipe_;
+};
+
+class Synthetic final : public DataFormat {
+   public:
+    explicit Synthetic(const Recipe& recipe) : recipe_(recipe) {}
+
+    /// Has no test part: the key test_samples takes test samples out of these.
+    std::unique_ptr<SampleSource> open(Part part) const override {
+        return part == Part::train ? std::make_unique<SyntheticSource>(recipe_) : nullptr;
+    }
+
+   private:
+    Recipe recipe_;
+};
+
+}  // namespace
+
+std::unique_ptr<DataFormat> make_synthetic(const Config& config) {
+    constexpr double largest = 0xFFFFFFFF;  // random numbers tell 2^32 samples apart
+    Recipe recipe;
+    recipe.samples = config.integer("samples", 10000, between(1, largest), "samples of all splits together");
+    recipe.shape = to_shape(read_shape(config, {32}, "[features] or [channels, rows, columns] of a sample"));
+    recipe.classes = config.integer("classes", 10, between(2, 1 << 20), "different labels");
+    recipe.hidden = config.integer("hidden", 32, between(1, 1 << 20), "hidden units of the network that labels");
+    recipe.noise = config.number("noise", 0.0, between(0, 1), "fraction of the labels that are drawn at random");
+    recipe.seed = static_cast<std::uint64_t>(
+        config.integer("seed", 0, at_least(0), "another seed is another network and other samples"));
+    return std::make_unique<Synthetic>(recipe);
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,73 @@
+// A data set of an HDF5 file.
+#include <algorithm>
+#include <filesystem>
+
+#include "h5_call.hpp"
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/io/array_reader.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+class H5Reader final : public ArrayReader {
+   public:
+    H5Reader(h5::Handle file, h5::Handle dataset, std::string source, std::vector<index_t> dimensions, bool holds_bytes,
+             index_t size_limit)
+        : ArrayReader(std::move(source), std::move(dimensions), holds_bytes, size_limit),
+          file_(std::move(file)),
+          dataset_(std::move(dataset)) {}
+
+    void read_bytes(std::span<std::byte> numbers) override { read(H5T_NATIVE_UINT8, numbers.data()); }
+    void read_floats(std::span<float> numbers) override { read(H5T_NATIVE_FLOAT, numbers.data()); }
+
+   private:
+    void read(hid_t type, void* numbers) const {
+        if (H5Dread(dataset_, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) < 0)
+            input_error(source(), " cannot be read: ", h5::reason());
+    }
+
+    h5::Handle file_;
+    h5::Handle dataset_;
+};
+
+/// Numbers that the data set can hold: its bytes in the file, times what deflate can compress at most (1032) where it
+/// is stored in chunks. What was never written has no bytes in the file; it is no data.
+index_t size_limit(hid_t dataset, std::uintmax_t file_bytes, std::size_t number_bytes) {
+    const h5::Handle creation(H5Dget_create_plist(dataset), H5Pclose, "creation properties");
+    const auto stored = std::min<std::uintmax_t>(H5Dget_storage_size(dataset), file_bytes);
+    const std::uintmax_t largest_ratio = H5Pget_layout(creation) == H5D_CHUNKED ? 1032 : 1;
+    return static_cast<index_t>(stored * largest_ratio / number_bytes);
+}
+
+}  // namespace
+
+std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std::string& name) {
+    std::error_code error;
+    const auto file_bytes = std::filesystem::file_size(path, error);
+    if (error) input_error("cannot read '", path, "': ", error.message());
+
+    h5::silence();
+    const hid_t file_id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file_id < 0) input_error("cannot read '", path, "' as HDF5: ", h5::reason());
+    h5::Handle file(file_id, H5Fclose, path);
+    const std::string source = text("'", path, "' data set '", name, "'");
+    const hid_t dataset_id = H5Dopen2(file, name.c_str(), H5P_DEFAULT);
+    if (dataset_id < 0) input_error(source, " cannot be opened: ", h5::reason());
+    h5::Handle dataset(dataset_id, H5Dclose, source);
+
+    const h5::Handle type(H5Dget_type(dataset), H5Tclose, source);
+    const H5T_class_t type_class = H5Tget_class(type);
+    if (type_class != H5T_INTEGER && type_class != H5T_FLOAT)
+        input_error(source, " holds no numbers: allowed are whole and floating-point numbers");
+    const bool holds_bytes = type_class == H5T_INTEGER && H5Tget_size(type) == 1 && H5Tget_sign(type) == H5T_SGN_NONE;
+
+    const h5::Handle space(H5Dget_space(dataset), H5Sclose, source);
+    std::vector<hsize_t> extents(static_cast<std::size_t>(h5::check(H5Sget_simple_extent_ndims(space), source)));
+    h5::check(H5Sget_simple_extent_dims(space, extents.data(), nullptr), source);
+    const index_t limit = size_limit(dataset, file_bytes, H5Tget_size(type));
+    return std::make_unique<H5Reader>(std::move(file), std::move(dataset), source,
+                                      std::vector<index_t>(extents.begin(), extents.end()), holds_bytes, limit);
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,392 @@
+#include "pruntrain/io/h5_file.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+#include <numeric>
+#include <type_traits>
+
+#include "h5_call.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/io/checksum.hpp"
+
+namespace pruntrain {
+
+using h5::check;
+using h5::Handle;
+
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "checksums are of little-endian bytes");
+
+constexpr const char* checksum_attribute = "xxh3_64";
+
+/// Large enough for a disk and small enough for HDF5's chunk cache of 1 MiB.
+constexpr index_t chunk_bytes = 1 << 20;
+
+/// Deflate makes at most 1032 bytes of one (Adler, zlib technical notes); the rest is for the ends of chunks. An array
+/// that claims more is not backed by its file.
+constexpr std::uint64_t largest_ratio = 1100;
+
+/// The element type in files; the same in memory, so nothing is ever converted.
+template <class T>
+hid_t number_type() {
+    if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
+    else if constexpr (std::is_same_v<T, double>) return H5T_IEEE_F64LE;
+    else if constexpr (std::is_same_v<T, std::int32_t>) return H5T_STD_I32LE;
+    else if constexpr (std::is_same_v<T, index_t>) return H5T_STD_I64LE;
+    else {
+        static_assert(std::is_same_v<T, std::uint64_t>);
+        return H5T_STD_U64LE;
+    }
+}
+
+template <class T>
+std::string number_name() {
+    return text(std::is_floating_point_v<T> ? "float" : std::is_signed_v<T> ? "int" : "uint", 8 * sizeof(T));
+}
+
+/// Fixed length, UTF-8, filled up with zeros. An empty text has one, as HDF5 has no type of no length.
+Handle text_type(std::size_t length) {
+    Handle type(H5Tcopy(H5T_C_S1), H5Tclose, "text");
+    check(H5Tset_size(type, std::max<std::size_t>(1, length)), "text");
+    check(H5Tset_cset(type, H5T_CSET_UTF8), "text");
+    check(H5Tset_strpad(type, H5T_STR_NULLPAD), "text");
+    return type;
+}
+
+std::string padded(const std::string& value) { return value.empty() ? std::string(1, '\0') : value; }
+
+std::string without_padding(std::string value) {
+    value.erase(value.find_last_not_of('\0') + 1);
+    return value;
+}
+
+Handle file_access() {
+    h5::silence();
+    Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "file access");
+    check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "file access");
+    check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), "file access");
+    return access;
+}
+
+void keep_order_and_no_times(hid_t properties) {
+    check(H5Pset_link_creation_order(properties, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED), "creation order");
+    check(H5Pset_obj_track_times(properties, false), "object times");
+}
+
+Handle link_properties() {
+    Handle properties(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "link");
+    check(H5Pset_char_encoding(properties, H5T_CSET_UTF8), "link");
+    return properties;
+}
+
+/// Chunks of up to `chunk_bytes` that cut the leading dimensions in near-equal parts.
+std::vector<hsize_t> chunk_shape(const std::vector<hsize_t>& shape, hsize_t element_bytes) {
+    std::vector<hsize_t> chunk(shape);
+    for (auto& size : chunk) size = std::max<hsize_t>(1, size);
+    hsize_t bytes = element_bytes;
+    for (const hsize_t size : chunk) bytes *= size;
+    for (auto& size : chunk) {
+        const hsize_t one = bytes / size;
+        const hsize_t most = std::clamp<hsize_t>(chunk_bytes / one, 1, size);
+        const hsize_t parts = (size + most - 1) / most;
+        size = (size + parts - 1) / parts;
+        bytes = one * size;
+    }
+    return chunk;
+}
+
+void write_attribute(hid_t object, const std::string& path, const std::string& name, hid_t type, hid_t space,
+                     const void* data) {
+    const std::string part = path + " attribute " + name;
+    const Handle attribute(H5Acreate2(object, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose, part);
+    if (H5Sget_simple_extent_npoints(space) > 0) check(H5Awrite(attribute, type, data), part);
+}
+
+/// Its bytes; `type` is what it should be, of any length if that is a text.
+std::string read_attribute(hid_t object, const std::string& path, const std::string& name, hid_t type,
+                           const std::string& type_name, std::uint64_t file_bytes) {
+    const std::string part = path + " attribute " + name;
+    const Handle attribute(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, part);
+    const Handle stored(H5Aget_type(attribute), H5Tclose, part);
+    const Handle space(H5Aget_space(attribute), H5Sclose, part);
+    const bool is_text = H5Tget_class(type) == H5T_STRING;
+    const bool fits = is_text ? H5Tget_class(stored) == H5T_STRING && H5Tis_variable_str(stored) == 0 &&
+                                    H5Sget_simple_extent_npoints(space) == 1
+                              : H5Tequal(stored, type) > 0;
+    if (!fits) fault(part, ": is no ", type_name);
+    const auto points = static_cast<std::uint64_t>(check(H5Sget_simple_extent_npoints(space), part));
+    const std::uint64_t one = H5Tget_size(stored);
+    if (points > file_bytes / one) fault(part, ": claims ", points, " values of ", one, " bytes, more than the file");
+    std::string bytes(points * one, '\0');
+    check(H5Aread(attribute, stored, bytes.data()), part);
+    return bytes;
+}
+
+}  // namespace
+
+std::string h5::reason() {
+    std::vector<std::string> words;  // from the call to the innermost cause
+    H5Ewalk2(
+        H5E_DEFAULT, H5E_WALK_DOWNWARD,
+        [](unsigned, const H5E_error2_t* error, void* list) -> herr_t {
+            static_cast<std::vector<std::string>*>(list)->emplace_back(error->desc == nullptr ? "" : error->desc);
+            return 0;
+        },
+        &words);
+    if (words.empty()) return "HDF5 gives no reason";
+    return words.size() == 1 ? words.front() : words.front() + ": " + words.back();
+}
+
+struct H5File::State {
+    Handle file;
+    std::uint64_t bytes = 0;
+    std::size_t verified = 0;
+
+    Handle object(const std::string& path) const { return {H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose, path}; }
+    Handle dataset(const std::string& path) const {
+        return {H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose, path};
+    }
+
+    void write(const std::string& path, hid_t type, const std::vector<hsize_t>& shape,
+               std::span<const std::byte> bytes) const;
+    std::size_t points(hid_t dataset, const std::string& path) const;
+    void read(hid_t dataset, const std::string& path, hid_t type, std::span<std::byte> bytes);
+};
+
+void H5File::State::write(const std::string& path, hid_t type, const std::vector<hsize_t>& shape,
+                          std::span<const std::byte> bytes) const {
+    const hsize_t expected = std::accumulate(shape.begin(), shape.end(), hsize_t{H5Tget_size(type)}, std::multiplies());
+    if (bytes.size() != expected) fault(path, ": ", bytes.size(), " bytes for an array of ", expected);
+    const auto chunk = chunk_shape(shape, H5Tget_size(type));
+    std::vector<hsize_t> most(shape);  // HDF5 has no chunks of no length, but extents that may grow
+    for (auto& size : most)
+        if (size == 0) size = H5S_UNLIMITED;
+    const int rank = static_cast<int>(shape.size());
+    const Handle space(H5Screate_simple(rank, shape.data(), most.data()), H5Sclose, path);
+    const Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path);
+    check(H5Pset_chunk(properties, rank, chunk.data()), path);
+    check(H5Pset_shuffle(properties), path);
+    check(H5Pset_deflate(properties, 1), path);  // higher levels are slower and gain nothing on weights
+    check(H5Pset_fletcher32(properties), path);
+    check(H5Pset_obj_track_times(properties, false), path);
+    const Handle links = link_properties();
+    const Handle dataset(H5Dcreate2(file, path.c_str(), type, space, links, properties, H5P_DEFAULT), H5Dclose, path);
+    if (!bytes.empty()) check(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes.data()), path);
+    const std::string sum = checksum(bytes);
+    const Handle one(H5Screate(H5S_SCALAR), H5Sclose, path);
+    write_attribute(dataset, path, checksum_attribute, text_type(sum.size()), one, sum.data());
+}
+
+/// How many elements it has, once it is clear that the file can hold them.
+std::size_t H5File::State::points(hid_t dataset, const std::string& path) const {
+    const Handle space(H5Dget_space(dataset), H5Sclose, path);
+    const Handle type(H5Dget_type(dataset), H5Tclose, path);
+    const auto points = static_cast<std::uint64_t>(check(H5Sget_simple_extent_npoints(space), path));
+    const std::uint64_t stored = std::min<std::uint64_t>(H5Dget_storage_size(dataset), bytes);
+    if (points > largest_ratio * stored / H5Tget_size(type))
+        fault(path, ": claims ", points, " values, more than its ", stored, " bytes in the file can hold");
+    return points;
+}
+
+void H5File::State::read(hid_t dataset, const std::string& path, hid_t type, std::span<std::byte> bytes_read) {
+    if (!bytes_read.empty()) check(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes_read.data()), path);
+    const std::string stated = read_attribute(dataset, path, checksum_attribute, text_type(1), "text", bytes);
+    const std::string actual = checksum(bytes_read);
+    if (actual != stated) fault(path, ": its checksum is ", actual, ", it should be ", stated);
+    ++verified;
+}
+
+H5File::H5File(std::unique_ptr<State> state) : state_(std::move(state)) {}
+H5File::H5File(H5File&&) noexcept = default;
+H5File::~H5File() = default;
+
+H5File H5File::create(const std::filesystem::path& file, std::uint64_t user_block_bytes) {
+    const Handle access = file_access();
+    // The default driver looks up the real name of a link; a file in memory has only the link /proc/self/fd/N.
+    check(H5Pset_fapl_stdio(access), "file access");
+    const Handle properties(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "file");
+    check(H5Pset_userblock(properties, user_block_bytes), "user block");
+    keep_order_and_no_times(properties);
+    return H5File(
+        std::make_unique<State>(State{{H5Fcreate(file.c_str(), H5F_ACC_TRUNC, properties, access), H5Fclose, "file"}}));
+}
+
+H5File H5File::open(const std::filesystem::path& file) {
+    const Handle access = file_access();
+    auto state = std::make_unique<State>(State{{H5Fopen(file.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "file"}});
+    hsize_t bytes = 0;
+    check(H5Fget_filesize(state->file, &bytes), "file");
+    state->bytes = bytes;
+    return H5File(std::move(state));
+}
+
+void H5File::close() {
+    check(H5Fflush(state_->file, H5F_SCOPE_GLOBAL), "file");
+    state_->file.close("file");
+}
+
+void H5File::create_group(const std::string& path) {
+    const Handle properties(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, path);
+    keep_order_and_no_times(properties);
+    const Handle links = link_properties();
+    const Handle group(H5Gcreate2(state_->file, path.c_str(), links, properties, H5P_DEFAULT), H5Gclose, path);
+}
+
+void H5File::link(const std::string& path, const std::string& target) {
+    const Handle links = link_properties();
+    check(H5Lcreate_hard(state_->file, target.c_str(), state_->file, path.c_str(), links, H5P_DEFAULT), path);
+}
+
+bool H5File::is_group(const std::string& path) const { return H5Iget_type(state_->object(path)) == H5I_GROUP; }
+
+std::vector<std::string> H5File::names(const std::string& path) const {
+    const Handle group(H5Gopen2(state_->file, path.c_str(), H5P_DEFAULT), H5Gclose, path);
+    H5G_info_t info;
+    check(H5Gget_info(group, &info), path);
+    std::vector<std::string> names;
+    for (hsize_t i = 0; i < info.nlinks; ++i) {
+        const auto name_of = [&](char* name, std::size_t size) {
+            return check(H5Lget_name_by_idx(group, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, i, name, size, H5P_DEFAULT),
+                         path);
+        };
+        std::string name(static_cast<std::size_t>(name_of(nullptr, 0)), '\0');
+        name_of(name.data(), name.size() + 1);
+        names.push_back(name);
+    }
+    return names;
+}
+
+namespace {
+
+template <class T>
+struct ElementOf {
+    using type = T;
+};
+template <class T>
+struct ElementOf<std::vector<T>> {
+    using type = T;
+};
+
+}  // namespace
+
+template <class T>
+void H5File::set_attribute(const std::string& path, const std::string& name, const T& value) {
+    const Handle object = state_->object(path);
+    const std::string part = path + " attribute " + name;
+    if constexpr (std::is_same_v<T, std::string>) {
+        const Handle one(H5Screate(H5S_SCALAR), H5Sclose, part);
+        write_attribute(object, path, name, text_type(value.size()), one, padded(value).data());
+    } else if constexpr (std::is_arithmetic_v<T>) {
+        const Handle one(H5Screate(H5S_SCALAR), H5Sclose, part);
+        write_attribute(object, path, name, number_type<T>(), one, &value);
+    } else {
+        const hsize_t size = value.size();
+        const Handle many(H5Screate_simple(1, &size, nullptr), H5Sclose, part);
+        write_attribute(object, path, name, number_type<typename T::value_type>(), many, value.data());
+    }
+}
+
+template <class T>
+T H5File::attribute(const std::string& path, const std::string& name) const {
+    const Handle object = state_->object(path);
+    if constexpr (std::is_same_v<T, std::string>) {
+        return without_padding(read_attribute(object, path, name, text_type(1), "text", state_->bytes));
+    } else {
+        using Element = typename ElementOf<T>::type;
+        const std::string bytes =
+            read_attribute(object, path, name, number_type<Element>(), number_name<Element>(), state_->bytes);
+        std::vector<Element> values(bytes.size() / sizeof(Element));
+        std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(values.data()));
+        if constexpr (!std::is_arithmetic_v<T>) return values;
+        else {
+            if (values.size() != 1) fault(path, " attribute ", name, ": has ", values.size(), " values, expected one");
+            return values.front();
+        }
+    }
+}
+
+template <class T>
+void H5File::write(const std::string& path, std::span<const T> values, std::span<const index_t> shape) {
+    const std::vector<hsize_t> sizes(shape.begin(), shape.end());
+    state_->write(path, number_type<T>(), sizes, std::as_bytes(values));
+}
+
+namespace {
+
+template <class T>
+void check_type(hid_t dataset, const std::string& path) {
+    const Handle type(H5Dget_type(dataset), H5Tclose, path);
+    if (H5Tequal(type, number_type<T>()) <= 0) fault(path, ": its values are no ", number_name<T>());
+}
+
+}  // namespace
+
+template <class T>
+std::vector<T> H5File::read(const std::string& path) const {
+    const Handle dataset = state_->dataset(path);
+    check_type<T>(dataset, path);
+    std::vector<T> values(state_->points(dataset, path));
+    state_->read(dataset, path, number_type<T>(), std::as_writable_bytes(std::span(values)));
+    return values;
+}
+
+template <class T>
+void H5File::read(const std::string& path, std::span<T> values) const {
+    const Handle dataset = state_->dataset(path);
+    check_type<T>(dataset, path);
+    const std::size_t points = state_->points(dataset, path);
+    if (points != values.size()) fault(path, ": has ", points, " values, expected ", values.size());
+    state_->read(dataset, path, number_type<T>(), std::as_writable_bytes(values));
+}
+
+void H5File::write_text(const std::string& path, const std::string& value) {
+    const std::string stored = padded(value);
+    state_->write(path, text_type(stored.size()), {1}, std::as_bytes(std::span(stored)));
+}
+
+std::string H5File::read_text(const std::string& path) const {
+    const Handle dataset = state_->dataset(path);
+    const Handle type(H5Dget_type(dataset), H5Tclose, path);
+    if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0 || state_->points(dataset, path) != 1)
+        fault(path, ": is no text of fixed length");
+    std::string value(H5Tget_size(type), '\0');
+    state_->read(dataset, path, type, std::as_writable_bytes(std::span(value)));
+    return without_padding(value);
+}
+
+std::vector<index_t> H5File::shape(const std::string& path) const {
+    const Handle dataset = state_->dataset(path);
+    const Handle space(H5Dget_space(dataset), H5Sclose, path);
+    std::vector<hsize_t> sizes(static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space), path)));
+    check(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), path);
+    return {sizes.begin(), sizes.end()};
+}
+
+std::uint64_t H5File::stored_bytes(const std::string& path) const { return H5Dget_storage_size(state_->dataset(path)); }
+
+std::uint64_t H5File::file_bytes() const { return state_->bytes; }
+std::size_t H5File::verified() const { return state_->verified; }
+
+#define ATTRIBUTE(T)                                                                          \
+    template void H5File::set_attribute<T>(const std::string&, const std::string&, const T&); \
+    template T H5File::attribute<T>(const std::string&, const std::string&) const;
+ATTRIBUTE(int)
+ATTRIBUTE(index_t)
+ATTRIBUTE(std::uint64_t)
+ATTRIBUTE(double)
+ATTRIBUTE(std::string)
+ATTRIBUTE(std::vector<index_t>)
+ATTRIBUTE(std::vector<double>)
+
+#define ARRAY(T)                                                                                      \
+    template void H5File::write<T>(const std::string&, std::span<const T>, std::span<const index_t>); \
+    template std::vector<T> H5File::read<T>(const std::string&) const;                                \
+    template void H5File::read<T>(const std::string&, std::span<T>) const;
+ARRAY(float)
+ARRAY(double)
+ARRAY(std::int32_t)
+ARRAY(index_t)
+
+}  // namespace pruntrain

@@ -1,0 +1,199 @@
+// pruntrain: arguments, subcommands, exit status.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/io/npy_file.hpp"
+#include "pruntrain/math/blas.hpp"
+#include "pruntrain/train/report.hpp"
+#include "pruntrain/train/trainer.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+constexpr int exit_good = 0, exit_fault = 1, exit_wrong_input = 2;
+
+constexpr const char* examples = R"(
+Examples:
+  mpirun -n 2 ./pruntrain inputs/fashion_lenet300.yaml
+  mpirun -n 2 ./pruntrain inputs/fashion_lenet300.yaml train.epochs=5 prune.final_sparsity=0.9 run.name=short
+  ./pruntrain --check inputs/fashion_cnn.yaml            what would be trained, and what it needs
+  ./pruntrain --describe                                 every key of a configuration
+  mpirun -n 2 ./pruntrain --resume CONFIG.yaml           goes on from the newest good checkpoint
+  ./pruntrain inspect runs/fashion_lenet300/checkpoints/step_00004300.h5
+  ./pruntrain evaluate runs/fashion_lenet300/checkpoints/step_00004300.h5 --split validation
+
+Exit status: 0 done, results are on disk; 2 wrong input; 1 a fault of the program or the machine.
+)";
+
+struct Arguments {
+    std::string config;
+    std::vector<std::string> overrides;
+    bool check = false, describe = false, resume = false, overwrite = false;
+    std::string checkpoint;
+    std::string split = "test";
+    std::string outputs;
+};
+
+/// Rank 0 reads, all get the text.
+std::string read_text(const std::string& path, const Communicator& world) {
+    std::string content;
+    world.together([&] {
+        if (!world.is_root()) return;
+        std::ifstream file(path, std::ios::binary);
+        std::ostringstream all;
+        if (!file || !(all << file.rdbuf()))
+            input_error("cannot read the configuration ", path,
+                        ": is the path right, and is it a readable, non-empty file?");
+        content = all.str();
+    });
+    world.broadcast_text(content);
+    return content;
+}
+
+void train(const Arguments& arguments, const Communicator& world) {
+    const Config config = Config::parse(read_text(arguments.config, world), arguments.config, arguments.overrides);
+    if (arguments.resume && arguments.overwrite) input_error("--resume and --overwrite exclude each other: give one");
+    Experiment experiment(config, world);
+    const std::string plan = check_text(experiment, world.size());
+    if (arguments.check) {
+        if (world.is_root()) std::cout << plan;
+        return;
+    }
+    const auto existing = arguments.resume      ? ExistingRun::resume
+                          : arguments.overwrite ? ExistingRun::overwrite
+                                                : ExistingRun::refuse;
+    const RunFolder folder(experiment.settings.output, experiment.settings.name, existing, world);
+    if (world.is_root()) std::cout << plan << std::endl;
+    Trainer trainer(experiment, folder, world);
+    if (arguments.resume) trainer.resume();
+    trainer.run();
+}
+
+/// The text of a checkpoint's description, found by the root alone.
+CheckpointSummary inspect(const std::string& path, const Communicator& world) {
+    CheckpointSummary summary;
+    world.together([&] { summary = inspect_checkpoint(path); });
+    return summary;
+}
+
+void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) {
+    const CheckpointSummary summary = inspect(arguments.checkpoint, world);
+    // The network saw its data with this normalisation; other data must be seen alike.
+    const auto list = [](const std::vector<double>& values) {
+        std::vector<std::string> words;
+        for (const double value : values) words.push_back(exact(value));
+        return "[" + join(words) + "]";
+    };
+    std::vector<std::string> overrides{"data.normalization=given", "data.mean=" + list(summary.normalization.mean),
+                                       "data.deviation=" + list(summary.normalization.deviation)};
+    overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
+    Experiment experiment(Config::parse(summary.config, arguments.checkpoint + ":/config", overrides), world);
+    experiment.network.arena().create_slots({});
+    History history;
+    world.together([&] { read_checkpoint(arguments.checkpoint, experiment.network, history); });
+    const Split split = arguments.split == "train"        ? Split::train
+                        : arguments.split == "validation" ? Split::validation
+                                                          : Split::test;
+    if (experiment.dataset.samples(split) == 0)
+        input_error("the data have no ", arguments.split, " split: choose another --split");
+    std::vector<float> outputs;
+    const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split, world,
+                                       arguments.outputs.empty() ? nullptr : &outputs);
+    if (!arguments.outputs.empty()) {
+        if (world.size() > 1) input_error("--outputs works on one rank: start the program without mpirun");
+        write_npy(arguments.outputs, {result.samples, experiment.network.outputs()}, outputs);
+    }
+    if (!world.is_root()) return;
+    std::cout << "split     " << arguments.split << ", " << result.samples << " samples\n"
+              << "loss      " << exact(result.loss) << "\n";
+    if (!std::isnan(result.accuracy)) std::cout << "accuracy  " << exact(result.accuracy) << "\n";
+    std::cout << std::flush;
+}
+
+/// @return the exit status
+int run(int argc, char** argv, const Communicator& world) {
+    Arguments arguments;
+    CLI::App app{"pruntrain trains neural networks on many MPI ranks and prunes them while it trains.", "pruntrain"};
+    app.footer(examples);
+    app.set_version_flag("--version", text("pruntrain ", PRUNTRAIN_VERSION, " (", blas_description(), ")"));
+    app.add_option("config", arguments.config, "configuration (YAML)");
+    app.add_option("overrides", arguments.overrides, "key.path=value: replaces a key of the configuration");
+    app.add_flag("--check", arguments.check, "read everything, print the plan and what it needs, train nothing");
+    app.add_flag("--describe", arguments.describe, "print every key: meaning, type, allowed values, default");
+    app.add_flag("--resume", arguments.resume, "go on from the newest good checkpoint of the run, else from the start");
+    app.add_flag("--overwrite", arguments.overwrite, "remove an earlier run of the same name");
+    CLI::App* const inspecting = app.add_subcommand("inspect", "verify a checkpoint and print what it holds");
+    inspecting->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
+    CLI::App* const evaluating =
+        app.add_subcommand("evaluate", "loss and accuracy of a checkpoint on a split of its data");
+    evaluating->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
+    evaluating->add_option("overrides", arguments.overrides, "key.path=value: replaces a key of its configuration");
+    evaluating->add_option("--split", arguments.split, "train, validation or test")
+        ->check(CLI::IsMember({"train", "validation", "test"}));
+    evaluating->add_option("--outputs", arguments.outputs, "writes the network's outputs to this .npy file");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success& wanted) {  // --help, --version
+        if (world.is_root()) app.exit(wanted);
+        return exit_good;
+    } catch (const CLI::ParseError& error) {
+        input_error(error.what(), " (pruntrain --help shows the options)");
+    }
+
+    if (inspecting->parsed()) {
+        const std::string table = inspect_text(inspect(arguments.checkpoint, world), arguments.checkpoint);
+        if (world.is_root()) std::cout << table << std::flush;
+    } else if (evaluating->parsed()) {
+        evaluate_checkpoint(arguments, world);
+    } else if (arguments.describe) {
+        if (world.is_root()) std::cout << Experiment::describe() << std::flush;
+    } else if (arguments.config.empty()) {
+        input_error("no configuration given: pruntrain CONFIG.yaml (pruntrain --help shows examples)");
+    } else {
+        train(arguments, world);
+    }
+    return exit_good;
+}
+
+/// After an InputError: returns if all ranks arrive here, which means that all threw alike. A rank that threw alone
+/// must not wait for ever for the others: it ends them.
+void fail_together(const Communicator& world, const char* message) {
+    Pending everyone = world.start_barrier();
+    for (int tries = 0; tries < 500; ++tries) {
+        if (everyone.done()) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    std::cerr << "pruntrain: rank " << world.rank() << " alone: " << message << std::endl;
+    MpiSession::abort(exit_fault);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        const MpiSession session(argc, argv);
+        const Communicator world = Communicator::world();
+        use_one_blas_thread();
+        try {
+            return run(argc, argv, world);
+        } catch (const InputError& error) {
+            if (world.is_root()) std::cerr << "pruntrain: " << error.what() << std::endl;
+            fail_together(world, error.what());
+            return exit_wrong_input;
+        } catch (const std::exception& error) {
+            std::cerr << "pruntrain: fault on rank " << world.rank() << " of " << world.size() << ": " << error.what()
+                      << std::endl;
+            // A proper subset of the ranks may have failed, the others may wait in a collective: end them all.
+            MpiSession::abort(exit_fault);
+        }
+    } catch (const std::exception& error) {
+        std::cerr << "pruntrain: " << error.what() << std::endl;
+        return exit_fault;
+    }
+}

@@ -1,0 +1,139 @@
+// Convolution (LeCun et al. 1998), as the field means it: a correlation,
+//     y[o,r,q] = b[o] + sum over c,i,j of W[o,c,i,j] x[c, r*stride - padding + i, q*stride - padding + j].
+// As matrices, for a block of p output pixels of a tile: y (O, p*T) = W (O, C*k*k) x columns (C*k*k, p*T) with im2col;
+// backward dW += dy columns^T, dx += col2im(W^T dy). Blocks are small enough for their columns to stay in the cache
+// between im2col and the product, so they are made anew in backward, which costs less than keeping them.
+#include <algorithm>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/math/blas.hpp"
+#include "pruntrain/math/elementwise.hpp"
+#include "pruntrain/math/im2col.hpp"
+#include "pruntrain/nn/layer.hpp"
+#include "pruntrain/nn/weight_matrix.hpp"
+#include "pruntrain/nn/window.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+constexpr index_t block_bytes = 256 * 1024;  // columns of a block: half an L2 cache of today's server cores
+constexpr index_t block_numbers = 64;        // columns at least, else BLAS spends its time packing W
+
+class Conv2d final : public Layer {
+   public:
+    Conv2d(LayerPlace place, Shape output, const Window& window, bool with_bias, bool prunable, Initializer initializer)
+        : Layer(std::move(place), output),
+          window_(window),
+          outputs_(output.channels),
+          inputs_(input_shape().channels * window.kernel * window.kernel),
+          weight_(outputs_, inputs_, {outputs_, input_shape().channels, window.kernel, window.kernel}, prunable,
+                  initializer, inputs_, outputs_ * window.kernel * window.kernel) {
+        if (with_bias) bias_ = make_vector_parameter("bias", outputs_, Initializer::zeros);
+    }
+
+    std::string describe() const override {
+        const auto [kernel, stride, padding] = window_;
+        return text("conv2d ", kernel, "x", kernel, ", ", outputs_, " channels",
+                    stride > 1 ? text(", stride ", stride) : "", padding > 0 ? text(", padding ", padding) : "");
+    }
+
+    std::vector<Parameter*> parameters() override {
+        if (bias_.name.empty()) return {&weight_.parameter()};
+        return {&weight_.parameter(), &bias_};
+    }
+
+    index_t workspace_size(index_t width) const override { return 2 * columns_size(width) + weight_.workspace_size(); }
+    std::size_t held_bytes(const Tiling&) const override { return weight_.held_bytes(); }
+
+    void forward(const StepContext& step, const real* x, real* y, Workspace workspace) override {
+        const index_t width = step.tiling.width, row = output_shape().pixels() * width;  // numbers in a row of y
+        const real* const weight = weight_.unpacked();
+        real* const columns = workspace.data();
+        for_each_block(step.tiling, [&](index_t tile, index_t first, index_t count) {
+            const index_t numbers = count * width;
+            real* const y_block = y + tile * outputs_ * row + first * width;
+            im2col(input_shape(), window_, width, first, count, x + tile * input_shape().size() * width, columns);
+            for (std::size_t o = 0; o < bias_.value.size(); ++o)
+                std::fill_n(y_block + static_cast<index_t>(o) * row, numbers, bias_.value[o]);
+            matrix_multiply(Transpose::no, Transpose::no, outputs_, numbers, inputs_, weight, inputs_, columns, numbers,
+                            bias_.name.empty() ? real{0} : real{1}, y_block, row);
+        });
+    }
+
+    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
+                  Workspace workspace) override {
+        const index_t width = step.tiling.width, row = output_shape().pixels() * width;
+        if (!bias_.name.empty()) {
+            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
+            for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
+                add_row_sums(dy + tile * outputs_ * row, row, bias_.gradient);
+        }
+        real* const columns = workspace.data();
+        real* const dcolumns = columns + columns_size(width);
+        real* const gradient =
+            weight_.gradient_scratch(workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
+        if (step.tiling.tiles() == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
+        if (dx != nullptr) std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});
+        const real* const weight = weight_.unpacked_by_forward();
+        for_each_block(step.tiling, [&](index_t tile, index_t first, index_t count) {
+            const index_t numbers = count * width;
+            const index_t tile_begin = tile * input_shape().size() * width;
+            const real* const dy_block = dy + tile * outputs_ * row + first * width;
+            im2col(input_shape(), window_, width, first, count, x + tile_begin, columns);
+            matrix_multiply(Transpose::no, Transpose::yes, outputs_, inputs_, numbers, dy_block, row, columns, numbers,
+                            tile == 0 && first == 0 ? real{0} : real{1}, gradient, inputs_);
+            if (dx == nullptr) return;
+            matrix_multiply(Transpose::yes, Transpose::no, inputs_, numbers, outputs_, weight, inputs_, dy_block, row,
+                            real{0}, dcolumns, numbers);
+            col2im(input_shape(), window_, width, first, count, dcolumns, dx + tile_begin);
+        });
+        weight_.gather_gradient(gradient);
+    }
+
+   private:
+    /// Output pixels of a block at tile width T, all blocks about alike.
+    index_t block_pixels(index_t width) const {
+        const index_t pixels = output_shape().pixels();
+        const index_t fits = block_bytes / (inputs_ * width * static_cast<index_t>(sizeof(real)));
+        const index_t largest = std::max({index_t{1}, fits, block_numbers / width});
+        const index_t blocks = (pixels + largest - 1) / largest;
+        return (pixels + blocks - 1) / blocks;
+    }
+
+    index_t columns_size(index_t width) const { return inputs_ * block_pixels(width) * width; }
+
+    /// work(tile, first pixel, pixels)
+    template <class Work>
+    void for_each_block(const Tiling& tiling, Work work) const {
+        const index_t pixels = output_shape().pixels(), block = block_pixels(tiling.width);
+        for (index_t tile = 0; tile < tiling.tiles(); ++tile)
+            for (index_t first = 0; first < pixels; first += block) work(tile, first, std::min(block, pixels - first));
+    }
+
+    Window window_;
+    index_t outputs_;  // O
+    index_t inputs_;   // C*k*k
+    WeightMatrix weight_;
+    Parameter bias_;  // no name: no bias
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
+    const index_t channels = config.integer("channels", std::nullopt, at_least(1), "output channels");
+    const index_t kernel = config.integer("kernel", 3, between(1, 1024), "rows and columns of the window");
+    const index_t stride = config.integer("stride", 1, at_least(1), "pixels from one window to the next");
+    const index_t padding = config.integer("padding", 0, between(0, 1023), "zeros around the image, below kernel");
+    const bool bias = config.flag("bias", true, "adds a trained number to each output channel");
+    const bool prunable = config.flag("prunable", true, "its weights may be removed");
+    const Initializer initializer = read_initializer(config);
+    if (padding >= kernel)
+        input_error(config.place_of("padding"), " is ", padding, ": it must be below the kernel, ", kernel,
+                    ", else some windows see only zeros");
+    const Window window{kernel, stride, padding};
+    const Shape output = windowed_shape(place, "conv2d", window, channels);
+    return std::make_unique<Conv2d>(std::move(place), output, window, bias, prunable, initializer);
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,93 @@
+// Dropout (Srivastava et al. 2014), inverted: in training y = x / (1 - rate) with probability 1 - rate, else 0; in
+// evaluation y = x. What is kept is a pure function of seed, layer, step, place of the sample in the global batch and
+// feature, so it is the same for every rank count. One random draw serves four features of a sample; what it kept is
+// held for backward in one byte, a sixteenth of the activations, which saves drawing it twice.
+#include <algorithm>
+#include <cmath>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/random.hpp"
+#include "pruntrain/nn/layer.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+constexpr index_t features_per_draw = 4;
+
+/// y (features, T) = factor * x where bit f of kept[t] is 1, else 0, for up to four features. May be in place.
+/// Products instead of a choice: the loop is a vector loop, and NaN stays NaN.
+PRUNTRAIN_VECTORIZED
+void drop(index_t features, index_t width, const std::uint8_t* kept, real factor, const real* x, real* y) {
+    for (index_t f = 0; f < features; ++f)
+        for (index_t lane = 0; lane < width; ++lane)
+            y[f * width + lane] = x[f * width + lane] * (factor * static_cast<real>(kept[lane] >> f & 1));
+}
+
+class Dropout final : public Layer {
+   public:
+    Dropout(LayerPlace place, double rate)
+        : Layer(place, place.input),
+          rate_(rate),
+          factor_(static_cast<real>(1 / (1 - rate))),
+          draws_((place.input.size() + features_per_draw - 1) / features_per_draw) {}
+
+    std::string describe() const override { return text("dropout, rate ", rate_); }
+    bool in_place() const override { return true; }
+    std::size_t held_bytes(const Tiling& tiling) const override {
+        return static_cast<std::size_t>(tiling.size(draws_));
+    }
+
+    void forward(const StepContext& step, const real* x, real* y, Workspace) override {
+        if (!step.training) return;
+        draw(step);
+        drop_all(step, x, y);
+    }
+
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+        if (step.training && dx != nullptr) drop_all(step, dy, dx);
+    }
+
+   private:
+    /// kept_ (tile, draw, sample); nothing is kept in padding lanes.
+    void draw(const StepContext& step) {
+        const Tiling& tiling = step.tiling;
+        const RandomStream random(step.seed, Purpose::dropout, number(), step.step);
+        const auto threshold = static_cast<std::uint32_t>(std::min(rate_ * 0x1p32, 0x1p32 - 1));
+        kept_.assign(static_cast<std::size_t>(tiling.size(draws_)), 0);
+        std::uint8_t* kept = kept_.data();
+        for (index_t tile = 0; tile < tiling.tiles(); ++tile)
+            for (index_t d = 0; d < draws_; ++d, kept += tiling.width)
+                for (index_t lane = 0; lane < tiling.lanes(tile); ++lane) {
+                    const index_t sample = step.first_sample + tile * tiling.width + lane;
+                    const auto bits = random.bits(static_cast<std::uint64_t>(sample * draws_ + d));
+                    for (std::size_t f = 0; f < bits.size(); ++f)
+                        kept[lane] |= static_cast<std::uint8_t>((bits[f] >= threshold ? 1 : 0) << f);
+                }
+    }
+
+    void drop_all(const StepContext& step, const real* x, real* y) const {
+        const index_t width = step.tiling.width, features = input_shape().size();
+        const std::uint8_t* kept = kept_.data();
+        for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
+            for (index_t d = 0; d < draws_; ++d, kept += width) {
+                const index_t first = d * features_per_draw, begin = (tile * features + first) * width;
+                drop(std::min(features_per_draw, features - first), width, kept, factor_, x + begin, y + begin);
+            }
+    }
+
+    double rate_;
+    real factor_;
+    index_t draws_;                   // of a sample: features / 4, rounded up
+    std::vector<std::uint8_t> kept_;  // of the last forward
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_dropout(const Config& config, LayerPlace place) {
+    const double rate =
+        config.number("rate", 0.5, from_up_to_below(0, 1), "fraction of its inputs set to 0 in training");
+    return std::make_unique<Dropout>(std::move(place), rate);
+}
+
+}  // namespace pruntrain

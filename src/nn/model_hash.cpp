@@ -1,0 +1,43 @@
+#include "pruntrain/nn/model_hash.hpp"
+
+#include <xxhash.h>
+
+#include <array>
+#include <bit>
+
+namespace pruntrain {
+
+namespace {
+
+std::uint64_t hash(weight_number_t number) { return XXH3_64bits(&number, sizeof number); }
+
+std::uint64_t hash(weight_number_t number, real value) {
+    std::array<std::uint64_t, 2> both{number, 0};
+#ifdef PRUNTRAIN_DOUBLE
+    both[1] = std::bit_cast<std::uint64_t>(value);
+#else
+    both[1] = std::bit_cast<std::uint32_t>(value);
+#endif
+    return XXH3_64bits(both.data(), sizeof both);
+}
+
+}  // namespace
+
+ModelHash hash_model(Network& network) {
+    ModelHash sums;
+    weight_number_t next = 0;   // statistics are numbered after all parameters
+    for (const auto* parameter : network.parameters()) {
+        const auto positions = parameter->pattern.dense_positions();
+        for (std::size_t k = 0; k < positions.size(); ++k) {
+            const weight_number_t number = parameter->first_number + static_cast<weight_number_t>(positions[k]);
+            if (parameter->prunable) sums.pattern += hash(number);
+            sums.weights += hash(number, parameter->value[k]);
+        }
+        next = parameter->first_number + static_cast<weight_number_t>(parameter->pattern.dense_size());
+    }
+    for (const auto& [layer, statistic] : network.statistics())
+        for (const real value : statistic->values) sums.weights += hash(next++, value);
+    return sums;
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,28 @@
+// The rate falls by a factor every so many epochs.
+#include <cmath>
+
+#include "pruntrain/optim/learning_rate.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+class Step final : public RateShape {
+   public:
+    Step(double every_epochs, double drop) : every_epochs_(every_epochs), drop_(drop) {}
+    double factor(double epoch, double) const override { return std::pow(drop_, std::floor(epoch / every_epochs_)); }
+
+   private:
+    double every_epochs_, drop_;
+};
+
+}  // namespace
+
+std::unique_ptr<RateShape> make_step(const Config& config) {
+    const double every = config.number("every_epochs", 10.0, above(0), "epochs from one drop to the next");
+    const double drop =
+        config.number("factor", 0.1, {.low = 0, .high = 1, .low_open = true}, "what the rate is multiplied by");
+    return std::make_unique<Step>(every, drop);
+}
+
+}  // namespace pruntrain

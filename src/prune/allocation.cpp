@@ -1,0 +1,43 @@
+#include "pruntrain/prune/allocation.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "pruntrain/base/error.hpp"
+
+namespace pruntrain {
+
+std::vector<index_t> apportion(const std::vector<double>& wanted, const std::vector<PrunableLayer>& layers,
+                               index_t keep) {
+    std::vector<index_t> shares(layers.size());
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        shares[i] = std::clamp(static_cast<index_t>(std::floor(wanted[i])), layers[i].at_least, layers[i].kept);
+    index_t rest = keep - std::accumulate(shares.begin(), shares.end(), index_t{0});
+    for (; rest != 0; rest > 0 ? --rest : ++rest) {
+        // The layer that is furthest below (or above) what it wanted and may still move; the first of equals.
+        const index_t move = rest > 0 ? 1 : -1;
+        std::size_t best = layers.size();
+        double best_distance = 0;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            const index_t moved = shares[i] + move;
+            if (moved < layers[i].at_least || moved > layers[i].kept) continue;
+            const double distance = static_cast<double>(move) * (wanted[i] - static_cast<double>(shares[i]));
+            if (best == layers.size() || distance > best_distance) {
+                best = i;
+                best_distance = distance;
+            }
+        }
+        if (best == layers.size()) fault("no way to keep ", keep, " weights between the floors and what is left");
+        shares[best] += move;
+    }
+    return shares;
+}
+
+std::vector<SelectionGroup> one_group_per_layer(const std::vector<index_t>& keep) {
+    std::vector<SelectionGroup> groups;
+    for (std::size_t i = 0; i < keep.size(); ++i) groups.push_back({{i}, keep[i]});
+    return groups;
+}
+
+}  // namespace pruntrain

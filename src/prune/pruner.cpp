@@ -1,0 +1,176 @@
+#include "pruntrain/prune/pruner.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/config/choose.hpp"
+#include "pruntrain/prune/select.hpp"
+
+namespace pruntrain {
+
+index_t removed_count(double sparsity, index_t weights) {
+    // 0.95 is the double just below 95/100: a relative 1e-12 is far above that error and far below one weight of 10^11
+    const double product = sparsity * static_cast<double>(weights);
+    return std::min(weights, static_cast<index_t>(std::floor(product * (1 + 1e-12))));
+}
+
+PrunableCount count_prunable(const Network& network) {
+    PrunableCount count;
+    for (const auto* parameter : network.parameters()) {
+        if (!parameter->prunable) continue;
+        count.size += parameter->pattern.dense_size();
+        count.kept += parameter->pattern.kept();
+    }
+    return count;
+}
+
+Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network)
+    : final_sparsity_(section.number("final_sparsity", std::nullopt, from_up_to_below(0, 1),
+                                     "fraction of the prunable weights that is removed in the end")),
+      layer_floor_(
+          section.number("layer_floor", 0.05, between(0, 1),
+                         "every layer keeps at least this part of its share under uniform pruning, and one weight")) {
+    const Config criterion = section.section("criterion"), allocation = section.section("allocation");
+    criterion_ = choose(criteria(), criterion, "type", "magnitude", "how important a weight is", seed);
+    allocation_ =
+        choose(allocations(), allocation, "type", "global", "how the weights to keep are shared out over the layers");
+    schedule_ = choose(prune_schedules(), section.section("schedule"), "type", "cubic", "how the sparsity grows",
+                       final_sparsity_, length);
+    prunable_ = count_prunable(network).size;
+    if (prunable_ == 0)
+        input_error(
+            "there is a prune section, but no layer of the model is prunable: remove 'prunable: false' from a layer");
+    const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
+    const auto layers = prunable_layers(network, keep);
+    index_t floors = 0;
+    for (const auto& layer : layers) floors += layer.at_least;
+    if (floors > keep)
+        input_error(section.place_of("final_sparsity"), " is ", exact(final_sparsity_), ": that keeps ", keep, " of ",
+                    prunable_, " weights, but the floors of ", layers.size(), " layers need ", floors,
+                    ": choose a smaller final_sparsity or layer_floor");
+    allocation_->check(layers, final_sparsity_);
+}
+
+std::string Pruner::describe() const {
+    return text(criterion_->describe(), ", ", allocation_->describe(), ", ", schedule_->describe(), ", final sparsity ",
+                exact(final_sparsity_));
+}
+
+index_t Pruner::keep_at(index_t step) const {
+    return prunable_ - removed_count(schedule_->sparsity_at(step), prunable_);
+}
+
+std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, index_t keep) const {
+    std::vector<PrunableLayer> layers;
+    const double share = static_cast<double>(keep) / static_cast<double>(prunable_);
+    for (const auto* parameter : network.parameters()) {
+        if (!parameter->prunable) continue;
+        const index_t size = parameter->pattern.dense_size();
+        const auto floor = static_cast<index_t>(std::floor(layer_floor_ * share * static_cast<double>(size)));
+        layers.push_back({parameter->layer, size, parameter->pattern.kept(),
+                          std::clamp<index_t>(floor, 1, parameter->pattern.kept())});
+    }
+    return layers;
+}
+
+namespace {
+
+/// Scores of one tensor as integers, with the numbers of their weights.
+struct Scored {
+    std::vector<std::uint64_t> keys;
+    std::vector<weight_number_t> numbers;
+    std::vector<std::uint8_t> keep;
+};
+
+Scored score(const Criterion& criterion, const Parameter& parameter) {
+    Scored scored;
+    for (const real value : criterion.scores(parameter)) scored.keys.push_back(order_key(value));
+    for (const index_t position : parameter.pattern.dense_positions())
+        scored.numbers.push_back(parameter.first_number + static_cast<weight_number_t>(position));
+    scored.keep.assign(scored.keys.size(), 0);
+    return scored;
+}
+
+/// The candidates of some tensors that this rank brings into a selection. Ranks hold equal copies, so each brings its
+/// part: the work of the histograms is shared, and each candidate stands on one rank.
+struct Candidates {
+    std::vector<std::uint64_t> keys;
+    std::vector<weight_number_t> numbers;
+
+    void add_part(const Scored& scored, const Communicator& replicas) {
+        const auto size = scored.keys.size();
+        const auto rank = static_cast<std::size_t>(replicas.rank()), ranks = static_cast<std::size_t>(replicas.size());
+        for (std::size_t k = size * rank / ranks; k < size * (rank + 1) / ranks; ++k) {
+            if (scored.keep[k]) continue;  // already chosen
+            keys.push_back(scored.keys[k]);
+            numbers.push_back(scored.numbers[k]);
+        }
+    }
+};
+
+void mark(const Cut& cut, Scored& scored) {
+    for (std::size_t k = 0; k < scored.keys.size(); ++k)
+        if (cut.keeps(scored.keys[k], scored.numbers[k])) scored.keep[k] = 1;
+}
+
+/// Marks what a group keeps: first the floor of each layer, then the best of all the rest.
+void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layers, std::vector<Scored>& scored,
+            const Communicator& replicas) {
+    index_t keep = group.keep;
+    if (group.layers.size() > 1)  // a single layer keeps group.keep anyway, which is no less than its floor
+        for (const std::size_t i : group.layers) {
+            Candidates own;
+            own.add_part(scored[i], replicas);
+            mark(cut_keeping(static_cast<std::uint64_t>(layers[i].at_least), own.keys, own.numbers, replicas),
+                 scored[i]);
+            keep -= layers[i].at_least;
+        }
+    Candidates all;
+    for (const std::size_t i : group.layers) all.add_part(scored[i], replicas);
+    const Cut cut = cut_keeping(static_cast<std::uint64_t>(keep), all.keys, all.numbers, replicas);
+    for (const std::size_t i : group.layers) mark(cut, scored[i]);
+}
+
+}  // namespace
+
+std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Communicator& replicas) const {
+    const index_t keep = keep_at(step);
+    if (keep >= count_prunable(network).kept) return std::nullopt;
+    auto layers = prunable_layers(network, keep);
+    std::vector<Scored> scored;
+    replicas.together([&] {
+        for (const auto* parameter : network.parameters())
+            if (parameter->prunable) scored.push_back(score(*criterion_, *parameter));
+    });
+    const double progress = schedule_->sparsity_at(step) / final_sparsity_;
+    for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, replicas);
+
+    Arena& arena = network.arena();
+    std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
+    std::size_t next = scored.size();  // the arena runs from the last layer to the first
+    for (std::size_t i = 0; i < flags.size(); ++i)
+        if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
+    arena.keep(flags);
+    if (count_prunable(network).kept != keep)
+        fault("a prune event at step ", step, " kept ", count_prunable(network).kept, " weights instead of ", keep);
+
+    const ModelHash hash = hash_model(network);
+    check_equal_models(hash, step, replicas);
+    return hash;
+}
+
+void check_equal_models(const ModelHash& hash, index_t step, const Communicator& replicas) {
+    const auto patterns = replicas.gather_to_all(hash.pattern);
+    const auto weights = replicas.gather_to_all(hash.weights);
+    std::vector<std::string> different;
+    for (std::size_t rank = 0; rank < patterns.size(); ++rank)
+        if (patterns[rank] != patterns[0] || weights[rank] != weights[0]) different.push_back(std::to_string(rank));
+    if (!different.empty())
+        fault("at step ", step, " the model of ranks ", join(different),
+              " differs from rank 0's: memory or network faults; "
+              "resume from the last checkpoint");
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,44 @@
+// The families of pruning by name. To add a member: write its file with make_NAME, and a line here.
+#include "pruntrain/prune/allocation.hpp"
+#include "pruntrain/prune/criterion.hpp"
+#include "pruntrain/prune/schedule.hpp"
+
+#define CRITERIA(member) \
+    member(magnitude, "keeps the weights of largest magnitude") member(random, "keeps weights at random") /* End. */
+
+#define ALLOCATIONS(member)                                                                                  \
+    member(global, "all weights of the network compete") member(per_layer, "a table of sparsities by layer") \
+        member(uniform, "every layer keeps the same fraction") /* End. */
+
+#define PRUNE_SCHEDULES(member)                                                                                \
+    member(cubic, "fast at first, slow at the end") member(linear, "the same number of weights at each event") \
+        member(one_shot, "all at once") /* End. */
+
+namespace pruntrain {
+
+#define DECLARE_CRITERION(name, meaning) std::unique_ptr<Criterion> make_##name(const Config&, std::uint64_t);
+#define DECLARE_ALLOCATION(name, meaning) std::unique_ptr<Allocation> make_##name(const Config&);
+#define DECLARE_SCHEDULE(name, meaning) \
+    std::unique_ptr<PruneSchedule> make_##name(const Config&, double, const RunLength&);
+#define LIST(name, meaning) {#name, make_##name, meaning},
+
+CRITERIA(DECLARE_CRITERION)
+ALLOCATIONS(DECLARE_ALLOCATION)
+PRUNE_SCHEDULES(DECLARE_SCHEDULE)
+
+const Registry<CriterionFactory>& criteria() {
+    static const Registry<CriterionFactory> registry("prune criterion", {CRITERIA(LIST)});
+    return registry;
+}
+
+const Registry<AllocationFactory>& allocations() {
+    static const Registry<AllocationFactory> registry("prune allocation", {ALLOCATIONS(LIST)});
+    return registry;
+}
+
+const Registry<PruneScheduleFactory>& prune_schedules() {
+    static const Registry<PruneScheduleFactory> registry("prune schedule", {PRUNE_SCHEDULES(LIST)});
+    return registry;
+}
+
+}  // namespace pruntrain

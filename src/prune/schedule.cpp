@@ -1,0 +1,52 @@
+#include "pruntrain/prune/schedule.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pruntrain {
+
+index_t read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
+                  const RunLength& length) {
+    const std::string step_key = key + "_step", epoch_key = key + "_epoch";
+    index_t time = 0;
+    if (!config.is_describing() && config.has(step_key) && config.has(epoch_key))
+        input_error(config.place_of(step_key), " and ", config.path_of(epoch_key), " are both given: give one");
+    if (config.has(step_key)) time = config.integer(step_key, std::nullopt, at_least(0), meaning + ", in updates");
+    if (config.is_describing() || !config.has(step_key))
+        time = std::llround(config.number(epoch_key, default_epoch, at_least(0), meaning + ", in epochs") *
+                            static_cast<double>(length.steps_per_epoch));
+    return std::min(time, length.steps);
+}
+
+GradualSchedule::GradualSchedule(const Config& config, std::string name, double (*shape)(double), double final_sparsity,
+                                 const RunLength& length)
+    : name_(std::move(name)), shape_(shape), final_sparsity_(final_sparsity) {
+    initial_sparsity_ = config.number("initial_sparsity", 0.0, from_up_to_below(0, 1), "sparsity at the first event");
+    if (initial_sparsity_ > final_sparsity)
+        input_error(config.place_of("initial_sparsity"), " is ", initial_sparsity_,
+                    ": allowed is at most the final sparsity, ", final_sparsity);
+    start_ = read_time(config, "start", 0, "first event", length);
+    end_ = read_time(config, "end", length.epoch(static_cast<double>(length.steps)) / 2, "last event", length);
+    if (end_ < start_ && !config.is_describing())
+        input_error("the prune schedule (", config.path_of("end_epoch"), ") ends at step ", end_,
+                    ", before its start at step ", start_, ": give an end after the start");
+    every_ = config.integer("every_steps", 50, at_least(1), "updates from one event to the next");
+}
+
+bool GradualSchedule::event_at(index_t step) const {
+    if (step == end_) return true;
+    return step >= start_ && step < end_ && (step - start_) % every_ == 0;
+}
+
+double GradualSchedule::sparsity_at(index_t step) const {
+    if (step >= end_) return final_sparsity_;
+    if (step < start_) return 0;
+    const double progress = static_cast<double>(step - start_) / static_cast<double>(end_ - start_);
+    return initial_sparsity_ + (final_sparsity_ - initial_sparsity_) * shape_(progress);
+}
+
+std::string GradualSchedule::describe() const {
+    return text(name_, " from step ", start_, " to ", end_, ", every ", every_, " steps");
+}
+
+}  // namespace pruntrain

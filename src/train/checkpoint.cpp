@@ -1,0 +1,268 @@
+#include "pruntrain/train/checkpoint.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/io/h5_file.hpp"
+#include "pruntrain/io/sealed_file.hpp"
+#include "pruntrain/io/sparse_matrix_h5.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 1};
+
+/// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so
+/// that a new one does not compile until it is stored.
+template <class State, class Use>
+void each_field(State& state, Use&& use) {
+    auto& [step, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks, grid,
+           pattern_hash, weights_hash, sparsity, validation_accuracy] = state;
+    use("step", step);
+    use("epoch", epoch);
+    use("seconds", seconds);
+    use("loss_sum", loss_sum);
+    use("loss_samples", loss_samples);
+    use("train_seconds", train_seconds);
+    use("best_score", best_score);
+    use("best_step", best_step);
+    use("seed", seed);
+    use("ranks", ranks);
+    use("grid", grid);
+    use("pattern_hash", pattern_hash);
+    use("weights_hash", weights_hash);
+    use("sparsity", sparsity);
+    use("validation_accuracy", validation_accuracy);
+}
+
+/// Calls `use(layer, name, tensor shape, pattern, values)` for every parameter and statistic, in model order.
+template <class Use>
+void each_tensor(Network& network, Use&& use) {
+    for (std::size_t i = 0; i < network.layer_count(); ++i) {
+        Layer& layer = network.layer(i);
+        for (const auto* parameter : layer.parameters())
+            use(layer.name(), parameter->name, parameter->tensor_shape, parameter->pattern, parameter->value);
+        for (auto* statistic : layer.statistics()) {
+            const auto size = static_cast<index_t>(statistic->values.size());
+            use(layer.name(), statistic->name, std::vector{size}, Pattern(size, 1), std::span(statistic->values));
+        }
+    }
+}
+
+std::string model_path(const std::string& layer, const std::string& name) { return "model/" + layer + "/" + name; }
+
+std::string slot_path(const std::string& slot, const std::string& layer, const std::string& name) {
+    return "optimizer/" + slot + "/" + layer + "/" + name;
+}
+
+/// Calls `use(slot name, parameter, packed numbers)` for every parameter and slot of the arena.
+template <class Use>
+void each_slot(Arena& arena, Use&& use) {
+    for (std::size_t slot = 0; slot < arena.slot_names().size(); ++slot)
+        for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
+            const Parameter& parameter = *arena.parameters()[i];
+            use(arena.slot_names()[slot], parameter,
+                arena.slot(slot).subspan(static_cast<std::size_t>(arena.offset(i)), parameter.value.size()));
+        }
+}
+
+void write_model(H5File& file, Network& network) {
+    file.create_group("model");
+    std::string group;
+    each_tensor(network, [&](const std::string& layer, const std::string& name, const std::vector<index_t>& shape,
+                             const Pattern& pattern, std::span<const real> values) {
+        if (group != layer) file.create_group("model/" + layer);
+        group = layer;
+        write_tensor(file, model_path(layer, name), layer + "." + name, shape, pattern, values);
+    });
+}
+
+void write_slots(H5File& file, Arena& arena) {
+    file.create_group("optimizer");
+    std::string group;
+    for (const auto& slot : arena.slot_names()) file.create_group("optimizer/" + slot);
+    each_slot(arena, [&](const std::string& slot, const Parameter& parameter, std::span<const real> values) {
+        const std::string parent = "optimizer/" + slot + "/" + parameter.layer;
+        if (group != parent) file.create_group(parent);
+        group = parent;
+        const std::array size{static_cast<index_t>(values.size())};
+        file.write(slot_path(slot, parameter.layer, parameter.name), values, size);
+    });
+}
+
+void write_history(H5File& file, const History& history) {
+    file.create_group("history");
+    const std::array size{static_cast<index_t>(history.size())};
+    for (const auto& column : history_columns) {
+        std::vector<double> values;
+        for (const auto& row : history) values.push_back(row.*column.field);
+        file.write<double>(text("history/", column.name), values, size);
+    }
+}
+
+History read_history(const H5File& file) {
+    History history;
+    for (const auto& column : history_columns) {
+        const std::string path = text("history/", column.name);
+        const std::vector<double> values = file.read<double>(path);
+        if (&column == &history_columns.front()) history.resize(values.size());
+        if (values.size() != history.size()) fault(path, ": has ", values.size(), " values, expected ", history.size());
+        for (std::size_t i = 0; i < values.size(); ++i) history[i].*column.field = values[i];
+    }
+    return history;
+}
+
+RunState read_state(const H5File& file) {
+    RunState state;
+    each_field(state, [&](const char* name, auto& field) {
+        field = file.attribute<std::remove_reference_t<decltype(field)>>("/", name);
+    });
+    return state;
+}
+
+/// Opens a file whose seal is good, and says of which file it is if an object in it is not as it should be.
+template <class Work>
+auto with_file(const fs::path& path, Work&& work) {
+    try {
+        const H5File file = H5File::open(path);
+        return work(file);
+    } catch (const InputError&) {
+        throw;
+    } catch (const std::runtime_error& error) {
+        input_error(path.string(), " is no usable checkpoint: ", error.what());
+    }
+}
+
+/// Reads every tensor and slot, so that every checksum is compared, but keeps one at a time in memory.
+void inspect_arrays(const H5File& file, CheckpointSummary& summary) {
+    std::map<std::string, std::size_t> kept;  // values of each tensor
+    for (const auto& layer : file.names("model"))
+        for (const auto& name : file.names("model/" + layer)) {
+            const StoredTensor tensor = read_tensor(file, model_path(layer, name));
+            std::vector<real> values(static_cast<std::size_t>(tensor.pattern.kept()));
+            read_tensor_values(file, model_path(layer, name), values);
+            summary.tensors.push_back({layer + "." + name, tensor.tensor_shape, tensor.pattern.kept(),
+                                       tensor.pattern.dense_size(), !tensor.pattern.full(), tensor.bytes});
+            kept[layer + "." + name] = values.size();
+        }
+    summary.slots = file.names("optimizer");
+    for (const auto& slot : summary.slots)
+        for (const auto& layer : file.names("optimizer/" + slot))
+            for (const auto& name : file.names("optimizer/" + slot + "/" + layer)) {
+                std::vector<real> values(kept[layer + "." + name]);
+                file.read<real>(slot_path(slot, layer, name), values);
+            }
+}
+
+void check_same_network(const std::string& file, const CheckpointSummary& checkpoint, Network& network) {
+    std::size_t number = 0;
+    const auto other = [&](const std::string& theirs, const std::string& ours) {
+        input_error(file, ": the checkpoint has ", theirs, ", the network ", ours, ": it is of another network");
+    };
+    each_tensor(network, [&](const std::string& layer, const std::string& name, const std::vector<index_t>& shape,
+                             const Pattern&, std::span<const real>) {
+        const std::string full_name = layer + "." + name;
+        if (number == checkpoint.tensors.size()) other("nothing more", full_name);
+        const auto& tensor = checkpoint.tensors[number++];
+        if (tensor.name != full_name) other(tensor.name, full_name);
+        if (tensor.shape != shape) other(full_name + " " + crossed(tensor.shape), crossed(shape));
+    });
+    if (number < checkpoint.tensors.size()) other(checkpoint.tensors[number].name, "nothing more");
+}
+
+void check_same_slots(const std::string& file, const CheckpointSummary& checkpoint, const Arena& arena) {
+    if (arena.slot_names().empty()) return;
+    auto theirs = checkpoint.slots, ours = arena.slot_names();
+    std::sort(theirs.begin(), theirs.end());
+    std::sort(ours.begin(), ours.end());
+    if (theirs != ours)
+        input_error(file, ": the checkpoint's optimizer has the slots ", theirs.empty() ? "(none)" : join(theirs),
+                    ", this run's has ", join(ours), ": go on with the optimizer that wrote it");
+}
+
+}  // namespace
+
+void write_checkpoint(const fs::path& path, Network& network, const RunState& state, const History& history,
+                      const std::string& config, const Normalization& normalization) {
+    const MemoryFile memory;
+    H5File file = H5File::create(memory.path(), seal_bytes);
+    file.set_attribute<index_t>("/", "format_version", checkpoint_kind.format_version);
+    file.set_attribute<std::string>("/", "program_version", PRUNTRAIN_VERSION);
+    each_field(state, [&](const char* name, const auto& field) { file.set_attribute("/", name, field); });
+    file.write_text("config", config);
+    file.create_group("data");
+    file.set_attribute("data", "mean", normalization.mean);
+    file.set_attribute("data", "deviation", normalization.deviation);
+    write_model(file, network);
+    write_slots(file, network.arena());
+    write_history(file, history);
+    file.close();
+    publish_sealed(memory, path, checkpoint_kind, [](const fs::path& written) { inspect_checkpoint(written); });
+}
+
+CheckpointSummary inspect_checkpoint(const fs::path& path) {
+    verify_seal(path, checkpoint_kind);
+    return with_file(path, [](const H5File& file) {
+        CheckpointSummary summary;
+        summary.state = read_state(file);
+        summary.program_version = file.attribute<std::string>("/", "program_version");
+        summary.config = file.read_text("config");
+        summary.normalization = {file.attribute<std::vector<double>>("data", "mean"),
+                                 file.attribute<std::vector<double>>("data", "deviation")};
+        inspect_arrays(file, summary);
+        read_history(file);
+        summary.file_bytes = file.file_bytes();
+        summary.verified = file.verified() + 1;  // and the seal
+        return summary;
+    });
+}
+
+RunState read_checkpoint(const fs::path& path, Network& network, History& history) {
+    const CheckpointSummary summary = inspect_checkpoint(path);
+    check_same_network(path.string(), summary, network);
+    check_same_slots(path.string(), summary, network.arena());
+    with_file(path, [&](const H5File& file) {
+        Arena& arena = network.arena();
+        std::vector<Pattern> patterns;
+        for (const auto* parameter : arena.parameters())
+            patterns.push_back(read_tensor(file, model_path(parameter->layer, parameter->name)).pattern);
+        arena.reset(patterns);
+        each_tensor(network,
+                    [&](const std::string& layer, const std::string& name, const std::vector<index_t>&, const Pattern&,
+                        std::span<real> values) { read_tensor_values(file, model_path(layer, name), values); });
+        each_slot(arena, [&](const std::string& slot, const Parameter& parameter, std::span<real> values) {
+            file.read(slot_path(slot, parameter.layer, parameter.name), values);
+        });
+        history = read_history(file);
+    });
+    return summary.state;
+}
+
+std::string checkpoint_name(index_t step) {
+    std::string digits = std::to_string(step);
+    digits.insert(0, 8 - std::min<std::size_t>(8, digits.size()), '0');
+    return "step_" + digits + ".h5";
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& folder) {
+    std::vector<std::pair<index_t, fs::path>> found;
+    std::error_code error;  // a folder that is not there holds no checkpoints
+    for (const auto& entry : fs::directory_iterator(folder, error)) {
+        const std::string name = entry.path().filename().string();
+        index_t step = -1;
+        if (name.rfind("step_", 0) == 0) std::from_chars(name.data() + 5, name.data() + name.size(), step);
+        if (step >= 0 && name == checkpoint_name(step)) found.emplace_back(step, entry.path());
+    }
+    std::sort(found.begin(), found.end(), std::greater<>());
+    std::vector<fs::path> paths;
+    for (const auto& [step, path] : found) paths.push_back(path);
+    return paths;
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,62 @@
+#include "pruntrain/train/evaluation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "pruntrain/data/sampler.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+/// Appends (tile, output, sample) outputs as (sample, output).
+void append_outputs(const Tiling& tiling, index_t width, const real* outputs, std::vector<float>& all) {
+    for (index_t sample = 0; sample < tiling.samples; ++sample)
+        for (index_t output = 0; output < width; ++output)
+            all.push_back(static_cast<float>(
+                outputs[(sample / tiling.width * width + output) * tiling.width + sample % tiling.width]));
+}
+
+}  // namespace
+
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
+                    std::vector<float>* outputs) {
+    constexpr index_t chunk = 128;  // samples at a time: two full tiles, so the memory of a batch at most
+    Evaluation result{.samples = dataset.samples(split)};
+    if (result.samples == 0) return result;
+    const Block block = even_block(result.samples, ranks.rank(), ranks.size());
+    const auto target_width = static_cast<std::size_t>(dataset.target_width());
+    std::vector<index_t> numbers;
+    std::vector<float> targets;
+    double sum = 0;
+    std::uint64_t correct = 0;
+    for (index_t first = block.first; first < block.first + block.size; first += chunk) {
+        const index_t samples = std::min(chunk, block.first + block.size - first);
+        numbers.resize(static_cast<std::size_t>(samples));
+        std::iota(numbers.begin(), numbers.end(), first);
+        targets.resize(numbers.size() * target_width);
+        StepContext step;
+        step.tiling = {samples, 64};
+        step.global_samples = samples;
+        network.reserve(step.tiling);
+        dataset.assemble(split, numbers, step.tiling, network.input(), targets.data());
+        const real* const values = network.forward(step);
+        const LossSums sums = loss.evaluate(step.tiling, network.outputs(), values, targets.data(),
+                                            dataset.target_width(), samples, nullptr);
+        sum += sums.loss;
+        correct += static_cast<std::uint64_t>(sums.correct);
+        if (outputs) append_outputs(step.tiling, network.outputs(), values, *outputs);
+    }
+    std::array<double, 1> loss_sum{sum};
+    std::array<std::uint64_t, 1> correct_sum{correct};
+    ranks.sum(std::span<double>(loss_sum));
+    ranks.sum(std::span<std::uint64_t>(correct_sum));
+    const auto count = static_cast<double>(result.samples);
+    result.loss = loss_sum[0] / count;
+    if (loss.classifies(network.outputs(), dataset.target_width()))
+        result.accuracy = static_cast<double>(correct_sum[0]) / count;
+    return result;
+}
+
+}  // namespace pruntrain

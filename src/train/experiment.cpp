@@ -1,0 +1,101 @@
+#include "pruntrain/train/experiment.hpp"
+
+#include <cmath>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/config/choose.hpp"
+
+namespace pruntrain {
+
+Settings::Settings(const Config& config) {
+    const Config run = config.section("run");
+    name = run.word("name", std::nullopt, "name of the run and of its folder");
+    if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
+        input_error(run.place_of("name"), " is '", name, "': a name has no slash and is not '.' or '..'");
+    output = run.word("output", "runs", "folder in which the run's folder stands");
+    seed = static_cast<std::uint64_t>(run.integer("seed", 1, at_least(0), "of all random numbers of the run"));
+    progress = run.choice("progress", "auto", {"auto", "redraw", "lines"},
+                          "progress as one line that is redrawn, or as lines; auto: redraw on a terminal");
+    log_every_s = run.number("log_every_s", 30.0, above(0), "seconds from one progress line to the next in a log");
+
+    const Config train = config.section("train");
+    epochs =
+        train.number("epochs", std::nullopt, at_least(0), "passes over the training split; 0: prune and save only");
+    global_batch = train.integer("global_batch", std::nullopt, at_least(1), "samples of an update, over all ranks");
+    evaluate_every_epochs =
+        train.number("evaluate_every_epochs", 1.0, above(0), "epochs from one row of history.csv to the next");
+
+    const Config optimizer = config.section("optimizer");
+    learning_rate = optimizer.number("learning_rate", std::nullopt, above(0), "full learning rate");
+    weight_decay =
+        optimizer.number("weight_decay", 0.0, at_least(0), "L2 decay of weights; biases and batch-norm have none");
+    clip_norm =
+        optimizer.number("clip_norm", 0.0, at_least(0), "largest Euclidean norm of the gradient; 0: not clipped");
+
+    const Config parallel = config.section("parallel");
+    parallel.integer("model_shards", 1, between(1, 1), "ranks that share one copy of the model");
+
+    const Config checkpoint = config.section("checkpoint");
+    checkpoint_every_epochs = checkpoint.number("every_epochs", 1.0, at_least(0),
+                                                "epochs from one checkpoint to the next; 0: only at the end");
+    keep_checkpoints = checkpoint.integer("keep", 3, at_least(1), "newest checkpoints that are kept, besides the best");
+}
+
+namespace {
+
+RunLength length_of(const Settings& settings, const Sampler& sampler) {
+    const index_t per_epoch = sampler.steps_per_epoch();
+    return {per_epoch, std::llround(settings.epochs * static_cast<double>(per_epoch))};
+}
+
+std::unique_ptr<Loss> choose_loss(const Config& config) {
+    return choose(losses(), config.section("train"), "loss", "cross_entropy", "what training makes small");
+}
+
+std::unique_ptr<Optimizer> choose_optimizer(const Config& config) {
+    return choose(optimizers(), config.section("optimizer"), "type", "adam", "how a gradient becomes an update");
+}
+
+}  // namespace
+
+Experiment::Experiment(const Config& config, const Communicator& world)
+    : settings(config),
+      dataset(config.section("data"), world),
+      network(config.list("model"), dataset.shape()),
+      loss(choose_loss(config)),
+      sampler(dataset.samples(Split::train), settings.global_batch, settings.seed),
+      length(length_of(settings, sampler)),
+      optimizer(choose_optimizer(config)),
+      learning_rate(config.section("optimizer").section("schedule"), settings.learning_rate, length) {
+    loss->check(network.outputs(), dataset.target_width());
+    if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
+    if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
+    config.finish();
+    resolved = config.resolved();
+    network.arena().create_slots(optimizer->slot_names());
+    network.initialize(settings.seed);
+}
+
+std::string Experiment::describe() {
+    const Config config = Config::describing();
+    const Settings settings(config);
+    Dataset::describe(config.section("data"));
+    Network::describe(config.list("model").front());
+    choose_loss(config);
+    choose_optimizer(config);
+    const RunLength length{.steps_per_epoch = 1, .steps = 1};
+    const LearningRate rate(config.section("optimizer").section("schedule"), settings.learning_rate, length);
+    const Config sample = Config::parse("model: [{layer: dense, units: 100}]", "sample", {});
+    const Network network(sample.list("model"), {100, 1, 1});
+    const Pruner pruner(config.section("prune"), settings.seed, length, network);
+    return config.describe();
+}
+
+index_t Experiment::local_batch(int ranks) const { return even_block(settings.global_batch, ranks - 1, ranks).size; }
+
+Tiling Experiment::training_tiling(int ranks) const {
+    const index_t samples = local_batch(ranks);
+    return {samples, tile_width(samples)};
+}
+
+}  // namespace pruntrain

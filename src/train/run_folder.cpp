@@ -1,0 +1,106 @@
+#include "pruntrain/train/run_folder.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <system_error>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/train/checkpoint.hpp"
+
+namespace pruntrain {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* run_files[] = {"config.yaml", "history.csv", "summary.json"};
+
+std::string csv_line(const HistoryRow& row) {
+    std::string line;
+    for (const auto& column : history_columns) {
+        const double value = row.*column.field;
+        if (!line.empty()) line += ',';
+        if (!std::isnan(value)) line += exact(value);  // unknown: empty
+    }
+    return line + "\n";
+}
+
+bool holds_a_run(const fs::path& folder) {
+    if (fs::exists(folder / "checkpoints")) return true;
+    return std::any_of(std::begin(run_files), std::end(run_files),
+                       [&](const char* f) { return fs::exists(folder / f); });
+}
+
+void remove_run(const fs::path& folder) {
+    for (const char* file : run_files) fs::remove(folder / file);
+    for (const auto& checkpoint : list_checkpoints(folder / "checkpoints")) fs::remove(checkpoint);
+}
+
+void prepare(const fs::path& folder, ExistingRun existing) {
+    if (holds_a_run(folder)) {
+        if (existing == ExistingRun::refuse)
+            input_error("the run folder ", folder.string(),
+                        " exists already: --resume goes on with it, --overwrite removes the "
+                        "earlier run, or choose another run.name");
+        if (existing == ExistingRun::overwrite) remove_run(folder);
+    }
+    fs::create_directories(folder / "checkpoints");
+    const fs::path probe = folder / ".probe";
+    std::ofstream(probe) << "writable\n";
+    if (!fs::exists(probe) || fs::file_size(probe) == 0)
+        input_error("the run folder ", folder.string(), " cannot be written: choose another run.output, or make room");
+    fs::remove(probe);
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const fs::path& output, const std::string& name, ExistingRun existing, const Communicator& world)
+    : path_(output / name) {
+    world.together([&] {
+        if (!world.is_root()) return;
+        try {
+            prepare(path_, existing);
+        } catch (const fs::filesystem_error& error) {
+            input_error("the run folder ", path_.string(), " cannot be made or changed: ", error.code().message(),
+                        ": choose another run.output");
+        }
+    });
+}
+
+void RunFolder::write_whole(const std::string& name, const std::string& content) const {
+    const fs::path target = path_ / name, beside = path_ / (name + ".tmp");
+    std::ofstream file(beside, std::ios::binary);
+    file << content;
+    file.close();
+    if (!file) fault("cannot write ", beside.string(), ": is the disk full?");
+    fs::rename(beside, target);
+}
+
+void RunFolder::write_config(const std::string& resolved) const { write_whole("config.yaml", resolved); }
+
+void RunFolder::write_summary(const std::string& json) const { write_whole("summary.json", json); }
+
+void RunFolder::write_history(const History& history) const {
+    std::vector<std::string> names;
+    for (const auto& column : history_columns) names.emplace_back(column.name);
+    std::string content = join(names, ",") + "\n";
+    for (const auto& row : history) content += csv_line(row);
+    write_whole("history.csv", content);
+}
+
+void RunFolder::append_history(const HistoryRow& row) const {
+    std::ofstream file(path_ / "history.csv", std::ios::app | std::ios::binary);
+    file << csv_line(row);
+    file.close();
+    if (!file) fault("cannot write ", (path_ / "history.csv").string(), ": is the disk full?");
+}
+
+void RunFolder::drop_old_checkpoints(index_t keep, index_t best) const {
+    const auto files = list_checkpoints(checkpoints());
+    const std::string best_name = best < 0 ? "" : checkpoint_name(best);
+    for (std::size_t i = static_cast<std::size_t>(keep); i < files.size(); ++i)
+        if (files[i].filename() != best_name) fs::remove(files[i]);
+}
+
+}  // namespace pruntrain

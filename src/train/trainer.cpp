@@ -1,0 +1,238 @@
+#include "pruntrain/train/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/train/report.hpp"
+
+namespace pruntrain {
+
+Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world)
+    : experiment_(experiment),
+      network_(experiment.network),
+      folder_(folder),
+      world_(world),
+      reducer_(world),
+      progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()) {
+    state_.seed = experiment.settings.seed;
+    state_.ranks = world.size();
+    state_.grid = text(world.size(), "x1");
+    step_.training = true;
+    step_.seed = experiment.settings.seed;
+    step_.tiling = experiment.training_tiling(world.size());
+    step_.sum_over_replicas = [this](std::span<double> values) { world_.sum(values); };
+    network_.reserve(step_.tiling);
+}
+
+void Trainer::resume() {
+    std::string newest;
+    world_.together([&] {
+        if (!world_.is_root()) return;
+        for (const auto& file : list_checkpoints(folder_.checkpoints())) {
+            try {
+                const auto summary = inspect_checkpoint(file);
+                newest = file.string();
+                const std::string changes = changed_lines(summary.config, experiment_.resolved);
+                if (!changes.empty()) progress_.note("the configuration has changed since the checkpoint:\n" + changes);
+                return;
+            } catch (const InputError& error) {
+                progress_.note(text("warning: ", error.what(), "; trying an older one"));
+            }
+        }
+    });
+    world_.broadcast_text(newest);
+    if (newest.empty()) {
+        progress_.note("no checkpoint to resume from: starting at step 0");
+        return;
+    }
+    world_.together([&] {
+        const RunState own = state_;
+        state_ = read_checkpoint(newest, network_, history_);
+        state_.ranks = own.ranks;
+        state_.grid = own.grid;
+        state_.seed = own.seed;
+    });
+    check_equal_models(hash_model(network_), state_.step, world_);
+    seconds_before_ = state_.seconds;
+    saved_step_ = state_.step;
+    progress_.note(text("resuming from ", newest, " at step ", state_.step));
+}
+
+void Trainer::run() {
+    if (world_.is_root()) {
+        folder_.write_config(experiment_.resolved);
+        folder_.write_history(history_);
+    }
+    if (state_.step == 0) maybe_prune();
+    while (state_.step < experiment_.length.steps) {
+        step_timer_.restart();
+        next_batch();
+        forward_and_backward();
+        update();
+        observe();
+        maybe_prune();
+        maybe_evaluate();
+        maybe_checkpoint();
+        maybe_show_progress();
+    }
+    finish();
+}
+
+void Trainer::next_batch() {
+    const BatchPart part = experiment_.sampler.part(state_.step, world_.rank(), world_.size());
+    step_.step = state_.step;
+    step_.tiling.samples = part.samples;
+    step_.first_sample = part.first;
+    step_.global_samples = part.global_samples;
+    experiment_.sampler.draw(state_.step, part, numbers_);
+    targets_.resize(numbers_.size() * static_cast<std::size_t>(experiment_.dataset.target_width()));
+    experiment_.dataset.assemble(Split::train, numbers_, step_.tiling, network_.input(), targets_.data());
+}
+
+void Trainer::forward_and_backward() {
+    const real* const outputs = network_.forward(step_);
+    const LossSums own = experiment_.loss->evaluate(step_.tiling, network_.outputs(), outputs, targets_.data(),
+                                                    experiment_.dataset.target_width(), step_.global_samples,
+                                                    network_.output_gradient());
+    sums_ = {own.loss, static_cast<double>(own.correct)};
+    Pending summing = world_.start_sum(std::span<double>(sums_));
+
+    reducer_.begin(network_.arena().gradients());
+    for (std::size_t layer = network_.layer_count(); layer-- > 0;) {
+        network_.backward(step_, layer);
+        reducer_.ready(network_.finished(layer));
+    }
+    reducer_.finish();
+    summing.wait();
+}
+
+void Trainer::update() {
+    if (!std::isfinite(sums_[0]))
+        input_error(
+            "the loss is ", sums_[0], " at step ", state_.step + 1, " (epoch ",
+            fixed(experiment_.length.epoch(static_cast<double>(state_.step)), 2), ", learning rate ",
+            exact(experiment_.learning_rate.at(state_.step)),
+            "): lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
+            std::max<index_t>(saved_step_, 0), " is saved");
+    const Settings& settings = experiment_.settings;
+    update_parameters(*experiment_.optimizer, network_.arena(), state_.step + 1,
+                      experiment_.learning_rate.at(state_.step), settings.weight_decay, settings.clip_norm);
+    ++state_.step;
+    state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
+}
+
+void Trainer::observe() {
+    state_.loss_sum += sums_[0];
+    state_.loss_samples += step_.global_samples;
+    correct_ += sums_[1];
+    const double seconds = step_timer_.seconds();
+    state_.train_seconds += seconds;
+    trained_seconds_ += seconds;
+    trained_samples_ += step_.global_samples;
+}
+
+void Trainer::maybe_prune() {
+    if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
+    const auto hash = experiment_.pruner->prune(state_.step, network_, world_);
+    const PrunableCount count = count_prunable(network_);
+    state_.sparsity = count.sparsity();
+    if (hash && state_.step >= experiment_.pruner->end_step())
+        progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
+                            grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
+                            hex(hash->pattern), " on all ranks"));
+}
+
+bool Trainer::due(double every_epochs) const {
+    if (state_.step == experiment_.length.steps) return true;
+    if (every_epochs == 0) return false;
+    // The steps at which a whole number of intervals is completed, whatever fraction of an epoch an interval is.
+    const double every = every_epochs * static_cast<double>(experiment_.length.steps_per_epoch);
+    const auto now = static_cast<double>(state_.step);
+    return std::floor(now / every + 1e-9) > std::floor((now - 1) / every + 1e-9);
+}
+
+void Trainer::maybe_evaluate() {
+    if (due(experiment_.settings.evaluate_every_epochs)) add_history_row();
+}
+
+void Trainer::add_history_row() {
+    const Evaluation validation = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation, world_);
+    HistoryRow row;
+    row.step = static_cast<double>(state_.step);
+    row.epoch = state_.epoch;
+    row.seconds = seconds_before_ + clock_.seconds();
+    row.train_loss = state_.loss_sum / static_cast<double>(state_.loss_samples);
+    row.validation_loss = validation.loss;
+    row.validation_accuracy = validation.accuracy;
+    row.sparsity = state_.sparsity;
+    row.learning_rate = experiment_.learning_rate.at(state_.step - 1);
+    row.samples_per_s = static_cast<double>(state_.loss_samples) / state_.train_seconds;
+    row.values_reduced = static_cast<double>(reducer_.values_reduced());
+    history_.push_back(row);
+    if (world_.is_root()) folder_.append_history(row);
+    progress_.row(row);
+    state_.validation_accuracy = validation.accuracy;
+    state_.loss_sum = state_.train_seconds = correct_ = 0;
+    state_.loss_samples = 0;
+
+    // The best: among the models that have the final sparsity, so that it is one the user can use.
+    const double score = std::isnan(validation.accuracy) ? -validation.loss : validation.accuracy;
+    const bool final_pattern = !experiment_.pruner || state_.step >= experiment_.pruner->end_step();
+    if (validation.samples > 0 && final_pattern && score > state_.best_score) {
+        state_.best_score = score;
+        state_.best_step = state_.step;
+    }
+}
+
+void Trainer::maybe_checkpoint() {
+    const bool improved = state_.best_step == state_.step && experiment_.settings.checkpoint_every_epochs > 0;
+    if (improved || due(experiment_.settings.checkpoint_every_epochs)) save_checkpoint();
+}
+
+void Trainer::save_checkpoint() {
+    if (saved_step_ == state_.step) return;
+    const ModelHash hash = hash_model(network_);
+    check_equal_models(hash, state_.step, world_);
+    state_.pattern_hash = hex(hash.pattern);
+    state_.weights_hash = hex(hash.weights);
+    state_.seconds = seconds_before_ + clock_.seconds();
+    world_.together([&] {
+        if (!world_.is_root()) return;
+        write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,
+                         experiment_.resolved, experiment_.dataset.normalization());
+        folder_.drop_old_checkpoints(experiment_.settings.keep_checkpoints, state_.best_step);
+    });
+    saved_step_ = state_.step;
+}
+
+void Trainer::maybe_show_progress() {
+    if (!progress_.due()) return;
+    const double rate = static_cast<double>(trained_samples_) / trained_seconds_;
+    const double left =
+        static_cast<double>((experiment_.length.steps - state_.step) * experiment_.settings.global_batch);
+    const auto samples = static_cast<double>(state_.loss_samples);
+    if (samples == 0) return;  // a row has just been printed
+    const bool classes = experiment_.loss->classifies(network_.outputs(), experiment_.dataset.target_width());
+    progress_.show({state_.step, state_.loss_sum / samples, classes ? correct_ / samples : -1, state_.sparsity, rate,
+                    left / rate});
+}
+
+void Trainer::finish() {
+    save_checkpoint();
+    const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, world_);
+    state_.seconds = seconds_before_ + clock_.seconds();
+    if (!world_.is_root()) return;
+    RunResult result;
+    result.test = test;
+    result.state = state_;
+    result.samples_per_s = trained_seconds_ > 0 ? static_cast<double>(trained_samples_) / trained_seconds_ : 0;
+    result.checkpoint = (folder_.checkpoints() / checkpoint_name(state_.step)).string();
+    if (state_.best_step >= 0)
+        result.best_checkpoint = (folder_.checkpoints() / checkpoint_name(state_.best_step)).string();
+    folder_.write_summary(summary_json(result, network_));
+    progress_.note(result_text(result, network_, folder_.path().string()));
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,81 @@
+#include <doctest/doctest.h>
+
+#include <array>
+#include <numeric>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/train/gradient_reducer.hpp"
+
+using namespace pruntrain;
+
+TEST_CASE("communicator: sums, largest, broadcast, gather") {
+    const auto world = Communicator::world();
+    const int rank = world.rank(), size = world.size();
+    std::array<double, 2> sums{1.0, static_cast<double>(rank)};
+    world.sum(std::span<double>(sums));
+    CHECK(sums[0] == size);
+    CHECK(sums[1] == size * (size - 1) / 2.0);
+    CHECK(world.largest(static_cast<double>(rank)) == size - 1);
+    std::string word = rank == size - 1 ? "hello" : "";
+    world.broadcast_text(word, size - 1);
+    CHECK(word == "hello");
+    const auto all = world.gather_to_all(static_cast<std::uint64_t>(rank * rank));
+    for (int r = 0; r < size; ++r) CHECK(all[static_cast<std::size_t>(r)] == static_cast<std::uint64_t>(r * r));
+    const auto halves = world.split(rank % 2);
+    CHECK(halves.size() == (size + 1 - rank % 2) / 2);
+}
+
+TEST_CASE("communicator: a failure of one rank is a failure of all, with its message and kind") {
+    const auto world = Communicator::world();
+    for (int bad = 0; bad < world.size(); ++bad) {
+        const auto throws_there = [&] {
+            if (world.rank() >= bad) input_error("file of rank ", world.rank());
+        };
+        CHECK_THROWS_WITH_AS(world.together(throws_there), text("file of rank ", bad).c_str(), InputError);
+        const auto faults_there = [&] {
+            if (world.rank() == bad) fault("out of paper");
+        };
+        CHECK_THROWS_WITH(world.together(faults_there), text("rank ", bad, ": out of paper").c_str());
+    }
+    CHECK_NOTHROW(world.together([] {}));
+}
+
+TEST_CASE("communicator: shared memory is one per node") {
+    const auto node = Communicator::world().node();
+    const SharedWindow window(node, 1000);
+    CHECK(window.bytes().size() == 1000);
+    if (node.is_root())
+        for (std::size_t i = 0; i < 1000; ++i) window.bytes()[i] = static_cast<std::byte>(i % 251);
+    window.publish();
+    bool right = true;
+    for (std::size_t i = 0; i < 1000; ++i) right = right && window.bytes()[i] == static_cast<std::byte>(i % 251);
+    CHECK(right);
+    const SharedWindow empty(node, 0);
+    CHECK(empty.bytes().empty());
+}
+
+TEST_CASE("gradient reducer: sums the whole arena however backward progresses") {
+    const auto world = Communicator::world();
+    for (const index_t size : {index_t{1}, index_t{1000}, (index_t{1} << 18), (index_t{1} << 19) + 77}) {
+        for (const index_t stride : {index_t{1} << 17, size}) {
+            std::vector<real> gradients(static_cast<std::size_t>(size), real{-1});
+            GradientReducer reducer(world);
+            reducer.begin(gradients);
+            for (index_t begin = 0; begin < size; begin += stride) {
+                const index_t end = std::min(begin + stride, size);
+                for (index_t i = begin; i < end; ++i)
+                    gradients[static_cast<std::size_t>(i)] = static_cast<real>(i % 1000 + world.rank());
+                reducer.ready(end);
+            }
+            reducer.finish();
+            bool right = true;
+            for (index_t i = 0; i < size; ++i)  // small whole numbers: exact in any order
+                right =
+                    right && gradients[static_cast<std::size_t>(i)] ==
+                                 static_cast<real>(world.size() * (i % 1000) + world.size() * (world.size() - 1) / 2);
+            CHECK(right);
+            CHECK(reducer.values_reduced() == size);
+        }
+    }
+}

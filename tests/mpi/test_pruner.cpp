@@ -1,0 +1,130 @@
+// Prune events over ranks: exact counts, floors, one pattern for every rank count.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/prune/pruner.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+constexpr const char* model = R"(
+model:
+  - {layer: dense, units: 40}
+  - {layer: dense, units: 30}
+  - {layer: dense, units: 5}
+  - {layer: dense, units: 5, prunable: false}
+)";
+
+const RunLength length{.steps_per_epoch = 10, .steps = 100};
+
+std::unique_ptr<Network> fresh_network() {
+    auto network = std::make_unique<Network>(Config::parse(model, "test", {}).list("model"), Shape{20, 1, 1});
+    network->initialize(9);
+    network->arena().create_slots({"slot"});
+    for (index_t i = 0; i < network->arena().size(); ++i)
+        network->arena().slot(0)[static_cast<std::size_t>(i)] = network->arena().values()[static_cast<std::size_t>(i)];
+    return network;
+}
+
+Pruner make_pruner(const std::string& yaml, const Network& network) {
+    return {Config::parse("p: {" + yaml + "}", "test", {}).section("p"), 1, length, network};
+}
+
+}  // namespace
+
+TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for every criterion and allocation") {
+    const auto world = Communicator::world();
+    for (const auto& criterion : criteria().members())
+        for (const auto& allocation : allocations().members())
+            for (const double sparsity : {0.5, 0.9, 0.99}) {
+                CAPTURE(criterion.name);
+                CAPTURE(allocation.name);
+                auto network = fresh_network();
+                std::vector<std::vector<real>> before;
+                for (const auto* parameter : network->parameters())
+                    before.emplace_back(parameter->value.begin(), parameter->value.end());
+                const std::string table =
+                    allocation.name == "per_layer" ? text(", sparsity: {dense2: ", sparsity, "}") : "";
+                const Pruner pruner =
+                    make_pruner(text("final_sparsity: ", sparsity, ", criterion: ", criterion.name,
+                                     ", layer_floor: 0.5, allocation: {type: ", allocation.name, table,
+                                     "}, schedule: {type: linear, end_step: 20, every_steps: 5}"),
+                                *network);
+                for (index_t step = 0; step <= 20; ++step) {
+                    if (!pruner.event_at(step)) continue;
+                    pruner.prune(step, *network, world);
+                    const PrunableCount count = count_prunable(*network);
+                    const index_t size = 20 * 40 + 40 * 30 + 30 * 5;
+                    CHECK(count.size == size);
+                    CHECK(count.kept == size - removed_count(sparsity * static_cast<double>(step) / 20, size));
+                }
+                for (std::size_t i = 0; i < before.size(); ++i) {
+                    const Parameter& parameter = *network->parameters()[i];
+                    const auto positions = parameter.pattern.dense_positions();
+                    bool same = true;
+                    for (std::size_t k = 0; k < positions.size(); ++k)
+                        same = same && parameter.value[k] == before[i][static_cast<std::size_t>(positions[k])];
+                    CHECK(same);
+                    if (!parameter.prunable) CHECK(parameter.pattern.full());
+                    if (parameter.prunable && allocation.name != "per_layer")
+                        CHECK(parameter.pattern.kept() >=
+                              std::max<index_t>(
+                                  1, static_cast<index_t>(0.5 * (1 - sparsity) *
+                                                          static_cast<double>(parameter.pattern.dense_size()))));
+                }
+                const auto values = network->arena().values(), slot = network->arena().slot(0);
+                CHECK(std::equal(values.begin(), values.end(), slot.begin(), slot.end()));
+            }
+}
+
+TEST_CASE("pruner: global magnitude keeps what a sort keeps") {
+    auto network = fresh_network();
+    std::vector<real> all;
+    for (const auto* parameter : network->parameters())
+        if (parameter->prunable)
+            for (const real value : parameter->value) all.push_back(std::abs(value));
+    std::sort(all.begin(), all.end());
+    const Pruner pruner = make_pruner("final_sparsity: 0.7, layer_floor: 0, schedule: one_shot", *network);
+    pruner.prune(0, *network, Communicator::world());
+    const real smallest = all[static_cast<std::size_t>(removed_count(0.7, static_cast<index_t>(all.size())))];
+    for (const auto* parameter : network->parameters())
+        if (parameter->prunable)
+            for (const real value : parameter->value) CHECK(std::abs(value) >= smallest);
+}
+
+TEST_SUITE("many ranks") {
+    TEST_CASE("pruner: the pattern is the one that a single rank finds") {
+        const auto world = Communicator::world();
+        const auto alone = world.split(world.rank());  // a communicator of this rank only
+        for (const auto& criterion : criteria().members())
+            for (const double sparsity : {0.3, 0.95}) {
+                const std::string yaml =
+                    text("final_sparsity: ", sparsity, ", criterion: ", criterion.name, ", schedule: one_shot");
+                auto together = fresh_network(), single = fresh_network();
+                const auto hash = make_pruner(yaml, *together).prune(0, *together, world);
+                const auto hash_alone = make_pruner(yaml, *single).prune(0, *single, alone);
+                REQUIRE(hash);
+                CHECK(hash->pattern == hash_alone->pattern);
+                CHECK(hash->weights == hash_alone->weights);
+                CHECK_FALSE(make_pruner(yaml, *together).prune(0, *together, world));  // nothing is left to remove
+            }
+    }
+}
+
+TEST_CASE("pruner: ranks whose weights differ are named") {
+    const auto world = Communicator::world();
+    if (world.size() == 1) return;
+    auto network = fresh_network();
+    if (world.rank() == world.size() - 1) network->parameters()[0]->value[0] += 1;
+    const std::string expected = text("ranks ", world.size() - 1, " differs");
+    try {
+        make_pruner("final_sparsity: 0.5, schedule: one_shot", *network).prune(0, *network, world);
+        FAIL("differing models were not noticed");
+    } catch (const std::runtime_error& error) {
+        CHECK(std::string(error.what()).find(expected) != std::string::npos);
+    }
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Runs all tests and prints 'N passed, N failed' as its last line.
+
+    tests/run.py [--build build] [--mpirun mpirun] [NAME ...]     NAME: only steps whose name contains it
+
+Every step has a time limit, so that a hang is a failure. The exit status is 0 only if all steps passed.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def mpirun_command(program):
+    """mpirun with what it needs to start more ranks than cores, and as root."""
+    command = shlex.split(program) + ["--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
+    return command + ["--allow-run-as-root"] if os.geteuid() == 0 else command
+
+
+def steps(build, mpirun):
+    """(name, command, seconds allowed) of every step."""
+    yield "unit", [build / "test_unit"], 240
+    yield "conformance (real = double)", [build / "test_conformance"], 240
+    for ranks in (1, 2, 3, 4):
+        yield f"mpi on {ranks} ranks", [*mpirun, "-n", str(ranks), build / "test_mpi"], 120
+    yield "mpi on 64 ranks", [*mpirun, "-n", "64", build / "test_mpi", "--test-suite=many ranks"], 240
+    for test in sorted((ROOT / "tests" / "regression").glob("test_*.py")):
+        yield f"regression {test.stem}", [sys.executable, test, "-v"], 400
+
+
+def count_cases(output):
+    """(passed, failed) cases in what doctest or unittest printed; (0, 0) if it printed neither."""
+    doctest = re.findall(r"test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed", output)
+    if doctest:
+        return sum(int(p) for p, _ in doctest[:1]), max(int(f) for _, f in doctest)
+    ran = re.search(r"^Ran (\d+) tests? in", output, re.MULTILINE)
+    if ran:
+        failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
+        skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", output))
+        return int(ran[1]) - failed - skipped, failed
+    return 0, 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Runs all tests.")
+    parser.add_argument("--build", default="build", help="folder of the test programs")
+    parser.add_argument("--mpirun", default="mpirun", help="the MPI launcher")
+    parser.add_argument("names", nargs="*", help="only steps whose name contains one of these")
+    arguments = parser.parse_args()
+    mpirun = mpirun_command(arguments.mpirun)
+    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / "pruntrain"), MPIRUN=shlex.join(mpirun))
+
+    passed = failed = 0
+    for name, command, limit in steps(ROOT / arguments.build, mpirun):
+        if arguments.names and not any(wanted in name for wanted in arguments.names):
+            continue
+        start = time.monotonic()
+        try:
+            done = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, timeout=limit, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
+            status, output = done.returncode, done.stdout
+        except subprocess.TimeoutExpired as expired:
+            status, output = "hang", (expired.stdout or b"").decode(errors="replace") + f"\nstill running after {limit} s"
+        good, bad = count_cases(output)
+        if status != 0 and bad == 0:
+            bad = 1     # it crashed or hung before it could count
+        if status == 0 and good == 0:
+            bad, output = 1, output + "\nno test was run"
+        print(f"{'ok  ' if bad == 0 else 'FAIL'}  {name}: {good} passed, {bad} failed, {time.monotonic() - start:.1f} s", flush=True)
+        if bad:
+            print(output, flush=True)
+        passed, failed = passed + good, failed + bad
+    print(f"{passed} passed, {failed} failed")
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

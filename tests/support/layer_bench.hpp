@@ -1,0 +1,96 @@
+// One layer on a bench: its parameters, arrays and a step, for tests of layers alone.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/random.hpp"
+#include "pruntrain/nn/arena.hpp"
+#include "pruntrain/nn/layer.hpp"
+
+namespace pruntrain {
+
+inline Config config_of(const std::string& yaml) { return Config::parse(yaml, "test.yaml", {}); }
+
+inline std::unique_ptr<Layer> make_layer(const std::string& yaml, const Shape& input, std::uint32_t number = 0) {
+    const Config config = config_of(yaml);
+    const std::string type = config.word("layer", std::nullopt, "type of the layer");
+    return layers().find(type)(config, {text(type, 1), number, input});
+}
+
+inline std::vector<real> random_numbers(index_t count, std::uint32_t stream) {
+    const RandomStream random(1, Purpose::test, stream);
+    std::vector<real> all(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<real>(random.normal(i));
+    return all;
+}
+
+/// -3 .. 3: sums of products of these are exact in float, so that kernel and twin must agree to the bit.
+inline std::vector<real> whole_numbers(index_t count, std::uint32_t stream) {
+    const RandomStream random(1, Purpose::test, stream);
+    std::vector<real> all(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < all.size(); ++i)
+        all[i] = static_cast<real>(static_cast<int>(random.bits(i)[0] % 7) - 3);
+    return all;
+}
+
+/// Where a feature of a sample stands in an array of `features` numbers a sample.
+inline std::size_t place_of(const Tiling& tiling, index_t features, index_t feature, index_t sample) {
+    return static_cast<std::size_t>((sample / tiling.width * features + feature) * tiling.width +
+                                    sample % tiling.width);
+}
+
+/// Sets the padding lanes of an array of `features` numbers a sample.
+inline void fill_padding(const Tiling& tiling, index_t features, real value, std::vector<real>& all) {
+    for (index_t sample = tiling.samples; sample < tiling.tiles() * tiling.width; ++sample)
+        for (index_t feature = 0; feature < features; ++feature)
+            all[place_of(tiling, features, feature, sample)] = value;
+}
+
+struct LayerBench {
+    LayerBench(const std::string& yaml, const Shape& input, const Tiling& tiling, std::uint32_t number = 0)
+        : layer(make_layer(yaml, input, number)),
+          x(static_cast<std::size_t>(tiling.size(input.size()))),
+          y(static_cast<std::size_t>(tiling.size(layer->output_shape().size()))),
+          dy(y.size()),
+          dx(x.size()),
+          workspace(static_cast<std::size_t>(layer->workspace_size(tiling.width))) {
+        auto parameters = layer->parameters();
+        std::reverse(parameters.begin(), parameters.end());
+        arena = std::make_unique<Arena>(parameters);
+        step.training = true;
+        step.seed = 1;
+        step.tiling = tiling;
+        step.global_samples = std::max<index_t>(1, tiling.samples);
+    }
+
+    void forward() {
+        if (layer->in_place()) y = x;
+        layer->forward(step, layer->in_place() ? y.data() : x.data(), y.data(), workspace);
+    }
+
+    /// After `forward`. Padding lanes of dy are set to 0, as the layer behind would.
+    void backward() {
+        fill_padding(step.tiling, outputs(), 0, dy);
+        if (layer->in_place()) dx = dy;
+        layer->backward(step, layer->in_place() ? y.data() : x.data(), y.data(),
+                        layer->in_place() ? dx.data() : dy.data(), dx.data(), workspace);
+    }
+
+    index_t inputs() const { return layer->input_shape().size(); }
+    index_t outputs() const { return layer->output_shape().size(); }
+    real& x_of(index_t feature, index_t sample) { return x[place_of(step.tiling, inputs(), feature, sample)]; }
+    real& y_of(index_t feature, index_t sample) { return y[place_of(step.tiling, outputs(), feature, sample)]; }
+    real& dy_of(index_t feature, index_t sample) { return dy[place_of(step.tiling, outputs(), feature, sample)]; }
+    real& dx_of(index_t feature, index_t sample) { return dx[place_of(step.tiling, inputs(), feature, sample)]; }
+
+    std::unique_ptr<Layer> layer;
+    std::unique_ptr<Arena> arena;
+    std::vector<real> x, y, dy, dx, workspace;
+    StepContext step;
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,115 @@
+// Arena: one packed array for all parameters, compacted as dense twins say.
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "pruntrain/base/random.hpp"
+#include "pruntrain/nn/arena.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+Parameter parameter(const char* name, index_t rows, index_t columns) {
+    Parameter made;
+    made.name = name;
+    made.pattern = Pattern(rows, columns);
+    return made;
+}
+
+/// The numbers of one packed range by dense position.
+std::map<index_t, real> by_position(const Parameter& parameter, std::span<const real> packed) {
+    std::map<index_t, real> all;
+    const auto positions = parameter.pattern.dense_positions();
+    for (std::size_t k = 0; k < positions.size(); ++k) all[positions[k]] = packed[k];
+    return all;
+}
+
+}  // namespace
+
+TEST_CASE("arena: parameters lie side by side in the order given") {
+    auto a = parameter("a", 2, 3), b = parameter("b", 4, 1), c = parameter("c", 1, 5);
+    Arena arena({&c, &b, &a});
+    CHECK(arena.size() == 15);
+    CHECK(arena.offset(0) == 0);
+    CHECK(arena.offset(1) == 5);
+    CHECK(arena.offset(2) == 9);
+    CHECK(a.value.data() == arena.values().data() + 9);
+    CHECK(b.gradient.data() == arena.gradients().data() + 5);
+    CHECK(b.value.size() == 4);
+    for (const real value : arena.values()) CHECK(value == 0);
+    for (const real gradient : arena.gradients()) CHECK(gradient == 0);
+}
+
+TEST_CASE("arena: keep compacts values and slots together, in every parameter or none") {
+    auto a = parameter("a", 6, 7), b = parameter("b", 9, 1), c = parameter("c", 3, 11);
+    std::vector<Parameter*> order{&c, &b, &a};
+    Arena arena(order);
+    arena.create_slots({"m", "v"});
+    for (index_t i = 0; i < arena.size(); ++i) {
+        arena.values()[i] = static_cast<real>(i);
+        arena.slot(0)[i] = static_cast<real>(1000 + i);
+        arena.slot(1)[i] = static_cast<real>(-i);
+    }
+    const RandomStream random(3, Purpose::test);
+    for (index_t event = 0; event < 3; ++event) {
+        std::vector<std::vector<std::uint8_t>> flags(order.size());
+        std::vector<std::map<index_t, real>> expected;
+        for (std::size_t i = 0; i < order.size(); ++i) {
+            auto numbers = by_position(*order[i], order[i]->value);
+            if (order[i] != &b) {
+                const auto positions = order[i]->pattern.dense_positions();
+                for (std::size_t k = 0; k < positions.size(); ++k) {
+                    const bool kept = random.uniform(static_cast<std::uint64_t>(event) * 1000 + 100 * i + k) < 0.5;
+                    flags[i].push_back(kept ? 1 : 0);
+                    if (!kept) numbers.erase(positions[k]);
+                }
+            }
+            expected.push_back(numbers);
+        }
+        arena.keep(flags);
+        index_t size = 0;
+        for (std::size_t i = 0; i < order.size(); ++i) {
+            CHECK(arena.offset(i) == size);
+            size += order[i]->pattern.kept();
+            CHECK(by_position(*order[i], order[i]->value) == expected[i]);
+        }
+        CHECK(arena.size() == size);
+        CHECK(b.pattern.full());
+        for (index_t i = 0; i < size; ++i) {  // slots were a function of the value: they moved with it
+            CHECK(arena.slot(0)[i] == 1000 + arena.values()[i]);
+            CHECK(arena.slot(1)[i] == -arena.values()[i]);
+            CHECK(arena.gradients()[i] == 0);
+        }
+    }
+}
+
+TEST_CASE("arena: memory falls with the weights") {
+    auto a = parameter("a", 100, 100);
+    Arena arena({&a});
+    arena.create_slots({"m"});
+    CHECK(arena.bytes() == 3 * 10000 * sizeof(real));
+    std::vector<std::uint8_t> flags(10000, 0);
+    std::fill_n(flags.begin(), 100, 1);
+    arena.keep({flags});
+    CHECK(arena.bytes() == 3 * 100 * sizeof(real) + 101 * sizeof(index_t) + 100 * sizeof(std::int32_t));
+}
+
+TEST_CASE("arena: reset takes patterns and starts from zeros") {
+    auto a = parameter("a", 2, 2), b = parameter("b", 3, 1);
+    Arena arena({&b, &a});
+    arena.create_slots({"m"});
+    std::fill(arena.values().begin(), arena.values().end(), real{7});
+    std::fill(arena.slot(0).begin(), arena.slot(0).end(), real{7});
+    arena.reset({Pattern(3, 1), Pattern(2, 2, {0, 1, 1}, {1})});
+    CHECK(arena.size() == 4);
+    CHECK(a.value.size() == 1);
+    CHECK(a.value.data() == arena.values().data() + 3);
+    for (index_t i = 0; i < arena.size(); ++i) CHECK((arena.values()[i] == 0 && arena.slot(0)[i] == 0));
+}
+
+TEST_CASE("arena: flags must be given for all parameters") {
+    auto a = parameter("a", 2, 2), b = parameter("b", 3, 1);
+    Arena arena({&b, &a});
+    CHECK_THROWS_WITH(arena.keep({{}}), "flags for 1 of 2 parameters");
+}

@@ -1,0 +1,138 @@
+#include <doctest/doctest.h>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/config/config.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+Config parse(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
+    return Config::parse(yaml, "test.yaml", overrides);
+}
+
+/// The message of the InputError that `read` throws; "" if it throws none.
+template <class Read>
+std::string error_of(Read&& read) {
+    try {
+        read();
+    } catch (const InputError& error) {
+        return error.what();
+    }
+    return "";
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("config: typed reads, defaults, required keys") {
+    const Config config = parse("a: {n: 3, x: 0.5, big: 1e5, yes: true, word: abc, list: [1, 2.5]}");
+    const Config a = config.section("a");
+    CHECK(a.integer("n", std::nullopt, at_least(0), "") == 3);
+    CHECK(a.integer("big", std::nullopt, at_least(0), "") == 100000);
+    CHECK(a.integer("absent", 7, at_least(0), "") == 7);
+    CHECK(a.number("x", std::nullopt, between(0, 1), "") == 0.5);
+    CHECK(a.flag("yes", std::nullopt, ""));
+    CHECK(a.word("word", std::nullopt, "") == "abc");
+    CHECK(a.choice("word", std::nullopt, {"abc", "def"}, "") == "abc");
+    CHECK(a.numbers("list", std::nullopt, Range{}, "") == std::vector{1.0, 2.5});
+    CHECK(a.numbers("x", std::nullopt, Range{}, "") == std::vector{0.5});
+    config.finish();
+    CHECK(
+        contains(error_of([&] { a.integer("needed", std::nullopt, at_least(2), "how many"); }), "a.needed is missing"));
+}
+
+TEST_CASE("config: wrong type and range name key, line, value and what is allowed") {
+    const Config config = parse("a:\n  n: many\n  x: 1.5\n  e:\n  half: 2.5\n");
+    const Config a = config.section("a");
+    std::string message = error_of([&] { a.integer("n", 1, at_least(1), "count"); });
+    CHECK(contains(message, "a.n (test.yaml, line 2)"));
+    CHECK(contains(message, "'many'"));
+    message = error_of([&] { a.number("x", 0.0, between(0, 1), "share"); });
+    CHECK(contains(message, "a.x (test.yaml, line 3) is 1.5"));
+    CHECK(contains(message, "0 <= x <= 1"));
+    CHECK(contains(error_of([&] { a.number("e", 0.0, between(0, 1), ""); }), "has no value"));
+    CHECK(contains(error_of([&] { a.integer("half", 0, between(0, 9), ""); }), "whole number"));
+    CHECK(contains(error_of([&] { a.choice("n", "few", {"few", "mane"}, ""); }), "did you mean 'mane'"));
+    CHECK(contains(error_of([&] { parse("x: .nan").number("x", 0.0, Range{}, ""); }), "x"));
+}
+
+TEST_CASE("config: a key that nobody reads is an error with the nearest known name") {
+    const Config config = parse("optimizer: {learning_rat: 1}");
+    config.section("optimizer").number("learning_rate", 0.1, above(0), "");
+    const std::string message = error_of([&] { config.finish(); });
+    CHECK(contains(message, "optimizer.learning_rat"));
+    CHECK(contains(message, "did you mean optimizer.learning_rate?"));
+
+    const Config section = parse("optimiser: {learning_rate: 1}");
+    section.section("optimizer").number("learning_rate", 0.1, above(0), "");
+    CHECK(contains(error_of([&] { section.finish(); }), "did you mean optimizer?"));
+
+    const Config entry = parse("model: [{layer: dense, unit: 3}]");
+    entry.list("model")[0].word("layer", std::nullopt, "");
+    entry.list("model")[0].integer("units", 1, at_least(1), "");
+    CHECK(contains(error_of([&] { entry.finish(); }), "model.0.unit"));
+}
+
+TEST_CASE("config: overrides") {
+    const Config config =
+        parse("a: {b: 1}\nm: [{u: 1}, {u: 2}]\nc: magnitude", {"a.b=5", "m.1.u=7", "new.key=x", "c.norm=l2"});
+    CHECK(config.section("a").integer("b", 0, Range{}, "") == 5);
+    CHECK(config.list("m")[1].integer("u", 0, Range{}, "") == 7);
+    CHECK(config.list("m")[0].integer("u", 0, Range{}, "") == 1);
+    CHECK(config.section("new").word("key", std::nullopt, "") == "x");
+    CHECK(config.section("c").word("type", std::nullopt, "") == "magnitude");
+    CHECK(config.section("c").word("norm", std::nullopt, "") == "l2");
+    config.finish();
+    CHECK(contains(error_of([] { parse("a: 1", {"a"}); }), "key.path=value"));
+    CHECK(contains(error_of([] { parse("m: [1]", {"m.4=1"}); }), "below 1"));
+    CHECK(contains(error_of([] { parse("a: 1", {"b=[1"}); }), "no YAML"));
+}
+
+TEST_CASE("config: a word stands for the type of its section") {
+    const Config config = parse("criterion: magnitude\nlist: {type: cubic}");
+    CHECK(config.section("criterion").choice("type", "random", {"magnitude", "random"}, "") == "magnitude");
+    CHECK(config.section("criterion").integer("other", 4, Range{}, "") == 4);
+    CHECK(config.section("list").choice("type", std::nullopt, {"cubic"}, "") == "cubic");
+    config.finish();
+}
+
+TEST_CASE("config: syntax errors and twin keys") {
+    CHECK(contains(error_of([] { parse("a: [1"); }), "test.yaml"));
+    CHECK(contains(error_of([] { parse("- 1"); }), "holds no configuration"));
+    CHECK(contains(error_of([] { parse("a: 1\nb: {c: 1, c: 2}"); }), "'c' stands twice"));
+}
+
+TEST_CASE("config: the resolved text reads back as the same configuration") {
+    const auto read = [](const Config& config) {
+        const Config a = config.section("a");
+        std::string all =
+            text(a.number("rate", 0.1, above(0), ""), " ", a.integer("n", 5, Range{}, ""), " ", a.word("w", "no", ""),
+                 " ", a.flag("f", true, ""), " ", a.numbers("l", std::vector{1.0, 0.1}, Range{}, "")[1]);
+        for (const auto& entry : config.list("model"))
+            all += text(" ", entry.word("layer", std::nullopt, ""), entry.integer("units", 3, Range{}, ""));
+        all += config.section("short").word("type", std::nullopt, "");
+        config.finish();
+        return all;
+    };
+    const Config first =
+        parse("a: {rate: 0.30000000000000004, w: 'true'}\nmodel: [{layer: x}, {layer: y, units: 4}]\nshort: cut");
+    const std::string values = read(first);
+    const Config second = parse(first.resolved());
+    CHECK(read(second) == values);
+    CHECK(second.resolved() == first.resolved());
+}
+
+TEST_CASE("config: describing returns defaults and prints every key") {
+    const Config config = Config::describing();
+    CHECK(config.section("a").integer("n", 5, between(1, 9), "how many") == 5);
+    config.section("a").member("type: x").number("rate", std::nullopt, above(0), "how fast");
+    const std::string text = config.describe();
+    CHECK(contains(text, "a.n"));
+    CHECK(contains(text, "how many"));
+    CHECK(contains(text, "1 <= x <= 9"));
+    CHECK(contains(text, "default 5"));
+    CHECK(contains(text, "a.rate   (type: x)"));
+    CHECK(contains(text, "required"));
+}

@@ -1,0 +1,125 @@
+#include <doctest/doctest.h>
+
+#include "../support/data_files.hpp"
+
+using namespace pruntrain;
+using namespace pruntrain::test;
+
+namespace {
+
+const std::string images = idx_content({3, 2, 2}, std::string("\x00\x01\x02\x03\x10\x11\x12\x13\xFD\xFE\xFF\x80", 12));
+const std::string labels = idx_content({3}, std::string("\x07\x00\x02", 3));
+
+/// Writes the two training files and tells what reading them says.
+std::string error_of(const std::string& image_file, const std::string& label_file) {
+    const TemporaryFolder folder;
+    write_file(folder.file("train-images-idx3-ubyte"), image_file);
+    write_file(folder.file("train-labels-idx1-ubyte"), label_file);
+    return input_error_of([&] { read_part("format: idx, directory: " + folder.path()); });
+}
+
+void check_content(const Samples& samples) {
+    CHECK(samples.header.samples == 3);
+    CHECK(samples.header.shape == Shape{1, 2, 2});
+    CHECK(samples.header.target_width == 1);
+    CHECK(samples.header.element == Element::byte);
+    CHECK(samples.features == std::vector<float>{0, 1, 2, 3, 16, 17, 18, 19, 253, 254, 255, 128});
+    CHECK(samples.targets == std::vector<float>{7, 0, 2});
+}
+
+}  // namespace
+
+TEST_CASE("idx: plain, compressed and named files hold the same samples") {
+    const TemporaryFolder folder;
+    write_file(folder.file("train-images-idx3-ubyte"), images);
+    write_gz(folder.file("train-labels-idx1-ubyte.gz"), labels);
+    check_content(read_part("format: idx, directory: " + folder.path()));
+    write_gz(folder.file("a.gz"), images);
+    const std::string test_files = ", test_inputs: a, test_targets: train-labels-idx1-ubyte";
+    check_content(read_part("format: idx, directory: " + folder.path() + test_files, Part::test));
+}
+
+TEST_CASE("idx: four dimensions are channels, rows and columns; two are flat") {
+    const TemporaryFolder folder;
+    write_file(folder.file("y"), labels);
+    write_file(folder.file("x"), idx_content({3, 2, 1, 2}, std::string(12, 'x')));
+    const std::string keys = "format: idx, directory: " + folder.path() + ", train_inputs: x, train_targets: y";
+    CHECK(read_part(keys).header.shape == Shape{2, 1, 2});
+    write_file(folder.file("x"), idx_content({3, 4}, std::string(12, 'x')));
+    CHECK(read_part(keys).header.shape == Shape{4, 1, 1});
+    write_file(folder.file("x"), idx_content({3}, "xyz"));
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "holds inputs of 3: allowed are (samples, features)"));
+}
+
+TEST_CASE("idx: no test files") {
+    const auto open_test = [](const std::string& keys) {
+        const Config section = data_section(keys);
+        return data_formats().find("idx")(section)->open(Part::test);
+    };
+    CHECK(open_test("test_inputs: '', test_targets: ''") == nullptr);
+    CHECK(contains(input_error_of([&] { open_test("test_inputs: ''"); }), "test_inputs"));
+    CHECK(contains(input_error_of([&] { open_test("train_inputs: ''"); }), "must name files"));
+}
+
+TEST_CASE("idx: damaged files are refused") {
+    CHECK(error_of(images, labels) == "");
+    CHECK(contains(error_of("\x89PNG\r\n" + images, labels), "is no IDX file"));
+    std::string of_floats = images;
+    of_floats[2] = '\x0D';
+    CHECK(contains(error_of(of_floats, labels), "IDX type 13: only unsigned bytes (type 8)"));
+    CHECK(contains(error_of(images, idx_content({2}, "\x01\x02")), "holds 3 samples, but"));
+    CHECK(contains(error_of(images + "x", labels), "is longer than its header announces"));
+    CHECK(contains(error_of(idx_content({0, 2, 2}, ""), labels), "is empty: its dimensions are 0x2x2"));
+    // cut off anywhere, in the header or after it
+    for (std::size_t length = 0; length < images.size(); ++length)
+        CHECK(error_of(images.substr(0, length), labels) != "");
+}
+
+TEST_CASE("idx: a header that lies takes no memory") {
+    // 2^96 numbers, and a size that overflows 64 bits
+    CHECK(contains(error_of(idx_content({0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}, "x"), labels), "room for 1 at most"));
+    const TemporaryFolder folder;
+    write_gz(folder.file("x.gz"), idx_content({60000, 28, 28}, "few"));
+    write_file(folder.file("y"), labels);
+    const std::string keys = "format: idx, directory: " + folder.path() + ", train_inputs: x, train_targets: y";
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "announces 60000x28x28 numbers, but the file has room"));
+    // below what deflate could compress: found when the content ends
+    write_gz(folder.file("x.gz"), idx_content({3, 2, 2}, "few"));
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "too short: it ends 9 bytes before"));
+}
+
+TEST_CASE("idx: a compressed file that is cut off or changed is refused") {
+    const TemporaryFolder folder;
+    write_gz(folder.file("x.gz"), images);
+    write_file(folder.file("y"), labels);
+    const std::string keys = "format: idx, directory: " + folder.path() + ", train_inputs: x, train_targets: y";
+    check_content(read_part(keys));
+    const std::string whole = read_file(folder.file("x.gz"));
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+        write_file(folder.file("x.gz"), whole.substr(0, length));
+        CHECK_MESSAGE(input_error_of([&] { read_part(keys); }) != "", "cut at ", length);
+    }
+    std::string changed = whole;
+    changed[changed.size() - 6] ^= 1;  // in the checksum of the content
+    write_file(folder.file("x.gz"), changed);
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "x.gz: incorrect data check"));
+}
+
+TEST_CASE("idx: missing files and folders are named") {
+    const TemporaryFolder folder;
+    const std::string keys = "format: idx, directory: " + folder.path();
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "there is neither '" + folder.path()));
+    CHECK(contains(input_error_of([&] { read_part(keys + ", train_inputs: ."); }), "cannot read"));
+}
+
+TEST_CASE("idx: Fashion-MNIST as Debian installs it") {
+    if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist")) return;
+    const Samples train = read_part("format: idx");
+    CHECK(train.header.samples == 60000);
+    CHECK(train.header.shape == Shape{1, 28, 28});
+    CHECK(std::vector<float>(train.targets.begin(), train.targets.begin() + 4) == std::vector<float>{9, 0, 0, 3});
+    std::vector<int> counts(10);
+    for (const float label : train.targets) ++counts[static_cast<std::size_t>(label)];
+    CHECK(counts == std::vector<int>(10, 6000));  // balanced by design (Xiao et al. 2017)
+    CHECK(read_part("format: idx", Part::test).header.samples == 10000);
+}

@@ -1,0 +1,191 @@
+// Losses against their formulas, sample by sample.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "../support/layer_bench.hpp"
+#include "pruntrain/nn/loss.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+std::unique_ptr<Loss> make_loss(const std::string& type) { return losses().find(type)(config_of("{}")); }
+
+std::vector<float> classes_of(index_t samples, index_t classes) {
+    const RandomStream random(1, Purpose::test, 77);
+    std::vector<float> targets;
+    for (index_t s = 0; s < samples; ++s)
+        targets.push_back(static_cast<float>(random.bits(static_cast<std::uint64_t>(s))[0] % classes));
+    return targets;
+}
+
+struct Expected {
+    LossSums sums;
+    std::vector<double> gradient;  // (sample, output)
+};
+
+/// The plain formulas, without care for overflow.
+Expected cross_entropy_twin(const Tiling& tiling, index_t outputs, const std::vector<real>& z,
+                            const std::vector<float>& targets, index_t global_samples) {
+    Expected expected;
+    for (index_t s = 0; s < tiling.samples; ++s) {
+        double sum = 0;
+        index_t best = 0;
+        const auto at = [&](index_t o) { return static_cast<double>(z[place_of(tiling, outputs, o, s)]); };
+        for (index_t o = 0; o < outputs; ++o) {
+            sum += std::exp(at(o));
+            if (at(o) > at(best)) best = o;
+        }
+        const auto target = static_cast<index_t>(targets[static_cast<std::size_t>(s)]);
+        expected.sums.loss -= std::log(std::exp(at(target)) / sum);
+        expected.sums.correct += best == target ? 1 : 0;
+        for (index_t o = 0; o < outputs; ++o)
+            expected.gradient.push_back((std::exp(at(o)) / sum - (o == target)) / static_cast<double>(global_samples));
+    }
+    return expected;
+}
+
+Expected squared_error_twin(const Tiling& tiling, index_t outputs, const std::vector<real>& y,
+                            const std::vector<float>& targets, index_t target_width, index_t global_samples) {
+    Expected expected;
+    const bool classes = target_width == 1 && outputs > 1;
+    for (index_t s = 0; s < tiling.samples; ++s) {
+        index_t best = 0;
+        const auto at = [&](index_t o) { return static_cast<double>(y[place_of(tiling, outputs, o, s)]); };
+        for (index_t o = 0; o < outputs; ++o) {
+            const double target = classes ? (targets[s] == o) : targets[s * target_width + o];
+            const double difference = at(o) - target;
+            expected.sums.loss += difference * difference / static_cast<double>(outputs);
+            expected.gradient.push_back(2 * difference / static_cast<double>(outputs * global_samples));
+            if (at(o) > at(best)) best = o;
+        }
+        expected.sums.correct += classes && targets[s] == best ? 1 : 0;
+    }
+    return expected;
+}
+
+/// Evaluates apart, in place and without gradient, and compares. Outputs are of order 1: float rounding of exp, of the
+/// sum and of the results stays below 1e-6.
+void check_against(const Loss& loss, const Expected& expected, const Tiling& tiling, index_t outputs,
+                   const std::vector<real>& y, const std::vector<float>& targets, index_t width, index_t global) {
+    std::vector<real> gradient(y.size(), real{99}), in_place = y;
+    const auto sums = loss.evaluate(tiling, outputs, y.data(), targets.data(), width, global, gradient.data());
+    const auto again = loss.evaluate(tiling, outputs, in_place.data(), targets.data(), width, global, in_place.data());
+    const auto alone = loss.evaluate(tiling, outputs, y.data(), targets.data(), width, global, nullptr);
+    CHECK(std::abs(sums.loss - expected.sums.loss) <= 1e-6 * static_cast<double>(tiling.samples) * outputs);
+    CHECK(sums.correct == expected.sums.correct);
+    CHECK((again.loss == sums.loss && again.correct == sums.correct));
+    CHECK((alone.loss == sums.loss && alone.correct == sums.correct));
+    CHECK(in_place == gradient);
+    for (index_t s = 0; s < tiling.tiles() * tiling.width; ++s)
+        for (index_t o = 0; o < outputs; ++o) {
+            const double wanted = s < tiling.samples ? expected.gradient[static_cast<std::size_t>(s * outputs + o)] : 0;
+            const double got = gradient[place_of(tiling, outputs, o, s)];
+            CHECK(std::abs(got - wanted) <= (s < tiling.samples ? 1e-6 : 0));
+        }
+}
+
+const std::vector<Tiling> tilings{{0, 8}, {1, 8}, {8, 8}, {21, 16}, {64, 64}, {70, 64}};
+
+}  // namespace
+
+TEST_CASE("cross_entropy: loss, hits and gradient by the formula") {
+    const auto loss = make_loss("cross_entropy");
+    for (const auto& tiling : tilings)
+        for (const index_t outputs : {2, 10, 33}) {
+            const auto z = random_numbers(tiling.size(outputs), 1);
+            const auto targets = classes_of(tiling.samples, outputs);
+            const index_t global = 3 * tiling.samples + 1;
+            check_against(*loss, cross_entropy_twin(tiling, outputs, z, targets, global), tiling, outputs, z, targets,
+                          1, global);
+        }
+}
+
+TEST_CASE("mean_squared_error: regression and classes by the formula") {
+    const auto loss = make_loss("mean_squared_error");
+    for (const auto& tiling : tilings)
+        for (const index_t outputs : {1, 2, 10}) {
+            const auto y = random_numbers(tiling.size(outputs), 2);
+            const index_t global = 2 * tiling.samples + 5;
+            const auto numbers = random_numbers(tiling.samples * outputs, 3);
+            const std::vector<float> regression(numbers.begin(), numbers.end());
+            check_against(*loss, squared_error_twin(tiling, outputs, y, regression, outputs, global), tiling, outputs,
+                          y, regression, outputs, global);
+            const auto classes = classes_of(tiling.samples, outputs);
+            check_against(*loss, squared_error_twin(tiling, outputs, y, classes, 1, global), tiling, outputs, y,
+                          classes, 1, global);
+        }
+}
+
+TEST_CASE("cross_entropy: outputs of any finite size give a finite loss") {
+    const auto loss = make_loss("cross_entropy");
+    const Tiling tiling{2, 8};
+    std::vector<real> z(16, real{0});
+    z[0] = 3e37f;   // sample 0, output 0
+    z[9] = -3e37f;  // sample 1, output 1
+    std::vector<real> gradient(16);
+    const std::vector<float> targets{0, 0};
+    const auto sums = loss->evaluate(tiling, 2, z.data(), targets.data(), 1, 2, gradient.data());
+    CHECK(sums.loss == 0);
+    CHECK(sums.correct == 2);
+    for (const real value : gradient) CHECK(value == 0);
+}
+
+TEST_CASE("losses: no infinite or undefined output is hidden; padding lanes do not matter") {
+    for (const auto& name : losses().names()) {
+        INFO(name);
+        const auto loss = make_loss(name);
+        const Tiling tiling{9, 8};
+        constexpr index_t outputs = 4;
+        const auto targets = classes_of(tiling.samples, outputs);
+        using Limits = std::numeric_limits<real>;
+        for (const real bad : {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}) {
+            auto z = random_numbers(tiling.size(outputs), 4);
+            fill_padding(tiling, outputs, bad, z);
+            const auto clean = loss->evaluate(tiling, outputs, z.data(), targets.data(), 1, 9, nullptr);
+            CHECK(std::isfinite(clean.loss));
+            for (index_t sample = 0; sample < tiling.samples; ++sample)
+                for (index_t o = 0; o < outputs; ++o) {
+                    auto one_bad = z;
+                    one_bad[place_of(tiling, outputs, o, sample)] = bad;
+                    const auto sums = loss->evaluate(tiling, outputs, one_bad.data(), targets.data(), 1, 9, nullptr);
+                    CHECK_FALSE(std::isfinite(sums.loss));
+                }
+        }
+    }
+}
+
+TEST_CASE("losses: of equal largest outputs the first is the answer") {
+    for (const auto& name : losses().names()) {
+        const auto loss = make_loss(name);
+        const Tiling tiling{2, 8};
+        const std::vector<real> z(static_cast<std::size_t>(tiling.size(3)), real{0.5});
+        const std::vector<float> targets{0, 1};
+        CHECK(loss->evaluate(tiling, 3, z.data(), targets.data(), 1, 2, nullptr).correct == 1);
+    }
+}
+
+TEST_CASE("losses: outputs and targets that do not fit are refused") {
+    const auto cross_entropy = make_loss("cross_entropy"), squares = make_loss("mean_squared_error");
+    CHECK_NOTHROW(cross_entropy->check(2, 1));
+    CHECK_THROWS_WITH_AS(cross_entropy->check(5, 5),
+                         "loss cross_entropy compares with one class number a sample, but the data have targets of 5 "
+                         "numbers: use mean_squared_error",
+                         InputError);
+    CHECK_THROWS_WITH_AS(cross_entropy->check(1, 1),
+                         "loss cross_entropy needs one output for each class, at least 2, but the model has 1: change "
+                         "the last layer",
+                         InputError);
+    CHECK_NOTHROW(squares->check(5, 5));
+    CHECK_NOTHROW(squares->check(5, 1));
+    CHECK_THROWS_WITH_AS(squares->check(5, 3),
+                         "loss mean_squared_error compares 5 outputs with targets of 3 numbers: give the last layer 3 "
+                         "outputs",
+                         InputError);
+    CHECK(cross_entropy->classifies(5, 1));
+    CHECK(squares->classifies(5, 1));
+    CHECK_FALSE(squares->classifies(1, 1));
+    CHECK_FALSE(squares->classifies(5, 5));
+}

@@ -1,0 +1,186 @@
+// Network: names, numbers, order, first values, errors.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "../support/layer_bench.hpp"
+#include "pruntrain/nn/network.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+std::vector<Config> model(const std::string& layers) { return config_of("model: [" + layers + "]").list("model"); }
+
+const std::string small_model =
+    "{layer: conv2d, channels: 4, kernel: 3}, {layer: batch_norm}, {layer: relu}, {layer: max_pool2d}, "
+    "{layer: flatten}, {layer: dropout}, {layer: dense, units: 6, name: hidden}, {layer: relu}, "
+    "{layer: dense, units: 3, bias: false}";
+
+}  // namespace
+
+TEST_CASE("network: parameters are named and numbered from the first layer to the last") {
+    Network network(model(small_model), {2, 6, 6});
+    std::vector<std::string> names;
+    weight_number_t number = 0;
+    for (const auto* parameter : network.parameters()) {
+        names.push_back(parameter->full_name());
+        CHECK(parameter->first_number == number);
+        number += static_cast<weight_number_t>(parameter->pattern.dense_size());
+    }
+    CHECK(names == std::vector<std::string>{"conv2d1.weight", "conv2d1.bias", "batch_norm1.scale", "batch_norm1.shift",
+                                            "hidden.weight", "hidden.bias", "dense1.weight"});
+    CHECK(network.parameters()[0]->tensor_shape == std::vector<index_t>{4, 2, 3, 3});
+    CHECK(network.outputs() == 3);
+    CHECK(network.arena().size() == static_cast<index_t>(number));
+    CHECK(network.statistics().size() == 2);
+    CHECK(network.statistics()[1].first->name() == "batch_norm1");
+    CHECK(network.statistics()[1].second->name == "running_variance");
+    CHECK(network.layer(7).name() == "relu2");
+}
+
+TEST_CASE("network: only weights are prunable and decayed") {
+    Network network(model(small_model + ", {layer: dense, units: 2, prunable: false}"), {2, 6, 6});
+    for (const auto* parameter : network.parameters()) {
+        const bool weight = parameter->name == "weight";
+        CHECK(parameter->decayed == weight);
+        CHECK(parameter->prunable == (weight && parameter->layer != "dense2"));
+    }
+}
+
+TEST_CASE("network: what finished() promises is complete, and all that came before") {
+    Network network(model(small_model), {2, 6, 6});
+    network.initialize(1);
+    auto& arena = network.arena();
+    StepContext step;
+    step.training = true;
+    step.tiling = {5, 8};
+    step.global_samples = 5;
+    network.reserve(step.tiling);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(step.tiling.size(72)); ++i)
+        network.input()[i] = static_cast<real>(std::sin(static_cast<double>(i)));
+    network.forward(step);
+    std::fill_n(network.output_gradient(), step.tiling.size(3), real{0.5});
+    constexpr real untouched = -12345;
+    std::fill(arena.gradients().begin(), arena.gradients().end(), untouched);
+    index_t previous = 0;
+    for (std::size_t layer = network.layer_count(); layer-- > 0;) {
+        network.backward(step, layer);
+        const index_t finished = network.finished(layer);
+        index_t own = 0;
+        for (const auto* parameter : network.layer(layer).parameters()) own += parameter->pattern.kept();
+        CHECK(finished == previous + own);
+        for (index_t i = 0; i < arena.size(); ++i) CHECK((arena.gradients()[i] == untouched) == (i >= finished));
+        previous = finished;
+    }
+    CHECK(previous == arena.size());
+}
+
+TEST_CASE("network: first values have the deviation of their initializer, and limits where uniform") {
+    struct Sample {
+        const char* name;
+        double deviation;  // fan_in 200, fan_out 300
+        double limit;
+    };
+    for (const auto& sample : {Sample{"he_normal", std::sqrt(2.0 / 200), 1e9},
+                               Sample{"he_uniform", std::sqrt(2.0 / 200), std::sqrt(6.0 / 200)},
+                               Sample{"glorot_normal", std::sqrt(2.0 / 500), 1e9},
+                               Sample{"glorot_uniform", std::sqrt(2.0 / 500), std::sqrt(6.0 / 500)}}) {
+        Network network(model(text("{layer: dense, units: 300, initializer: ", sample.name, "}")), {200, 1, 1});
+        network.initialize(7);
+        double sum = 0, squares = 0;
+        for (const real value : network.parameters()[0]->value) {
+            sum += value;
+            squares += static_cast<double>(value) * value;
+            CHECK(std::abs(value) <= sample.limit * 1.000001);  // rounding to float
+        }
+        constexpr double count = 60000;  // five deviations of mean and variance of so many
+        CHECK(std::abs(sum / count) < 5 * sample.deviation / std::sqrt(count));
+        CHECK(std::abs(std::sqrt(squares / count) / sample.deviation - 1) < 5 * std::sqrt(0.5 / count));
+        for (const real value : network.parameters()[1]->value) CHECK(value == 0);
+    }
+}
+
+TEST_CASE("network: fans of a convolution count its window") {
+    Network network(model("{layer: conv2d, channels: 5, kernel: 3}"), {2, 6, 6});
+    CHECK(network.parameters()[0]->fan_in == 18);
+    CHECK(network.parameters()[0]->fan_out == 45);
+}
+
+TEST_CASE("network: first values depend on seed and weight number, not on what is pruned") {
+    Network whole(model("{layer: dense, units: 8}, {layer: dense, units: 9}"), {7, 1, 1});
+    Network pruned(model("{layer: dense, units: 8}, {layer: dense, units: 9}"), {7, 1, 1});
+    std::vector<std::vector<std::uint8_t>> keep(4);  // the arena begins with the last layer: bias, weight
+    for (std::size_t k = 0; k < 72; ++k) keep[1].push_back(k % 3 == 0 ? 1 : 0);
+    pruned.arena().keep(keep);
+    whole.initialize(3);
+    pruned.initialize(3);
+    const auto* all = whole.parameters()[2];
+    const auto* few = pruned.parameters()[2];
+    const auto positions = few->pattern.dense_positions();
+    REQUIRE(positions.size() == 24);
+    for (std::size_t k = 0; k < positions.size(); ++k)
+        CHECK(few->value[k] == all->value[static_cast<std::size_t>(positions[k])]);
+    const std::vector<real> first(all->value.begin(), all->value.end());
+    whole.initialize(4);
+    CHECK(first != std::vector<real>(all->value.begin(), all->value.end()));
+}
+
+TEST_CASE("network: memory is counted with layers that work in place counted once") {
+    Network network(model(small_model), {2, 6, 6});
+    const Tiling tiling{20, 8};
+    const index_t activations = 72 + 64 + 64 + 16 + 6 + 3;  // input, conv, batch_norm, max_pool, dense, dense
+    const std::size_t held = network.layer(1).held_bytes(tiling) + network.layer(5).held_bytes(tiling);
+    const index_t workspace = network.layer(0).workspace_size(8);
+    CHECK(network.activation_bytes(tiling) ==
+          static_cast<std::size_t>(24 * (activations + 2 * 72) + workspace) * sizeof(real) + held);
+}
+
+TEST_CASE("network: a model that does not fit is refused with what to do") {
+    const auto message = [](const std::string& layers, const Shape& input) -> std::string {
+        try {
+            const Network network(model(layers), input);
+        } catch (const InputError& error) {
+            return error.what();
+        }
+        return "accepted";
+    };
+    const auto contains = [](const std::string& whole, const std::string& part) {
+        INFO(whole);
+        CHECK(whole.find(part) != std::string::npos);
+    };
+    const Shape image{1, 8, 8}, vector{10, 1, 1};
+    CHECK(message(small_model, image) == "accepted");
+    contains(message("{layer: dens, units: 3}", vector), "did you mean 'dense'?");
+    contains(message("", vector), "the model has no layers");
+    contains(message("{layer: relu}", vector), "no layer with weights");
+    contains(message("{layer: dense}", vector), "units");
+    contains(message("{layer: dense, units: 0}", vector), ">= 1");
+    contains(message("{layer: dense, units: 3}", image), "layer dense1 (dense) needs a flat input");
+    contains(message("{layer: dense, units: 3, name: a.b}", vector), "a name has no slash, dot or space");
+    contains(message("{layer: dense, units: 3, name: a}, {layer: dense, units: 3, name: a}", vector),
+             "two layers of the model have the name 'a'");
+    contains(message("{layer: dense, units: 3, initializer: he_norml}", vector), "did you mean 'he_normal'?");
+    contains(message("{layer: conv2d, channels: 3}", vector), "layer conv2d1 (conv2d) needs an image");
+    contains(message("{layer: conv2d, channels: 3, kernel: 11, padding: 1}", image),
+             "layer conv2d1 (conv2d) has a kernel of 11x11, but its input, padded by 1, has only 10x10 pixels");
+    contains(message("{layer: conv2d, channels: 3, padding: 3}", image), "it must be below the kernel, 3");
+    contains(message("{layer: conv2d}", image), "channels");
+    contains(message("{layer: max_pool2d}, {layer: dense, units: 3}", vector), "(max_pool2d) needs an image");
+    contains(message("{layer: average_pool2d, kernel: 9}", image), "has a kernel of 9x9");
+    contains(message("{layer: dropout, rate: 1}, {layer: dense, units: 3}", vector), "0 <= x < 1");
+    contains(message("{layer: batch_norm, epsilon: 0}", vector), "> 0");
+    contains(message("{layer: batch_norm, momentum: 1.5}", vector), "0 <= x <= 1");
+}
+
+TEST_CASE("network: describe knows the keys of every layer") {
+    const Config describing = Config::describing();
+    for (const auto& entry : describing.list("model")) Network::describe(entry);
+    const std::string description = describing.describe();
+    for (const auto& name : layers().names()) {
+        INFO(name);
+        CHECK(description.find(name) != std::string::npos);
+    }
+    for (const char* key : {"units", "channels", "padding", "momentum", "rate", "initializer"})
+        CHECK(description.find(text("model.[].", key)) != std::string::npos);
+}

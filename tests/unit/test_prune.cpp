@@ -1,0 +1,174 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/random.hpp"
+#include "pruntrain/prune/pruner.hpp"
+#include "pruntrain/prune/select.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+const RunLength length{.steps_per_epoch = 100, .steps = 1000};
+
+std::unique_ptr<PruneSchedule> schedule(const std::string& yaml, double final_sparsity, const RunLength& run = length) {
+    const Config section = Config::parse("s: {" + yaml + "}", "test", {}).section("s");
+    return prune_schedules().find(section.word("type", std::nullopt, ""))(section, final_sparsity, run);
+}
+
+Network network_of(const std::string& model, index_t inputs) {
+    return {Config::parse("model: [" + model + "]", "test", {}).list("model"), {inputs, 1, 1}};
+}
+
+}  // namespace
+
+TEST_CASE("prune: the removed count is the floor of the decimal fraction") {
+    CHECK(removed_count(0.95, 266200) == 252890);
+    CHECK(removed_count(0.9, 10) == 9);
+    CHECK(removed_count(0.29, 100) == 29);  // 0.29 * 100 is 28.999999999999996 in binary
+    CHECK(removed_count(0.95, 19) == 18);
+    CHECK(removed_count(0, 5) == 0);
+    for (index_t n = 1; n < 2000; ++n)
+        for (index_t percent = 0; percent < 100; ++percent)
+            CHECK(removed_count(static_cast<double>(percent) / 100, n) == percent * n / 100);
+}
+
+TEST_CASE("prune: order keys keep the order of the scores") {
+    const real infinity = std::numeric_limits<real>::infinity();
+    const std::vector<real> ascending{
+        -infinity, -3, real(-1e-30), 0, std::numeric_limits<real>::denorm_min(), real(1e-30), 1, 2, infinity};
+    for (std::size_t i = 0; i + 1 < ascending.size(); ++i) CHECK(order_key(ascending[i]) < order_key(ascending[i + 1]));
+    CHECK(order_key(real(-0.0)) == order_key(real(0)));
+    CHECK_THROWS(order_key(std::numeric_limits<real>::quiet_NaN()));
+}
+
+TEST_CASE("prune: schedules") {
+    // ALGORITHM A2 of Zhu & Gupta 2017 at ten events
+    const auto cubic = schedule("type: cubic, start_step: 0, end_step: 100, every_steps: 10", 0.9);
+    const double expected[] = {0, .2439, .4392, .5913, .7056, .7875, .8424, .8757, .8928, .8991, .9};
+    for (int event = 0; event <= 10; ++event) {
+        CHECK(cubic->event_at(10 * event));
+        CHECK(cubic->sparsity_at(10 * event) == doctest::Approx(expected[event]).epsilon(1e-4));
+    }
+    CHECK(cubic->sparsity_at(100) == 0.9);
+    CHECK_FALSE(cubic->event_at(5));
+    CHECK_FALSE(cubic->event_at(110));
+    CHECK(cubic->sparsity_at(500) == 0.9);
+
+    const auto linear =
+        schedule("type: linear, start_epoch: 1, end_epoch: 2.55, every_steps: 50, initial_sparsity: 0.1", 0.5);
+    CHECK(linear->sparsity_at(99) == 0);
+    CHECK(linear->sparsity_at(100) == doctest::Approx(0.1));
+    CHECK(linear->sparsity_at(200) == doctest::Approx(0.1 + 0.4 * 100 / 155));
+    CHECK(linear->event_at(255));  // forced: 155 is no multiple of 50
+    CHECK(linear->sparsity_at(255) == 0.5);
+
+    const auto once = schedule("type: one_shot, at_step: 7", 0.8);
+    for (index_t step = 0; step <= 1000; ++step) CHECK(once->event_at(step) == (step == 7));
+    CHECK(once->sparsity_at(6) == 0);
+    CHECK(once->sparsity_at(7) == 0.8);
+}
+
+TEST_CASE("prune: every schedule reaches its final sparsity within the run, however short it is") {
+    for (const auto& member : prune_schedules().members())
+        for (const index_t steps : {0, 1, 30, 1000})
+            for (const std::string keys : {"", ", start_step: 20, end_step: 500, every_steps: 7", ", at_step: 400"}) {
+                if (keys.find("at_step") == 2 && member.name != "one_shot") continue;
+                if (keys.find("start") != std::string::npos && member.name == "one_shot") continue;
+                const auto any = schedule("type: " + member.name + keys, 0.7, {.steps_per_epoch = 10, .steps = steps});
+                index_t events = 0, last = -1;
+                double before = 0;
+                for (index_t step = 0; step <= steps; ++step) {
+                    CHECK(any->sparsity_at(step) >= before);
+                    before = any->sparsity_at(step);
+                    if (any->event_at(step)) ++events, last = step;
+                }
+                CHECK(events > 0);
+                CHECK(last == any->end_step());
+                CHECK(any->sparsity_at(last) == 0.7);
+            }
+    CHECK_THROWS_AS(schedule("type: cubic, start_step: 500, end_step: 400", 0.7), InputError);
+    CHECK_THROWS_AS(schedule("type: cubic, start_step: 500, start_epoch: 4", 0.7), InputError);
+    CHECK_THROWS_AS(schedule("type: cubic, initial_sparsity: 0.8", 0.7), InputError);
+}
+
+TEST_CASE("prune: apportionment is exact and within its bounds") {
+    const RandomStream random(5, Purpose::test);
+    for (std::uint64_t round = 0; round < 200; ++round) {
+        std::vector<PrunableLayer> layers(4);
+        std::vector<double> wanted;
+        index_t floors = 0, kept = 0;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            layers[i].size = 1 + static_cast<index_t>(50 * random.uniform(10 * round + i));
+            layers[i].kept = layers[i].size;
+            layers[i].at_least = 1 + static_cast<index_t>(random.uniform(10 * round + i + 4) * 0.2 *
+                                                          static_cast<double>(layers[i].size - 1));
+            floors += layers[i].at_least;
+            kept += layers[i].kept;
+        }
+        const index_t keep =
+            floors + static_cast<index_t>(random.uniform(10 * round + 8) * static_cast<double>(kept - floors));
+        for (const auto& layer : layers)
+            wanted.push_back(static_cast<double>(keep * layer.size) / static_cast<double>(kept));
+        const auto shares = apportion(wanted, layers, keep);
+        CHECK(std::accumulate(shares.begin(), shares.end(), index_t{0}) == keep);
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            CHECK(shares[i] >= layers[i].at_least);
+            CHECK(shares[i] <= layers[i].kept);
+        }
+    }
+    // Largest remainders: 2.5, 1.3, 1.2 of 5
+    const std::vector<PrunableLayer> plain{{"a", 10, 10, 1}, {"b", 10, 10, 1}, {"c", 10, 10, 1}};
+    CHECK(apportion({2.5, 1.3, 1.2}, plain, 5) == std::vector<index_t>{3, 1, 1});
+}
+
+TEST_CASE("prune: allocations") {
+    const std::vector<PrunableLayer> layers{{"one", 1000, 1000, 1}, {"two", 100, 100, 1}, {"three", 10, 10, 1}};
+    const auto groups = [&](const std::string& yaml, index_t keep, double progress) {
+        const Config section = Config::parse("a: {" + yaml + "}", "test", {}).section("a");
+        return allocations().find(section.word("type", std::nullopt, ""))(section)->groups(layers, keep, progress);
+    };
+    const auto global = groups("type: global", 111, 1);
+    CHECK(global.size() == 1);
+    CHECK(global[0].layers == std::vector<std::size_t>{0, 1, 2});
+    CHECK(global[0].keep == 111);
+    const auto uniform = groups("type: uniform", 111, 1);
+    CHECK(uniform[0].keep == 100);
+    CHECK(uniform[1].keep == 10);
+    CHECK(uniform[2].keep == 1);
+    // Half-way to final sparsities of 0.8 and 0.5; 'one' takes what is left of 600.
+    const auto table = groups("type: per_layer, sparsity: {two: 0.8, three: 0.5}", 600, 0.5);
+    CHECK(table[1].keep == 60);
+    CHECK(table[2].keep == 7);  // 7.5 and 532.5: the first of equal remainders gets the last weight
+    CHECK(table[0].keep == 533);
+    for (const auto& member : allocations().members()) {
+        const std::string yaml = "type: " + member.name + (member.name == "per_layer" ? ", sparsity: {one: 0.5}" : "");
+        for (const index_t keep : {600, 1110}) {
+            index_t sum = 0;
+            for (const auto& group : groups(yaml, keep, 0.9)) sum += group.keep;
+            CHECK(sum == keep);
+        }
+    }
+}
+
+TEST_CASE("prune: an impossible final sparsity is an error before training") {
+    Network network = network_of("{layer: dense, units: 4}, {layer: dense, units: 2, name: out}", 3);
+    const auto build = [&](const std::string& yaml) {
+        const Pruner pruner(Config::parse("p: {" + yaml + "}", "test", {}).section("p"), 1, length, network);
+    };
+    CHECK_NOTHROW(build("final_sparsity: 0.9"));  // keeps 2 of 20
+    CHECK_THROWS_AS(build("final_sparsity: 0.95"), InputError);
+    CHECK_THROWS_AS(build("final_sparsity: 1"), InputError);
+    CHECK_THROWS_AS(build("final_sparsity: 0.5, allocation: {type: per_layer, sparsity: {none: 0.5}}"), InputError);
+    CHECK_THROWS_AS(build("final_sparsity: 0.9, allocation: {type: per_layer, sparsity: {dense1: 0.1}}"), InputError);
+    CHECK_THROWS_AS(build("final_sparsity: 0.5, allocation: per_layer"), InputError);
+    Network fixed = network_of("{layer: dense, units: 4, prunable: false}", 3);
+    CHECK_THROWS_AS(Pruner(Config::parse("p: {final_sparsity: 0.5}", "test", {}).section("p"), 1, length, fixed),
+                    InputError);
+}
