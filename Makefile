@@ -46,7 +46,7 @@ tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/
 all: pruntrain
 
 pruntrain: $(BUILD)/pruntrain
-	cp $< $@
+	cp $< $@.new && mv $@.new $@
 
 # The program is built from release/, its tests too; gradient checks from double/, where real is double.
 define flavour

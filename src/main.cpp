@@ -1,6 +1,7 @@
 // pruntrain: arguments, subcommands, exit status.
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <iostream>
 #include <thread>
@@ -161,9 +162,10 @@ int run(int argc, char** argv, const Communicator& world) {
     return exit_good;
 }
 
-/// After an InputError: returns if all ranks arrive here, which means that all threw alike. A rank that threw alone
-/// must not wait for ever for the others: it ends them.
-void fail_together(const Communicator& world, const char* message) {
+/// After an error that all ranks throw alike: the root prints it, and all return when all have arrived. A rank that
+/// threw alone must not wait for ever for the others: it ends them.
+void fail_together(const Communicator& world, const std::string& message) {
+    if (world.is_root()) std::cerr << "pruntrain: " << message << std::endl;
     Pending everyone = world.start_barrier();
     for (int tries = 0; tries < 500; ++tries) {
         if (everyone.done()) return;
@@ -176,6 +178,7 @@ void fail_together(const Communicator& world, const char* message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit (ulimit -f) is a failed write with a message, not a kill
     try {
         const MpiSession session(argc, argv);
         const Communicator world = Communicator::world();
@@ -183,9 +186,11 @@ int main(int argc, char** argv) {
         try {
             return run(argc, argv, world);
         } catch (const InputError& error) {
-            if (world.is_root()) std::cerr << "pruntrain: " << error.what() << std::endl;
             fail_together(world, error.what());
             return exit_wrong_input;
+        } catch (const SharedFault& error) {
+            fail_together(world, text("fault on ", error.what()));
+            MpiSession::abort(exit_fault);  // HDF5 1.10 would crash in an ordinary end after a failed write
         } catch (const std::exception& error) {
             std::cerr << "pruntrain: fault on rank " << world.rank() << " of " << world.size() << ": " << error.what()
                       << std::endl;

@@ -215,7 +215,7 @@ void Communicator::together(const std::function<void()>& work) const {
     if (first == outcomes.end()) return;
     broadcast_text(message, static_cast<int>(first - outcomes.begin()));
     if (*first == wrong_input) throw InputError(message);
-    fault(message);
+    throw SharedFault(message);
 }
 
 struct SharedWindow::State {

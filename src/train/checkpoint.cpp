@@ -191,18 +191,22 @@ void check_same_slots(const std::string& file, const CheckpointSummary& checkpoi
 void write_checkpoint(const fs::path& path, Network& network, const RunState& state, const History& history,
                       const std::string& config, const Normalization& normalization) {
     const MemoryFile memory;
-    H5File file = H5File::create(memory.path(), seal_bytes);
-    file.set_attribute<index_t>("/", "format_version", checkpoint_kind.format_version);
-    file.set_attribute<std::string>("/", "program_version", PRUNTRAIN_VERSION);
-    each_field(state, [&](const char* name, const auto& field) { file.set_attribute("/", name, field); });
-    file.write_text("config", config);
-    file.create_group("data");
-    file.set_attribute("data", "mean", normalization.mean);
-    file.set_attribute("data", "deviation", normalization.deviation);
-    write_model(file, network);
-    write_slots(file, network.arena());
-    write_history(file, history);
-    file.close();
+    try {
+        H5File file = H5File::create(memory.path(), seal_bytes);
+        file.set_attribute<index_t>("/", "format_version", checkpoint_kind.format_version);
+        file.set_attribute<std::string>("/", "program_version", PRUNTRAIN_VERSION);
+        each_field(state, [&](const char* name, const auto& field) { file.set_attribute("/", name, field); });
+        file.write_text("config", config);
+        file.create_group("data");
+        file.set_attribute("data", "mean", normalization.mean);
+        file.set_attribute("data", "deviation", normalization.deviation);
+        write_model(file, network);
+        write_slots(file, network.arena());
+        write_history(file, history);
+        file.close();
+    } catch (const std::runtime_error& error) {
+        fault("cannot write ", path.string(), ": ", error.what());
+    }
     publish_sealed(memory, path, checkpoint_kind, [](const fs::path& written) { inspect_checkpoint(written); });
 }
 

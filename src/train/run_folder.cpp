@@ -73,7 +73,11 @@ void RunFolder::write_whole(const std::string& name, const std::string& content)
     std::ofstream file(beside, std::ios::binary);
     file << content;
     file.close();
-    if (!file) fault("cannot write ", beside.string(), ": is the disk full?");
+    if (!file) {
+        std::error_code ignored;
+        fs::remove(beside, ignored);
+        fault("cannot write ", target.string(), ": is the disk full?");
+    }
     fs::rename(beside, target);
 }
 
@@ -96,11 +100,12 @@ void RunFolder::append_history(const HistoryRow& row) const {
     if (!file) fault("cannot write ", (path_ / "history.csv").string(), ": is the disk full?");
 }
 
-void RunFolder::drop_old_checkpoints(index_t keep, index_t best) const {
+void RunFolder::drop_old_checkpoints(index_t now, index_t keep, index_t best) const {
     const auto files = list_checkpoints(checkpoints());
     const std::string best_name = best < 0 ? "" : checkpoint_name(best);
-    for (std::size_t i = static_cast<std::size_t>(keep); i < files.size(); ++i)
-        if (files[i].filename() != best_name) fs::remove(files[i]);
+    const auto newest = std::find(files.begin(), files.end(), checkpoints() / checkpoint_name(now));
+    for (auto file = newest; file != files.end(); ++file)
+        if (file - newest >= keep && file->filename() != best_name) fs::remove(*file);
 }
 
 }  // namespace pruntrain

@@ -169,7 +169,7 @@ void Trainer::add_history_row() {
     row.sparsity = state_.sparsity;
     row.learning_rate = experiment_.learning_rate.at(state_.step - 1);
     row.samples_per_s = static_cast<double>(state_.loss_samples) / state_.train_seconds;
-    row.values_reduced = static_cast<double>(reducer_.values_reduced());
+    row.values_reduced = static_cast<double>(network_.arena().gradients().size());
     history_.push_back(row);
     if (world_.is_root()) folder_.append_history(row);
     progress_.row(row);
@@ -202,7 +202,7 @@ void Trainer::save_checkpoint() {
         if (!world_.is_root()) return;
         write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,
                          experiment_.resolved, experiment_.dataset.normalization());
-        folder_.drop_old_checkpoints(experiment_.settings.keep_checkpoints, state_.best_step);
+        folder_.drop_old_checkpoints(state_.step, experiment_.settings.keep_checkpoints, state_.best_step);
     });
     saved_step_ = state_.step;
 }

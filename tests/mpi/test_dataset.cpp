@@ -20,7 +20,7 @@ class SharedFolder {
         if (world.is_root()) {
             own_.emplace();
             fill(*own_);
-            path_ = own_->path();
+            path_ = own_->path().string();
         }
         world.broadcast_text(path_);
     }
@@ -72,8 +72,8 @@ TEST_CASE("data set: all ranks see the same samples") {
     const SharedFolder folder(world, [](const TemporaryFolder& own) {
         std::string pixels;
         for (int i = 0; i < 60 * 12; ++i) pixels += static_cast<char>(i * i % 251);
-        write_gz(own.file("x.gz"), idx_content({60, 3, 4}, pixels));
-        write_file(own.file("y"), idx_content({60}, pixels.substr(0, 60)));
+        put_gz_content(own / "x.gz", idx_content({60, 3, 4}, pixels));
+        put_content(own / "y", idx_content({60}, pixels.substr(0, 60)));
     });
     const std::string of_files =
         "format: idx, train_inputs: x, train_targets: y, test_inputs: '', test_targets: '', directory: " +
@@ -95,8 +95,8 @@ TEST_CASE("data set: all ranks see the same samples") {
 TEST_CASE("data set: all ranks fail alike") {
     const Communicator world = Communicator::world();
     const SharedFolder folder(world, [](const TemporaryFolder& own) {
-        write_file(own.file("bad.csv"), "1,0\n2,zero\n");
-        write_file(own.file("good.csv"), "1,0\n2,5\n");
+        put_content(own / "bad.csv", "1,0\n2,zero\n");
+        put_content(own / "good.csv", "1,0\n2,5\n");
     });
     const auto error_of = [&](const std::string& file, const std::string& keys) {
         const std::string all = "format: csv, train_file: " + file + ", directory: " + folder.path() + keys;

@@ -3,9 +3,7 @@
 
 #include <zlib.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -14,41 +12,14 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/data_format.hpp"
+#include "temporary_folder.hpp"
 
 namespace pruntrain::test {
 
-/// A new folder, removed with all that is in it.
-class TemporaryFolder {
-   public:
-    TemporaryFolder() {
-        std::string name = (std::filesystem::temp_directory_path() / "pruntrain_test_XXXXXX").string();
-        if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make the folder " + name);
-        path_ = name;
-    }
-    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-    std::string file(const std::string& name) const { return path_ + "/" + name; }
-    const std::string& path() const { return path_; }
-
-   private:
-    std::string path_;
-};
-
-inline void write_file(const std::string& path, const std::string& content) {
-    std::ofstream(path, std::ios::binary) << content;
-}
-
-inline void write_gz(const std::string& path, const std::string& content) {
+inline void put_gz_content(const std::filesystem::path& path, const std::string& content) {
     const gzFile file = gzopen(path.c_str(), "wb");
     gzwrite(file, content.data(), static_cast<unsigned>(content.size()));
     gzclose(file);
-}
-
-inline std::string read_file(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// An IDX file of unsigned bytes.

@@ -9,10 +9,10 @@ namespace {
 
 struct File {
     TemporaryFolder folder;
-    std::string keys = "format: csv, train_file: a.csv, directory: " + folder.path();
+    std::string keys = "format: csv, train_file: a.csv, directory: " + folder.path().string();
 
     Samples read(const std::string& content, const std::string& more_keys = "") const {
-        write_file(folder.file("a.csv"), content);
+        put_content(folder / "a.csv", content);
         return read_part(keys + more_keys);
     }
     std::string error_of(const std::string& content, const std::string& more_keys = "") const {
@@ -66,8 +66,9 @@ TEST_CASE("csv: wrong lines are named by their number") {
     CHECK(contains(file.error_of("1,2\nx,y\n"), "line 2 column 1: 'x'"));  // only the first line may hold names
     CHECK(contains(file.error_of(""), "has no line of numbers"));
     CHECK(contains(file.error_of("x,y\n"), "has no line of numbers"));
-    std::filesystem::remove(file.folder.file("a.csv"));
+    std::filesystem::remove(file.folder / "a.csv");
     CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': no such file"));
-    CHECK(contains(input_error_of([&] { read_part("format: csv, train_file: ., directory: " + file.folder.path()); }),
-                   "no such file"));
+    CHECK(contains(
+        input_error_of([&] { read_part("format: csv, train_file: ., directory: " + file.folder.path().string()); }),
+        "no such file"));
 }

@@ -24,7 +24,7 @@ std::string error_of(const std::string& keys) {
 void write_numbered(const std::string& path, index_t samples) {
     std::string content;
     for (index_t n = 0; n < samples; ++n) content += text(n, ",", n % 3, "\n");
-    write_file(path, content);
+    put_content(path, content);
 }
 
 /// Feature `feature` of all samples of a split, in order.
@@ -120,10 +120,10 @@ TEST_CASE("dataset: assemble against a twin, bytes and floats, uneven and empty 
     std::string pixels;
     const RandomStream random(2, Purpose::test);
     for (index_t i = 0; i < index_t{90} * 3 * 5 * 3; ++i) pixels += static_cast<char>(random.bits(i)[0] & 0xFF);
-    write_file(folder.file("x"), idx_content({90, 3, 5, 3}, pixels));
-    write_file(folder.file("y"), idx_content({90}, std::string(pixels.begin(), pixels.begin() + 90)));
+    put_content(folder / "x", idx_content({90, 3, 5, 3}, pixels));
+    put_content(folder / "y", idx_content({90}, std::string(pixels.begin(), pixels.begin() + 90)));
     check_sizes("format: idx, train_inputs: x, train_targets: y, test_inputs: '', test_targets: '', directory: " +
-                folder.path());
+                folder.path().string());
     check_sizes("format: synthetic, samples: 90, shape: [2, 3, 3]");
     check_sizes("format: synthetic, samples: 90, shape: 7, normalization: none");
     check_sizes("format: synthetic, samples: 90, shape: [2, 3, 3], normalization: given, mean: [1, 2], deviation: 2");
@@ -131,8 +131,9 @@ TEST_CASE("dataset: assemble against a twin, bytes and floats, uneven and empty 
 
 TEST_CASE("dataset: splits are disjoint, complete and drawn by split_seed") {
     const TemporaryFolder folder;
-    write_numbered(folder.file("a.csv"), 100);
-    const std::string keys = "format: csv, train_file: a.csv, normalization: none, directory: " + folder.path();
+    write_numbered(folder / "a.csv", 100);
+    const std::string keys =
+        "format: csv, train_file: a.csv, normalization: none, directory: " + folder.path().string();
     const std::string parts = ", validation_samples: 20, test_samples: 13";
     const Dataset dataset = open_dataset(keys + parts);
     CHECK(dataset.samples(Split::train) == 67);
@@ -159,17 +160,17 @@ TEST_CASE("dataset: splits are disjoint, complete and drawn by split_seed") {
 
 TEST_CASE("dataset: test files are the test split") {
     const TemporaryFolder folder;
-    write_numbered(folder.file("a.csv"), 30);
-    write_file(folder.file("b.csv"), "-1,0\n-2,1\n");
+    write_numbered(folder / "a.csv", 30);
+    put_content(folder / "b.csv", "-1,0\n-2,1\n");
     const std::string keys =
-        "format: csv, train_file: a.csv, test_file: b.csv, normalization: none, directory: " + folder.path();
+        "format: csv, train_file: a.csv, test_file: b.csv, normalization: none, directory: " + folder.path().string();
     const Dataset dataset = open_dataset(keys + ", validation_samples: 10");
     CHECK(dataset.samples(Split::train) == 20);
     CHECK(dataset.samples(Split::test) == 2);
     CHECK(column(dataset, Split::test, 0) == std::vector<real>{-1, -2});
     CHECK(dataset.bytes_per_node() == (30 + 2) * 2 * sizeof(float));
     CHECK(contains(error_of(keys + ", test_samples: 5"), "there are test files with 2 samples"));
-    write_file(folder.file("b.csv"), "-1,0,1\n");
+    put_content(folder / "b.csv", "-1,0,1\n");
     CHECK(contains(error_of(keys),
                    "training and test samples differ: inputs of 1 numbers and 1 target(s) against "
                    "inputs of 2 numbers"));
@@ -193,10 +194,10 @@ TEST_CASE("dataset: measured normalisation gives the training split mean 0 and d
 
 TEST_CASE("dataset: a constant channel has deviation 1, a large mean keeps its digits, infinite inputs are refused") {
     const TemporaryFolder folder;
-    const std::string keys = "format: csv, train_file: a.csv, directory: " + folder.path();
+    const std::string keys = "format: csv, train_file: a.csv, directory: " + folder.path().string();
     std::string content;
     for (int n = 0; n < 999; ++n) content += text("0.1,", 16000000 + n % 2, ",0\n");
-    write_file(folder.file("a.csv"), content);
+    put_content(folder / "a.csv", content);
     const Dataset dataset = open_dataset(keys);
     CHECK(dataset.normalization().mean[0] == double{0.1F});
     CHECK(dataset.normalization().deviation[0] == 1);
@@ -205,8 +206,9 @@ TEST_CASE("dataset: a constant channel has deviation 1, a large mean keeps its d
     CHECK(dataset.normalization().deviation[1] == doctest::Approx(0.5).epsilon(1e-6));  // 0.5 - 5e-7 exactly
 
     const std::string dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,1), }";
-    write_file(folder.file("x.npy"), npy_content(dictionary, bytes_of(std::vector<float>{1, INFINITY})));
-    const std::string of_npy = "format: npy, train_inputs: x.npy, train_targets: x.npy, directory: " + folder.path();
+    put_content(folder / "x.npy", npy_content(dictionary, bytes_of(std::vector<float>{1, INFINITY})));
+    const std::string of_npy =
+        "format: npy, train_inputs: x.npy, train_targets: x.npy, directory: " + folder.path().string();
     CHECK(contains(error_of(of_npy), "not finite numbers"));
 }
 
@@ -224,10 +226,10 @@ TEST_CASE("dataset: given normalisation") {
 TEST_CASE("dataset: labels are checked in both parts") {
     const TemporaryFolder folder;
     const auto error_of_labels = [&](const std::string& train, const std::string& test) {
-        write_file(folder.file("a.csv"), train);
-        write_file(folder.file("b.csv"), test);
+        put_content(folder / "a.csv", train);
+        put_content(folder / "b.csv", test);
         const Dataset dataset =
-            open_dataset("format: csv, train_file: a.csv, test_file: b.csv, directory: " + folder.path());
+            open_dataset("format: csv, train_file: a.csv, test_file: b.csv, directory: " + folder.path().string());
         return input_error_of([&] { dataset.check_classes(3); });
     };
     CHECK(error_of_labels("1,0\n1,2\n", "1,1\n") == "");

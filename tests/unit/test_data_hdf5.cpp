@@ -30,8 +30,8 @@ void write_h5(const std::string& path, const std::string& name, hid_t type, cons
 
 struct File {
     TemporaryFolder folder;
-    std::string path = folder.file("a.h5");
-    std::string keys = "format: hdf5, train_file: a.h5, directory: " + folder.path();
+    std::string path = (folder / "a.h5").string();
+    std::string keys = "format: hdf5, train_file: a.h5, directory: " + folder.path().string();
 
     template <class T>
     void add(const std::string& name, hid_t type, const std::vector<hsize_t>& dimensions, const std::vector<T>& numbers,
@@ -94,7 +94,7 @@ TEST_CASE("hdf5: training and test samples in one file or two") {
 TEST_CASE("hdf5: what is not read is refused by its reason") {
     const File file;
     CHECK(contains(file.error_of(), "a.h5': No such file or directory"));
-    write_file(file.path, "this is text");
+    put_content(file.path, "this is text");
     CHECK(contains(file.error_of(), "as HDF5: "));
     std::filesystem::remove(file.path);
 
@@ -134,10 +134,10 @@ TEST_CASE("hdf5: a changed byte in a compressed data set is found") {
     file.add("inputs", H5T_NATIVE_FLOAT, {50, 2}, std::vector<float>(100, 1.5F), true);
     file.add("targets", H5T_NATIVE_FLOAT, {50}, std::vector<float>(50, 1.0F));
     CHECK(file.error_of() == "");
-    std::string content = read_file(file.path);
+    std::string content = content_of(file.path);
     const auto deflated = content.find("\x78\xDA");  // how a zlib stream of level 9 begins
     REQUIRE(deflated != std::string::npos);
     content[deflated + 4] ^= 1;
-    write_file(file.path, content);
+    put_content(file.path, content);
     CHECK(contains(file.error_of(), "data set '/inputs' cannot be read: "));
 }

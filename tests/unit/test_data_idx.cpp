@@ -13,9 +13,9 @@ const std::string labels = idx_content({3}, std::string("\x07\x00\x02", 3));
 /// Writes the two training files and tells what reading them says.
 std::string error_of(const std::string& image_file, const std::string& label_file) {
     const TemporaryFolder folder;
-    write_file(folder.file("train-images-idx3-ubyte"), image_file);
-    write_file(folder.file("train-labels-idx1-ubyte"), label_file);
-    return input_error_of([&] { read_part("format: idx, directory: " + folder.path()); });
+    put_content(folder / "train-images-idx3-ubyte", image_file);
+    put_content(folder / "train-labels-idx1-ubyte", label_file);
+    return input_error_of([&] { read_part("format: idx, directory: " + folder.path().string()); });
 }
 
 void check_content(const Samples& samples) {
@@ -31,23 +31,24 @@ void check_content(const Samples& samples) {
 
 TEST_CASE("idx: plain, compressed and named files hold the same samples") {
     const TemporaryFolder folder;
-    write_file(folder.file("train-images-idx3-ubyte"), images);
-    write_gz(folder.file("train-labels-idx1-ubyte.gz"), labels);
-    check_content(read_part("format: idx, directory: " + folder.path()));
-    write_gz(folder.file("a.gz"), images);
+    put_content(folder / "train-images-idx3-ubyte", images);
+    put_gz_content(folder / "train-labels-idx1-ubyte.gz", labels);
+    check_content(read_part("format: idx, directory: " + folder.path().string()));
+    put_gz_content(folder / "a.gz", images);
     const std::string test_files = ", test_inputs: a, test_targets: train-labels-idx1-ubyte";
-    check_content(read_part("format: idx, directory: " + folder.path() + test_files, Part::test));
+    check_content(read_part("format: idx, directory: " + folder.path().string() + test_files, Part::test));
 }
 
 TEST_CASE("idx: four dimensions are channels, rows and columns; two are flat") {
     const TemporaryFolder folder;
-    write_file(folder.file("y"), labels);
-    write_file(folder.file("x"), idx_content({3, 2, 1, 2}, std::string(12, 'x')));
-    const std::string keys = "format: idx, directory: " + folder.path() + ", train_inputs: x, train_targets: y";
+    put_content(folder / "y", labels);
+    put_content(folder / "x", idx_content({3, 2, 1, 2}, std::string(12, 'x')));
+    const std::string keys =
+        "format: idx, directory: " + folder.path().string() + ", train_inputs: x, train_targets: y";
     CHECK(read_part(keys).header.shape == Shape{2, 1, 2});
-    write_file(folder.file("x"), idx_content({3, 4}, std::string(12, 'x')));
+    put_content(folder / "x", idx_content({3, 4}, std::string(12, 'x')));
     CHECK(read_part(keys).header.shape == Shape{4, 1, 1});
-    write_file(folder.file("x"), idx_content({3}, "xyz"));
+    put_content(folder / "x", idx_content({3}, "xyz"));
     CHECK(contains(input_error_of([&] { read_part(keys); }), "holds inputs of 3: allowed are (samples, features)"));
 }
 
@@ -79,36 +80,38 @@ TEST_CASE("idx: a header that lies takes no memory") {
     // 2^96 numbers, and a size that overflows 64 bits
     CHECK(contains(error_of(idx_content({0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF}, "x"), labels), "room for 1 at most"));
     const TemporaryFolder folder;
-    write_gz(folder.file("x.gz"), idx_content({60000, 28, 28}, "few"));
-    write_file(folder.file("y"), labels);
-    const std::string keys = "format: idx, directory: " + folder.path() + ", train_inputs: x, train_targets: y";
+    put_gz_content(folder / "x.gz", idx_content({60000, 28, 28}, "few"));
+    put_content(folder / "y", labels);
+    const std::string keys =
+        "format: idx, directory: " + folder.path().string() + ", train_inputs: x, train_targets: y";
     CHECK(contains(input_error_of([&] { read_part(keys); }), "announces 60000x28x28 numbers, but the file has room"));
     // below what deflate could compress: found when the content ends
-    write_gz(folder.file("x.gz"), idx_content({3, 2, 2}, "few"));
+    put_gz_content(folder / "x.gz", idx_content({3, 2, 2}, "few"));
     CHECK(contains(input_error_of([&] { read_part(keys); }), "too short: it ends 9 bytes before"));
 }
 
 TEST_CASE("idx: a compressed file that is cut off or changed is refused") {
     const TemporaryFolder folder;
-    write_gz(folder.file("x.gz"), images);
-    write_file(folder.file("y"), labels);
-    const std::string keys = "format: idx, directory: " + folder.path() + ", train_inputs: x, train_targets: y";
+    put_gz_content(folder / "x.gz", images);
+    put_content(folder / "y", labels);
+    const std::string keys =
+        "format: idx, directory: " + folder.path().string() + ", train_inputs: x, train_targets: y";
     check_content(read_part(keys));
-    const std::string whole = read_file(folder.file("x.gz"));
+    const std::string whole = content_of(folder / "x.gz");
     for (std::size_t length = 0; length < whole.size(); ++length) {
-        write_file(folder.file("x.gz"), whole.substr(0, length));
+        put_content(folder / "x.gz", whole.substr(0, length));
         CHECK_MESSAGE(input_error_of([&] { read_part(keys); }) != "", "cut at ", length);
     }
     std::string changed = whole;
     changed[changed.size() - 6] ^= 1;  // in the checksum of the content
-    write_file(folder.file("x.gz"), changed);
+    put_content(folder / "x.gz", changed);
     CHECK(contains(input_error_of([&] { read_part(keys); }), "x.gz: incorrect data check"));
 }
 
 TEST_CASE("idx: missing files and folders are named") {
     const TemporaryFolder folder;
-    const std::string keys = "format: idx, directory: " + folder.path();
-    CHECK(contains(input_error_of([&] { read_part(keys); }), "there is neither '" + folder.path()));
+    const std::string keys = "format: idx, directory: " + folder.path().string();
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "there is neither '" + folder.path().string()));
     CHECK(contains(input_error_of([&] { read_part(keys + ", train_inputs: ."); }), "cannot read"));
 }
 

@@ -16,11 +16,11 @@ const std::string inputs = npy_content(dictionary("<f4", "(2, 3)"), bytes_of(std
 
 struct Files {
     TemporaryFolder folder;
-    std::string keys = "format: npy, train_inputs: x.npy, train_targets: y.npy, directory: " + folder.path();
+    std::string keys = "format: npy, train_inputs: x.npy, train_targets: y.npy, directory: " + folder.path().string();
 
     Samples read(const std::string& input_file, const std::string& label_file = labels) const {
-        write_file(folder.file("x.npy"), input_file);
-        write_file(folder.file("y.npy"), label_file);
+        put_content(folder / "x.npy", input_file);
+        put_content(folder / "y.npy", label_file);
         return read_part(keys);
     }
     std::string error_of(const std::string& input_file, const std::string& label_file = labels) const {
@@ -95,7 +95,7 @@ TEST_CASE("npy: what is not read is refused by its reason") {
     CHECK(contains(files.error_of(npy_content(dictionary("<f4", "(4294967296, 4294967296, 3)"), numbers)),
                    "announces 4294967296x4294967296x3 numbers, but the file has room for 6 at most"));
     CHECK(contains(files.error_of(std::string("\x93NUMPY\x02\x00\xFF\xFF\xFF\x7F{", 13)), "a header of 2147483647"));
-    std::filesystem::remove(files.folder.file("x.npy"));
+    std::filesystem::remove(files.folder / "x.npy");
     CHECK(contains(input_error_of([&] { read_part(files.keys); }), "x.npy': No such file or directory"));
 }
 

@@ -29,7 +29,7 @@ TEST_CASE("network: parameters are named and numbered from the first layer to th
         number += static_cast<weight_number_t>(parameter->pattern.dense_size());
     }
     CHECK(names == std::vector<std::string>{"conv2d1.weight", "conv2d1.bias", "batch_norm1.scale", "batch_norm1.shift",
-                                            "hidden.weight", "hidden.bias", "dense1.weight"});
+                                            "hidden.weight", "hidden.bias", "dense2.weight"});
     CHECK(network.parameters()[0]->tensor_shape == std::vector<index_t>{4, 2, 3, 3});
     CHECK(network.outputs() == 3);
     CHECK(network.arena().size() == static_cast<index_t>(number));
@@ -44,7 +44,7 @@ TEST_CASE("network: only weights are prunable and decayed") {
     for (const auto* parameter : network.parameters()) {
         const bool weight = parameter->name == "weight";
         CHECK(parameter->decayed == weight);
-        CHECK(parameter->prunable == (weight && parameter->layer != "dense2"));
+        CHECK(parameter->prunable == (weight && parameter->layer != "dense3"));
     }
 }
 

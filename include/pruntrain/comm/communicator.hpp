@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,12 @@ class MpiSession {
 
     /// Ends all ranks at once with this exit status: for a fault that one rank alone may have seen.
     [[noreturn]] static void abort(int exit_status);
+};
+
+/// A fault of one rank that `Communicator::together` has told all others: every rank throws it alike.
+class SharedFault : public std::runtime_error {
+   public:
+    using std::runtime_error::runtime_error;
 };
 
 /// A nonblocking collective under way. Must be waited for before its buffer is touched or freed.
@@ -76,7 +83,8 @@ class Communicator {
     Pending start_barrier() const;
 
     /// Runs `work`, which may differ from rank to rank and must not communicate here, and lets all ranks fail alike: if
-    /// it threw anywhere, every rank throws what the lowest failing rank threw (an InputError stays one).
+    /// it threw anywhere, every rank throws what the lowest failing rank threw (an InputError stays one,
+    /// all else becomes a SharedFault).
     void together(const std::function<void()>& work) const;
 
    private:

@@ -28,8 +28,9 @@ class RunFolder {
     void write_history(const History& history) const;  ///< the whole file
     void append_history(const HistoryRow& row) const;  ///< one row
 
-    /// Removes all checkpoints but the newest `keep` and the one of step `best` (-1: none).
-    void drop_old_checkpoints(index_t keep, index_t best) const;
+    /// Removes all checkpoints before step `now` but those that belong to the newest `keep` up to it and the one of
+    /// step `best` (-1: none). Later ones are what an earlier start of the run left: damaged, or soon written again.
+    void drop_old_checkpoints(index_t now, index_t keep, index_t best) const;
 
    private:
     void write_whole(const std::string& name, const std::string& content) const;
