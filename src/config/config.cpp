@@ -39,8 +39,13 @@ struct Read {
     YAML::Node value;
 };
 
-/// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost.
-void reject_twins(const YAML::Node& node, const std::string& source) {
+/// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost. And an
+/// alias inside of what it stands for, which would have no end.
+void reject_twins_and_circles(const YAML::Node& node, const std::string& source, int depth = 0) {
+    constexpr int deepest = 100;  // a configuration has five levels; this is far from the end of the stack
+    if (depth > deepest)
+        input_error(source, " line ", node.Mark().line + 1, ": nested deeper than ", deepest,
+                    " levels, or an alias stands inside of what it names");
     if (node.IsMap()) {
         std::set<std::string> seen;
         for (const auto& entry : node)
@@ -50,9 +55,9 @@ void reject_twins(const YAML::Node& node, const std::string& source) {
                             "' stands twice or is not a word");
     }
     if (node.IsMap())
-        for (const auto& entry : node) reject_twins(entry.second, source);
+        for (const auto& entry : node) reject_twins_and_circles(entry.second, source, depth + 1);
     if (node.IsSequence())
-        for (const auto& entry : node) reject_twins(entry, source);
+        for (const auto& entry : node) reject_twins_and_circles(entry, source, depth + 1);
 }
 
 bool is_number_word(const std::string& word) {
@@ -90,7 +95,8 @@ YAML::Node find(const YAML::Node& root, const Path& path) {
     return node;
 }
 
-void apply_override(YAML::Node& root, const std::string& assignment) {
+/// @return the path that it set
+Path apply_override(YAML::Node& root, const std::string& assignment) {
     const auto equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0)
         input_error("override '", assignment, "' is not of the form key.path=value");
@@ -101,6 +107,7 @@ void apply_override(YAML::Node& root, const std::string& assignment) {
     } catch (const YAML::Exception& error) {
         input_error("override '", assignment, "': the value is no YAML: ", error.what());
     }
+    reject_twins_and_circles(value, text("override '", assignment, "',"));
     YAML::Node node;
     node.reset(root);
     for (std::size_t i = 0; i < path.size(); ++i) {
@@ -124,6 +131,7 @@ void apply_override(YAML::Node& root, const std::string& assignment) {
         if (last) next = value;
         node.reset(next);
     }
+    return path;
 }
 
 std::string scalar_text(const YAML::Node& node) {
@@ -140,7 +148,8 @@ struct Config::State {
     std::string source;
     bool describing = false;
     std::vector<Read> reads;
-    std::vector<Path> entered;  ///< sections that somebody looked into: their names are known too
+    std::vector<Path> overridden;  ///< set on the command line, with all below them
+    std::vector<Path> entered;     ///< sections that somebody looked into: their names are known too
 
     YAML::Node at(Path path, const std::string& key) const {
         path.push_back(key);
@@ -169,8 +178,8 @@ Config Config::parse(const std::string& yaml, const std::string& source, const s
         input_error(source, " is no valid YAML: ", error.what());
     }
     if (!state->root.IsMap()) input_error(source, " holds no configuration: expected keys such as 'run:' and 'model:'");
-    reject_twins(state->root, source);
-    for (const auto& assignment : overrides) apply_override(state->root, assignment);
+    reject_twins_and_circles(state->root, source);
+    for (const auto& assignment : overrides) state->overridden.push_back(apply_override(state->root, assignment));
     return {std::move(state), {}, ""};
 }
 
@@ -217,6 +226,10 @@ Config Config::member(const std::string& name) const { return {state_, path_, na
 std::string Config::path_of(const std::string& key) const { return join(with(path_, key), "."); }
 
 std::string Config::place_of(const std::string& key) const {
+    const Path path = with(path_, key);
+    for (const auto& given : state_->overridden)
+        if (given.size() <= path.size() && std::equal(given.begin(), given.end(), path.begin()))
+            return text(path_of(key), " (command line)");
     const YAML::Node node = state_->at(path_, key);
     if (!node.IsDefined() || node.Mark().is_null()) return path_of(key);
     return text(path_of(key), " (", state_->source, ", line ", node.Mark().line + 1, ")");

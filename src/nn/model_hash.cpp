@@ -25,7 +25,7 @@ std::uint64_t hash(weight_number_t number, real value) {
 
 ModelHash hash_model(Network& network) {
     ModelHash sums;
-    weight_number_t next = 0;   // statistics are numbered after all parameters
+    weight_number_t next = 0;  // statistics are numbered after all parameters
     for (const auto* parameter : network.parameters()) {
         const auto positions = parameter->pattern.dense_positions();
         for (std::size_t k = 0; k < positions.size(); ++k) {

@@ -8,13 +8,15 @@ namespace pruntrain {
 index_t read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
                   const RunLength& length) {
     const std::string step_key = key + "_step", epoch_key = key + "_epoch";
+    const auto last = static_cast<double>(length.steps);
     index_t time = 0;
     if (!config.is_describing() && config.has(step_key) && config.has(epoch_key))
         input_error(config.place_of(step_key), " and ", config.path_of(epoch_key), " are both given: give one");
     if (config.has(step_key)) time = config.integer(step_key, std::nullopt, at_least(0), meaning + ", in updates");
     if (config.is_describing() || !config.has(step_key))
-        time = std::llround(config.number(epoch_key, default_epoch, at_least(0), meaning + ", in epochs") *
-                            static_cast<double>(length.steps_per_epoch));
+        time =
+            std::llround(std::min(last, config.number(epoch_key, default_epoch, at_least(0), meaning + ", in epochs") *
+                                            static_cast<double>(length.steps_per_epoch)));
     return std::min(time, length.steps);
 }
 

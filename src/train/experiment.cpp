@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
 
 namespace pruntrain {
@@ -44,8 +45,13 @@ Settings::Settings(const Config& config) {
 namespace {
 
 RunLength length_of(const Settings& settings, const Sampler& sampler) {
+    constexpr double most_steps = 0xFFFFFFFF;  // random numbers tell 2^32 steps apart
     const index_t per_epoch = sampler.steps_per_epoch();
-    return {per_epoch, std::llround(settings.epochs * static_cast<double>(per_epoch))};
+    const double steps = settings.epochs * static_cast<double>(per_epoch);
+    if (steps > most_steps)
+        input_error("train.epochs is ", exact(settings.epochs), ": with ", per_epoch,
+                    " steps an epoch allowed is <= ", exact(std::floor(most_steps / static_cast<double>(per_epoch))));
+    return {per_epoch, std::llround(steps)};
 }
 
 std::unique_ptr<Loss> choose_loss(const Config& config) {

@@ -1,5 +1,5 @@
-// The main of every test program: MPI around doctest. Rank 0 prints its report, another rank only if a test failed on it;
-// the worst status wins.
+// The main of every test program: MPI around doctest. Rank 0 prints its report, another rank only if a test failed on
+// it; the worst status wins.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

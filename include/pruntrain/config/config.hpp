@@ -66,7 +66,7 @@ class Config {
 
     /// "optimizer.learning_rate" for messages.
     std::string path_of(const std::string& key) const;
-    /// "optimizer.learning_rate (config.yaml, line 12)" for messages.
+    /// "optimizer.learning_rate (config.yaml, line 12)", or "... (command line)" after an override, for messages.
     std::string place_of(const std::string& key) const;
 
     /// @throws InputError on the first key that was not read, with the nearest known name

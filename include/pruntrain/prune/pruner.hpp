@@ -23,7 +23,7 @@ index_t removed_count(double sparsity, index_t weights);
 struct PrunableCount {
     index_t size = 0;
     index_t kept = 0;
-    double sparsity() const { return size == 0 ? 0 : 1 - static_cast<double>(kept) / static_cast<double>(size); }
+    double sparsity() const { return size == 0 ? 0 : static_cast<double>(size - kept) / static_cast<double>(size); }
 };
 PrunableCount count_prunable(const Network& network);
 

@@ -21,7 +21,7 @@ struct RunState {
     index_t loss_samples = 0;
     double train_seconds = 0;       ///< likewise, in training steps
     double best_score = -INFINITY;  ///< highest validation accuracy (or -loss) at final sparsity so far
-    index_t best_step = -1;  ///< the step that has it; -1: none yet
+    index_t best_step = -1;         ///< the step that has it; -1: none yet
     std::uint64_t seed = 0;
     int ranks = 1;                           ///< of the run that wrote it; for information
     std::string grid = "1x1";                ///< data replicas x model shards

@@ -1,0 +1,199 @@
+"""What the end-to-end tests share: starting the program, reading what it left, small configurations.
+
+Environment: PRUNTRAIN the program, MPIRUN the launcher with its flags.
+"""
+
+import concurrent.futures
+import csv
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PRUNTRAIN = os.environ.get("PRUNTRAIN", str(ROOT / "pruntrain"))
+MPIRUN = shlex.split(os.environ.get("MPIRUN", "mpirun"))
+ENVIRONMENT = dict(os.environ, OPENBLAS_NUM_THREADS="1")
+
+HANG_S = 60     # every run here takes a few seconds at most, also on a busy machine
+CLOCKS = ("seconds", "samples_per_s")    # columns of history.csv that no two runs share
+
+# Sizes that nothing divides: 619 training samples in batches of 50 are 13 steps an epoch, the last of 19 samples.
+UNEVEN = """
+run: {name: uneven, seed: 3, progress: lines}
+data: {format: synthetic, samples: 800, shape: [13], classes: 3, validation_samples: 101, test_samples: 80}
+model:
+  - {layer: dense, units: 23}
+  - {layer: batch_norm}
+  - {layer: relu}
+  - {layer: dropout, rate: 0.2}
+  - {layer: dense, units: 11}
+  - {layer: relu}
+  - {layer: dense, units: 3}
+train: {epochs: 4, global_batch: 50, loss: cross_entropy}
+optimizer: {type: adam, learning_rate: 0.003}
+prune:
+  criterion: magnitude
+  allocation: global
+  schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}
+  final_sparsity: 0.7
+checkpoint: {every_epochs: 0.5, keep: 3}
+"""
+UNEVEN_WEIGHTS = 13 * 23 + 23 * 11 + 11 * 3
+UNEVEN_OTHERS = 23 + 2 * 23 + 11 + 3    # biases and batch-norm, never pruned
+
+CONVOLUTION = """
+run: {name: convolution, seed: 3, progress: lines}
+data: {format: synthetic, samples: 120, shape: [2, 9, 9], classes: 3, validation_samples: 10, test_samples: 10}
+model:
+  - {layer: conv2d, channels: 5, kernel: 3, padding: 1}
+  - {layer: batch_norm}
+  - {layer: relu}
+  - {layer: max_pool2d, kernel: 2}
+  - {layer: conv2d, channels: 7, kernel: 3}
+  - {layer: relu}
+  - {layer: flatten}
+  - {layer: dense, units: 3}
+train: {epochs: 1, global_batch: 30, loss: cross_entropy}
+optimizer: {type: sgd, learning_rate: 0.05}
+prune: {criterion: magnitude, allocation: global, schedule: {type: one_shot}, final_sparsity: 0.8}
+checkpoint: {every_epochs: 1}
+"""
+
+
+def command(*arguments, ranks=None):
+    """The program on `ranks` ranks; None: without mpirun."""
+    start = [] if ranks is None else [*MPIRUN, "-n", str(ranks)]
+    return [*start, PRUNTRAIN, *map(str, arguments)]
+
+
+def run(*arguments, ranks=None):
+    """Runs to the end, with stdout and stderr apart. A hang raises subprocess.TimeoutExpired."""
+    done = subprocess.run(command(*arguments, ranks=ranks), env=ENVIRONMENT, cwd=ROOT, timeout=HANG_S,
+                          capture_output=True)
+    # Not text=True, which would turn a carriage return into a new line.
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def at_once(work, jobs):
+    """Calls work(*job) for all jobs, some at a time: most of a short run's time goes by in waiting for MPI to start."""
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda job: work(*job), jobs))
+
+
+def start(*arguments, ranks=None):
+    """Starts, and does not wait."""
+    return subprocess.Popen(command(*arguments, ranks=ranks), env=ENVIRONMENT, cwd=ROOT, text=True,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def process_state(pid):
+    """(state, parent) of a process; ("", 0) if it is gone."""
+    try:
+        state, parent = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:2]
+        return state, int(parent)
+    except FileNotFoundError:
+        return "", 0
+
+
+def kill(process):
+    """Ends a started command and all its descendants at once, as a machine that fails does: mpirun gives each rank a
+    process group of its own, and a rank that outlives it for a moment would still write."""
+    parents = {int(entry): process_state(entry)[1] for entry in os.listdir("/proc") if entry.isdigit()}
+    doomed = [process.pid]
+    for pid in doomed:      # grows while it is read: children, their children, ...
+        doomed += [child for child, parent in parents.items() if parent == pid]
+    for pid in doomed:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass    # it has just ended by itself
+    process.communicate(timeout=HANG_S)
+    end = time.monotonic() + HANG_S
+    while any(process_state(pid)[0] not in ("", "Z") for pid in doomed) and time.monotonic() < end:
+        time.sleep(0.002)
+
+
+def messages(stderr):
+    """What the program itself said: mpirun adds notes of its own about the exit status."""
+    return [line for line in stderr.splitlines() if line.startswith("pruntrain: ")]
+
+
+def tree(folder):
+    """{path: (content, time of change)} of all files."""
+    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns)
+            for p in sorted(pathlib.Path(folder).rglob("*")) if p.is_file()}
+
+
+class Run:
+    """The folder of a run."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+
+    @property
+    def summary(self):
+        return json.loads((self.folder / "summary.json").read_text())
+
+    @property
+    def history(self):
+        with open(self.folder / "history.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    @property
+    def checkpoints(self):
+        return sorted((self.folder / "checkpoints").glob("step_*.h5"))
+
+    def outcome(self):
+        """All that two equal runs have in common, bit for bit."""
+        rows = [{name: value for name, value in row.items() if name not in CLOCKS} for row in self.history]
+        summary = self.summary
+        return {"history": rows, **{name: summary[name] for name in
+                                    ("weights_hash", "pattern_hash", "test_loss", "test_accuracy", "steps", "kept")}}
+
+
+class EndToEnd(unittest.TestCase):
+    """A test with a temporary folder in which all its runs lie."""
+
+    maxDiff = 4000
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pruntrain_test_"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def write_config(self, content, name="config.yaml"):
+        path = self.folder / name
+        path.write_text(content)
+        return path
+
+    def train(self, config, name, *arguments, ranks=None):
+        """Trains a configuration (text, or a path) as run `name`, which must succeed."""
+        path = config if isinstance(config, pathlib.Path) else self.write_config(config, f"{name}.yaml")
+        done = run(path, f"run.output={self.folder}", f"run.name={name}", *arguments, ranks=ranks)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return Run(self.folder / name)
+
+    def assert_refused(self, done, *words, status=2):
+        """One message on stderr with all the words, the exit status, nothing that looks like a crash."""
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        said = messages(done.stderr)
+        self.assertEqual(len(said), 1, done.stderr)
+        start = done.stderr.index(said[0])
+        whole = done.stderr[start:].split("\n---")[0]   # a message may go on over several lines
+        for word in words:
+            self.assertIn(word, whole)
+        self.assertNotRegex(done.stderr, r"terminate called|Signal:|what\(\)|Segmentation|ORTE_ERROR_LOG")
+        leftovers = [p for p in self.folder.rglob("*") if p.suffix == ".tmp" or p.name == ".probe"]
+        self.assertEqual(leftovers, [])
+
+
+def described_keys(description):
+    """The keys of --describe; a list entry's number is []."""
+    return set(re.findall(r"^([a-z][\w.\[\]]*\w|[a-z][\w.\[\]]*)(?:   \(.*\))?$", description, re.MULTILINE))

@@ -1,0 +1,271 @@
+#!/usr/bin/python3
+"""Options, subcommands, overrides, and that pruning removes exactly what the configuration says."""
+
+import itertools
+import math
+import re
+import unittest
+
+import yaml
+
+from support import (CONVOLUTION, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, at_once, described_keys, run,
+                     tree)
+
+COLUMNS = ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "sparsity",
+           "learning_rate", "samples_per_s", "values_reduced"]
+SUMMARY = {"test_accuracy", "test_loss", "sparsity", "kept", "parameters", "wall_s", "samples_per_s", "ranks", "steps",
+           "pattern_hash", "weights_hash", "checkpoint"}
+
+
+def keys_of(node, path=()):
+    """All keys of a YAML tree, as --describe writes them. A word is short for its type only where a map may stand."""
+    if isinstance(node, dict):
+        for name, child in node.items():
+            yield from keys_of(child, (*path, name))
+    elif isinstance(node, list) and any(isinstance(child, dict) for child in node):
+        for child in node:
+            yield from keys_of(child, (*path, "[]"))
+    else:
+        yield ".".join(path)
+
+
+class Options(EndToEnd):
+    def test_help_has_examples(self):
+        done = run("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("mpirun -n 2 ./pruntrain inputs/", done.stdout)
+        for option in ("--check", "--describe", "--resume", "--overwrite", "--version", "inspect", "evaluate"):
+            self.assertIn(option, done.stdout)
+
+    def test_the_examples_of_the_help_name_files_that_exist(self):
+        for path in re.findall(r"inputs/\w+\.yaml", run("--help").stdout):
+            self.assertTrue((ROOT / path).is_file(), path)
+
+    def test_version_is_said_once(self):
+        done = run("--version", ranks=2)
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"\Apruntrain \d+\.\d+\.\d+.*\n\Z")
+
+    def test_describe_knows_every_key_of_the_inputs(self):
+        done = run("--describe")
+        self.assertEqual(done.returncode, 0)
+        described = described_keys(done.stdout)
+        for path in sorted((ROOT / "inputs").glob("*.yaml")):
+            for key in keys_of(yaml.safe_load(path.read_text())):
+                self.assertTrue(key in described or f"{key}.type" in described, f"{path.name}: {key}")
+
+    def test_describe_says_type_default_range_and_meaning(self):
+        text = run("--describe").stdout
+        self.assertRegex(text, r"train\.global_batch\n    samples of an update.*\n    whole number, >= 1; required\n")
+        self.assertRegex(text, r"optimizer\.beta1   \(type: adam\)\n    .+\n    number, 0 <= x < 1; default 0\.9\n")
+        for block in re.split(r"\n(?=\S)", text.strip()):
+            self.assertRegex(block, r"\A\S.*\n    \S.*\n    .*; (required|default .+)\Z")
+
+    def test_check_trains_nothing_and_makes_no_folder(self):
+        config = self.write_config(UNEVEN)
+        for ranks in (None, 3):
+            done = run("--check", config, f"run.output={self.folder / 'runs'}", ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("dense1", done.stdout)
+            self.assertIn("52 steps, 13 an epoch", done.stdout)
+            self.assertEqual(done.stdout.count("dense1 "), 1)
+            self.assertEqual([p.name for p in self.folder.iterdir()], ["config.yaml"])
+
+    def test_check_takes_every_input(self):
+        for path in sorted((ROOT / "inputs").glob("*.yaml")):
+            done = run("--check", path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_wrong_options(self):
+        config = self.write_config(UNEVEN)
+        self.assert_refused(run("--chekc", config), "--chekc", "--help")
+        self.assert_refused(run(), "no configuration", "--help")
+        self.assert_refused(run("--resume", "--overwrite", config), "--resume", "--overwrite", "give one")
+        self.assert_refused(run("evaluate"), "file", "--help")
+        self.assert_refused(run("evaluate", "x.h5", "--split", "tset"), "--split", "test")
+
+    def test_wrong_overrides(self):
+        config = self.write_config(UNEVEN)
+        self.assert_refused(run("--check", config, "epochs"), "'epochs'", "key.path=value")
+        self.assert_refused(run("--check", config, "model.9.units=8"), "model.9.units=8", "below 7")
+        self.assert_refused(run("--check", config, "train.epoch=3"), "unknown key train.epoch", "train.epochs")
+        self.assert_refused(run("--check", config, "train.epochs="), "train.epochs", "no value")
+        self.assert_refused(run("--check", config, "data={"), "data={", "no YAML")
+
+    def test_overrides_reach_lists_and_short_forms(self):
+        done = run("--check", self.write_config(UNEVEN), "model.0.units=8", "prune.criterion=random",
+                   "prune.allocation.type=uniform")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("dense, 8 units", done.stdout)
+        self.assertIn("random, uniform", done.stdout)
+        long = UNEVEN.replace("criterion: magnitude", "criterion: {type: magnitude, norm: l2}")
+        done = run("--check", self.write_config(long), "prune.criterion=random")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("random, global", done.stdout)
+
+
+class RunFolder(EndToEnd):
+    def test_what_a_run_leaves(self):
+        trained = self.train(UNEVEN, "first", ranks=2)
+        summary, history = trained.summary, trained.history
+        self.assertEqual(list(history[0]), COLUMNS)
+        self.assertLessEqual(SUMMARY, set(summary))
+        self.assertEqual([row["step"] for row in history], ["13", "26", "39", "52"])
+        for row in history:
+            removed = round(float(row["sparsity"]) * UNEVEN_WEIGHTS)
+            self.assertEqual(int(row["values_reduced"]), UNEVEN_WEIGHTS - removed + UNEVEN_OTHERS)
+        self.assertLess(int(history[-1]["values_reduced"]), int(history[0]["values_reduced"]))
+        self.assertEqual(int(history[-1]["values_reduced"]), summary["kept"])
+        self.assertEqual(summary["parameters"], UNEVEN_WEIGHTS + UNEVEN_OTHERS)
+        self.assertEqual((summary["ranks"], summary["steps"]), (2, 52))
+        self.assertEqual(summary["checkpoint"], str(trained.checkpoints[-1]))
+        self.assertEqual([p for p in self.folder.rglob("*") if p.suffix == ".tmp"], [])
+
+    def test_values_reduced_in_the_row_of_an_event(self):
+        # Every epoch ends with a prune event, and its row counts what is left after it.
+        trained = self.train(UNEVEN, "events", "prune.schedule.start_step=0", "prune.schedule.end_step=52",
+                             "prune.schedule.every_steps=13")
+        for row in trained.history:
+            removed = round(float(row["sparsity"]) * UNEVEN_WEIGHTS)
+            self.assertEqual(int(row["values_reduced"]), UNEVEN_WEIGHTS - removed + UNEVEN_OTHERS)
+
+    def test_an_existing_run_is_left_alone(self):
+        self.train(UNEVEN, "first")
+        before = tree(self.folder / "first")
+        for ranks in (None, 3):
+            done = run(self.folder / "first.yaml", f"run.output={self.folder}", "run.name=first", ranks=ranks)
+            self.assert_refused(done, str(self.folder / "first"), "--resume", "--overwrite", "run.name")
+            self.assertEqual(tree(self.folder / "first"), before)
+
+    def test_overwrite_removes_the_earlier_run_and_nothing_else(self):
+        self.train(UNEVEN, "first")
+        note = self.folder / "first" / "note.txt"
+        note.write_text("mine")
+        again = self.train(UNEVEN, "first", "--overwrite", "train.epochs=1")
+        self.assertEqual(len(again.history), 1)
+        self.assertLessEqual({p.name for p in again.checkpoints}, {"step_00000007.h5", "step_00000013.h5"})
+        self.assertEqual(note.read_text(), "mine")
+
+    def test_the_resolved_configuration_gives_the_same_run(self):
+        first = self.train(UNEVEN, "first", "prune.criterion=random", "model.0.units=17", ranks=2)
+        again = self.train(first.folder / "config.yaml", "again", ranks=2)
+        self.assertEqual(first.outcome(), again.outcome())
+        third = self.train(again.folder / "config.yaml", "third", "run.seed=4", ranks=2)
+        self.assertNotEqual(first.summary["weights_hash"], third.summary["weights_hash"])
+
+    def test_inspect_and_evaluate_agree_with_the_summary(self):
+        trained = self.train(UNEVEN, "first", ranks=2)
+        summary = trained.summary
+        before = tree(trained.folder)
+        done = run("inspect", summary["checkpoint"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(summary["weights_hash"], done.stdout)
+        self.assertIn(summary["pattern_hash"], done.stdout)
+        self.assertIn("all good", done.stdout)
+        done = run("evaluate", summary["checkpoint"], ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+        self.assertEqual(float(said["accuracy"]), summary["test_accuracy"])
+        self.assertEqual(float(said["loss"]), summary["test_loss"])    # same ranks: same sums, bit for bit
+        done = run("evaluate", summary["checkpoint"], "--split", "validation", "data.noise=0.9")
+        said = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertLess(float(said["accuracy"]), summary["validation_accuracy"])   # nine in ten labels are drawn
+        self.assertEqual(tree(trained.folder), before)
+
+
+class Exactness(EndToEnd):
+    """Removed weights are floor(sparsity x weights) for every part of the prune section."""
+
+    def prune(self, name, sparsity, *arguments, config=UNEVEN):
+        trained = self.train(config, name, f"prune.final_sparsity={sparsity}", *arguments)
+        summary = trained.summary
+        # sparsity is a decimal number: 0.7 x 10 is 7, though the double 0.7 is a little below
+        removed = math.floor(sparsity * summary["prunable"] * (1 + 1e-12))
+        self.assertEqual(summary["prunable"] - summary["prunable_kept"], removed)
+        self.assertEqual(summary["sparsity"], removed / summary["prunable"])
+        for layer in summary["layers"]:
+            self.assertGreater(layer["kept"], 0, layer["name"])
+            if not layer["prunable"]:
+                self.assertEqual(layer["kept"], layer["size"])
+        return trained
+
+    def test_criterion_and_allocation(self):
+        jobs = [("nothing", 0.0)]
+        for criterion in ("magnitude", "random"):
+            for sparsity in (0.1, 0.55):
+                # The table alone may not remove more than the whole.
+                table = f"{{type: per_layer, sparsity: {{dense1: {0.15 if sparsity == 0.1 else 0.3}}}}}"
+                for allocation in ("global", "uniform", table):
+                    jobs.append((f"run{len(jobs)}", sparsity, f"prune.criterion={criterion}",
+                                 f"prune.allocation={allocation}", "prune.schedule={type: one_shot}", "train.epochs=0"))
+        at_once(self.prune, jobs)
+
+    def test_the_highest_sparsity_empties_no_layer(self):
+        wide = UNEVEN.replace("units: 23", "units: 123").replace("units: 11", "units: 71")
+        at_once(lambda criterion, allocation: self.prune(
+            f"{criterion}-{allocation}", 0.999, f"prune.criterion={criterion}", f"prune.allocation={allocation}",
+            "train.epochs=2", "prune.schedule.end_step=20", config=wide),
+            itertools.product(("magnitude", "random"), ("global", "uniform")))
+        self.prune("convolution", 0.98, config=CONVOLUTION)
+
+    def test_more_than_can_be_removed_is_refused(self):
+        done = run("--check", self.write_config(UNEVEN), "prune.final_sparsity=0.999")
+        self.assert_refused(done, "prune.final_sparsity", "0.999", "3 layers")
+
+    def test_schedules_and_windows(self):
+        windows = {
+            "steps": "start_step: 3, end_step: 32, every_steps: 9",
+            "epochs": "start_epoch: 0.5, end_epoch: 2.2, every_steps: 4",
+            "rare": "start_step: 10, end_step: 20, every_steps: 1000",
+            "point": "start_step: 11, end_step: 11, every_steps: 5",
+            "late": "start_step: 20, end_step: 5000, every_steps: 10",
+            "later": "start_step: 4000, end_step: 5000, every_steps: 10",
+            "mixed": "start_step: 5, end_epoch: 1, every_steps: 3",
+        }
+        jobs = [(f"{schedule}-{name}", f"prune.schedule={{type: {schedule}, {window}}}")
+                for schedule in ("linear", "cubic") for name, window in windows.items()]
+        for name, time in {"step": "at_step: 7", "epoch": "at_epoch: 1.5", "late": "at_step: 999"}.items():
+            jobs.append((f"one_shot-{name}", f"prune.schedule={{type: one_shot, {time}}}"))
+        at_once(lambda name, schedule: self.prune(name, 0.637, schedule, "train.epochs=3", "checkpoint.every_epochs=0"),
+                jobs)
+
+    def test_an_event_is_on_the_curve(self):
+        for schedule, power in (("linear", 1), ("cubic", 3)):
+            trained = self.prune(schedule, 0.6, "train.evaluate_every_epochs=0.07692307", "train.epochs=2",
+                                 f"prune.schedule={{type: {schedule}, start_step: 4, end_step: 20, every_steps: 5}}")
+            sparsity = {int(row["step"]): float(row["sparsity"]) for row in trained.history}
+            self.assertEqual(len(sparsity), 26)     # a row a step: 13 steps an epoch
+            for step in range(1, 27):
+                event = 20 if step >= 20 else 4 + (step - 4) // 5 * 5
+                wanted = 0.6 * (1 - (1 - (event - 4) / 16) ** power) if step >= 4 else 0
+                removed = math.floor(wanted * UNEVEN_WEIGHTS * (1 + 1e-12))
+                self.assertEqual(sparsity[step], removed / UNEVEN_WEIGHTS, f"{schedule}, step {step}")
+
+    def test_a_table_of_layers(self):
+        table = "{type: per_layer, sparsity: {dense1: 0.9, dense3: 0}}"
+        trained = self.prune("table", 0.6, f"prune.allocation={table}")
+        kept = {layer["name"]: layer["kept"] for layer in trained.summary["layers"]}
+        # Shares are whole numbers that add up, so a layer may be one off what the table wants.
+        self.assertAlmostEqual(kept["dense1.weight"], 0.1 * 13 * 23, delta=1)
+        self.assertAlmostEqual(kept["dense3.weight"], 11 * 3, delta=1)
+        done = run("--check", self.folder / "table.yaml", "prune.allocation={type: per_layer, sparsity: {dens1: 0.9}}")
+        self.assert_refused(done, "dens1", "dense1, dense2, dense3")
+        done = run("--check", self.folder / "table.yaml", f"prune.allocation={table}", "prune.final_sparsity=0.99")
+        self.assert_refused(done, "prune.allocation.sparsity", "0.99", "cannot be reached")
+
+    def test_layers_that_are_not_prunable_stay_whole(self):
+        trained = self.prune("kept", 0.8, "model.6.prunable=false")
+        self.assertEqual(trained.summary["prunable"], UNEVEN_WEIGHTS - 33)
+
+    def test_training_goes_on_after_an_event(self):
+        once = self.prune("once", 0.7, "prune.schedule={type: one_shot, at_epoch: 1}", "train.epochs=6")
+        losses = [float(row["train_loss"]) for row in once.history]
+        self.assertLess(losses[-1], losses[1])
+        start = self.prune("start", 0.7, "prune.schedule={type: one_shot, at_epoch: 1}", "train.epochs=1")
+        self.assertEqual(start.summary["pattern_hash"], once.summary["pattern_hash"])    # nothing comes back
+        self.assertNotEqual(start.summary["weights_hash"], once.summary["weights_hash"])
+
+
+if __name__ == "__main__":
+    unittest.main()
