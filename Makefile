@@ -41,7 +41,6 @@ tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/
 
 .PHONY: all demo test lint bench setup-% programs clean
 .DELETE_ON_ERROR:
-.SECONDARY:
 
 all: pruntrain
 
@@ -71,7 +70,8 @@ $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)
 # Says which pieces are missing before the compiler does, once.
 $(BUILD)/pieces: scripts/check_pieces.sh
 	@mkdir -p $(BUILD)
-	@MPICXX='$(MPICXX)' CXXFLAGS='$(CXXFLAGS)' LDLIBS='$(LDLIBS)' sh scripts/check_pieces.sh
+	@MPICXX='$(MPICXX)' CXXFLAGS='$(CXXFLAGS)' HDF5_LIBS='$(HDF5_LIBS)' BLAS_LIBS='$(BLAS_LIBS)' YAML_LIBS='$(YAML_LIBS)' \
+	 XXHASH_LIBS='$(XXHASH_LIBS)' ZLIB_LIBS='$(ZLIB_LIBS)' sh scripts/check_pieces.sh
 	@touch $@
 
 programs: pruntrain $(suites:%=$(BUILD)/test_%)

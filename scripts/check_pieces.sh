@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compiles a few lines against each library that pruntrain needs and names those that are missing, with the Debian
-# package and the Makefile variable that helps. Called by the Makefile with MPICXX, CXXFLAGS and LDLIBS.
+# package and the Makefile variable that helps. Called by the Makefile with MPICXX, CXXFLAGS and each library's *_LIBS.
 missing=0
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -14,21 +14,21 @@ say() {     # say NAME PACKAGE VARIABLES
 if ! command -v "${MPICXX%% *}" >/dev/null; then
     say "an MPI compiler ('$MPICXX')" "libopenmpi-dev, openmpi-bin" "MPICXX"
 else
-    need() {    # need NAME HEADER EXPRESSION PACKAGE VARIABLES
+    need() {    # need NAME HEADER EXPRESSION LIBRARIES PACKAGE VARIABLES
         printf '#include <%s>\nint main() { %s; }\n' "$2" "$3" >"$folder/piece.cpp"
-        # shellcheck disable=SC2086   # lists of words
-        eval "$MPICXX -w -O0 $CXXFLAGS -O0 $folder/piece.cpp $LDLIBS -o $folder/piece" >"$folder/log" 2>&1 || say "$1" "$4" "$5"
+        # eval: the flags are lists of words, with quotes of their own
+        eval "$MPICXX -w $CXXFLAGS -O0 $folder/piece.cpp $4 -o $folder/piece" >"$folder/log" 2>&1 || say "$1" "$5" "$6"
     }
-    need "a C++20 compiler" "concepts" "static_assert(__cplusplus >= 202002L)" "g++" "MPICXX or OMPI_CXX to a newer compiler"
-    need "MPI" "mpi.h" "MPI_Init(nullptr, nullptr)" "libopenmpi-dev" "MPICXX"
-    need "HDF5" "hdf5.h" "H5open()" "libhdf5-openmpi-dev" "HDF5_CFLAGS, HDF5_LIBS"
-    need "OpenBLAS" "cblas.h" "openblas_set_num_threads(1)" "libopenblas-dev" "BLAS_CFLAGS, BLAS_LIBS"
-    need "yaml-cpp" "yaml-cpp/yaml.h" 'YAML::Load("a: 1")' "libyaml-cpp-dev" "YAML_CFLAGS, YAML_LIBS"
-    need "xxHash" "xxhash.h" "XXH3_64bits(nullptr, 0)" "libxxhash-dev" "XXHASH_CFLAGS, XXHASH_LIBS"
-    need "zlib" "zlib.h" "zlibVersion()" "zlib1g-dev" "EXTRA_CFLAGS, ZLIB_LIBS"
-    need "CLI11" "CLI/CLI.hpp" "CLI::App app" "libcli11-dev" "EXTRA_CFLAGS"
-    need "JSON for Modern C++" "nlohmann/json.hpp" "nlohmann::json json" "nlohmann-json3-dev" "EXTRA_CFLAGS"
-    need "Random123" "Random123/philox.h" "r123::Philox4x32 philox" "librandom123-dev" "EXTRA_CFLAGS"
+    need "a C++20 compiler" "concepts" "static_assert(__cplusplus >= 202002L)" "" "g++" "MPICXX or OMPI_CXX to a newer compiler"
+    need "MPI" "mpi.h" "MPI_Init(nullptr, nullptr)" "" "libopenmpi-dev" "MPICXX"
+    need "HDF5" "hdf5.h" "H5open()" "$HDF5_LIBS" "libhdf5-openmpi-dev" "HDF5_CFLAGS, HDF5_LIBS"
+    need "OpenBLAS" "cblas.h" "openblas_set_num_threads(1)" "$BLAS_LIBS" "libopenblas-dev" "BLAS_CFLAGS, BLAS_LIBS"
+    need "yaml-cpp" "yaml-cpp/yaml.h" 'YAML::Load("a: 1")' "$YAML_LIBS" "libyaml-cpp-dev" "YAML_CFLAGS, YAML_LIBS"
+    need "xxHash" "xxhash.h" "XXH3_64bits(nullptr, 0)" "$XXHASH_LIBS" "libxxhash-dev" "XXHASH_CFLAGS, XXHASH_LIBS"
+    need "zlib" "zlib.h" "zlibVersion()" "$ZLIB_LIBS" "zlib1g-dev" "EXTRA_CFLAGS, ZLIB_LIBS"
+    need "CLI11" "CLI/CLI.hpp" "CLI::App app" "" "libcli11-dev" "EXTRA_CFLAGS"
+    need "JSON for Modern C++" "nlohmann/json.hpp" "nlohmann::json json" "" "nlohmann-json3-dev" "EXTRA_CFLAGS"
+    need "Random123" "Random123/philox.h" "r123::Philox4x32 philox" "" "librandom123-dev" "EXTRA_CFLAGS"
 fi
 
 [ "$missing" = 0 ] || { echo "On Debian 12 'scripts/setup.sh build' installs them all." >&2; exit 1; }

@@ -103,6 +103,15 @@ def process_state(pid):
         return "", 0
 
 
+def shared_memory(pid):
+    """The files in /dev/shm that Open MPI made for a process."""
+    try:
+        maps = pathlib.Path(f"/proc/{pid}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    return {pathlib.Path(path) for path in re.findall(r"/dev/shm/vader_segment\S+", maps)}
+
+
 def kill(process):
     """Ends a started command and all its descendants at once, as a machine that fails does: mpirun gives each rank a
     process group of its own, and a rank that outlives it for a moment would still write."""
@@ -110,6 +119,7 @@ def kill(process):
     doomed = [process.pid]
     for pid in doomed:      # grows while it is read: children, their children, ...
         doomed += [child for child, parent in parents.items() if parent == pid]
+    segments = {segment for pid in doomed for segment in shared_memory(pid)}
     for pid in doomed:
         try:
             os.kill(pid, signal.SIGKILL)
@@ -119,6 +129,8 @@ def kill(process):
     end = time.monotonic() + HANG_S
     while any(process_state(pid)[0] not in ("", "Z") for pid in doomed) and time.monotonic() < end:
         time.sleep(0.002)
+    for segment in segments:    # who removes them has been killed
+        segment.unlink(missing_ok=True)
 
 
 def messages(stderr):

@@ -54,9 +54,10 @@ class Progress(EndToEnd):
         if not os.path.exists("/proc/self/fd/1"):
             self.skipTest("needs /proc")
         ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            command(self.write_config(LONGER), f"run.output={self.folder}", "run.progress=auto", "run.log_every_s=0.001",
-                    ranks=1), env=ENVIRONMENT, cwd=ROOT, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL)
+        words = command(self.write_config(LONGER), f"run.output={self.folder}", "run.progress=auto",
+                        "run.log_every_s=0.001", ranks=1)
+        process = subprocess.Popen(words, env=ENVIRONMENT, cwd=ROOT, stdout=theirs, stderr=theirs,
+                                   stdin=subprocess.DEVNULL)
         os.close(theirs)
         out = b""
         while True:

@@ -41,8 +41,8 @@ class Restart(EndToEnd):
         return copy
 
     def test_a_clean_cut(self):
-        for ranks, arguments in ((1, ()), (2, (MOMENTUM,)), (2, ("optimizer.type=adamw", "optimizer.weight_decay=0.01"))):
-            name = f"straight-{ranks}-{len(arguments)}-{arguments[:1] == (MOMENTUM,)}"
+        decay = ("optimizer.type=adamw", "optimizer.weight_decay=0.01")
+        for name, ranks, arguments in (("adam", 1, ()), ("momentum", 2, (MOMENTUM,)), ("adamw", 2, decay)):
             straight = self.train(UNEVEN, name, *arguments, "checkpoint.keep=99", ranks=ranks)
             self.assertGreater(len(straight.checkpoints), 5)
             for keep in (2, 5):     # steps 13 and 33: both while the pattern still shrinks
@@ -114,7 +114,9 @@ class Restart(EndToEnd):
             self.assertEqual(run("inspect", newest).returncode, 0)      # written anew
 
     def test_a_damaged_later_checkpoint_does_not_push_out_good_ones(self):
-        straight = self.train(UNEVEN, "straight", "checkpoint.keep=99")
+        # Without a validation split there is no best checkpoint, which would stay anyway.
+        no_best = UNEVEN.replace("validation_samples: 101", "validation_samples: 0")
+        straight = self.train(no_best, "straight", "checkpoint.keep=99")
         damaged = self.cut(straight, "damaged", 3)
         later = damaged.folder / "checkpoints" / "step_99999999.h5"
         later.write_bytes(b"damaged")
@@ -128,7 +130,8 @@ class Restart(EndToEnd):
         trained = self.train(UNEVEN, "kept", "checkpoint.keep=2", "train.epochs=8", "optimizer.learning_rate=0.3",
                              "prune.schedule.end_step=10", "train.evaluate_every_epochs=0.5")
         summary = trained.summary
-        scores = {int(row["step"]): float(row["validation_accuracy"]) for row in trained.history if int(row["step"]) >= 10}
+        scores = {int(row["step"]): float(row["validation_accuracy"]) for row in trained.history}
+        del scores[7]       # the only one before the final sparsity, which is reached at step 10
         best = max(scores, key=lambda step: (scores[step], -step))
         self.assertEqual(pathlib.Path(summary["best_checkpoint"]).name, f"step_{best:08d}.h5")
         every = range(1, 17)    # half epochs of 6.5 steps
@@ -141,15 +144,10 @@ class Restart(EndToEnd):
         trained = self.train(UNEVEN, "first", ranks=2)
         before = tree(trained.folder)
         for override, words in (("model.0.units=24", ("dense1.weight", "23x13", "24x13")),
-                                ("model.3={layer: relu}", ()),
                                 ("model.1={layer: relu}", ("batch_norm1",)),
                                 (MOMENTUM, ("first_moment", "momentum"))):
             done = run(self.folder / "first.yaml", f"run.output={self.folder}", "run.name=first", "--resume", override,
-                       *(() if words else ("train.epochs=4",)), ranks=3)
-            if not words:       # dropout has no weights: the network is the same, and the run is finished
-                self.assertEqual(done.returncode, 0, done.stderr)
-                before = tree(trained.folder)
-                continue
+                       ranks=3)
             self.assert_refused(done, str(trained.checkpoints[-1]), *words)
             self.assertEqual(tree(trained.folder), before)
 

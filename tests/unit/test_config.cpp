@@ -136,3 +136,21 @@ TEST_CASE("config: describing returns defaults and prints every key") {
     CHECK(contains(text, "a.rate   (type: x)"));
     CHECK(contains(text, "required"));
 }
+
+TEST_CASE("config: a wrong value of an override is said to stand on the command line") {
+    const Config config = parse("a:\n  n: 1\n  m: x\nlist: [{n: 1}]\n", {"a.n=many", "list.0={n: few}"});
+    const auto message_at = [](const Config& section, const std::string& key) {
+        return error_of([&] { section.integer(key, 1, at_least(1), "count"); });
+    };
+    CHECK(contains(message_at(config.section("a"), "n"), "a.n (command line) is 'many'"));
+    CHECK(contains(message_at(config.section("a"), "m"), "a.m (test.yaml, line 3) is 'x'"));
+    CHECK(contains(message_at(config.list("list")[0], "n"), "list.0.n (command line) is 'few'"));
+}
+
+TEST_CASE("config: circles and deep nesting are refused, in overrides too") {
+    CHECK(contains(error_of([] { parse("a: &all [*all]"); }), "an alias stands inside of what it names"));
+    CHECK(contains(error_of([] { parse("a: 1", {"b=&all {c: *all}"}); }), "override 'b=&all {c: *all}'"));
+    CHECK(contains(error_of([] { parse("a: 1", {"b={c: 1, c: 2}"}); }), "'c' stands twice"));
+    CHECK(contains(error_of([] { parse("a: " + std::string(150, '[') + std::string(150, ']')); }), "nested deeper"));
+    CHECK(error_of([] { parse("a: &one {n: 1}\nb: *one"); }) == "");
+}
