@@ -53,7 +53,6 @@ Permutation::Permutation(index_t size, const RandomStream& random) : size_(size)
 index_t Permutation::operator()(index_t position) const {
     // Four rounds suffice for large sets (Luby & Rackoff 1988); eight leave no bias to see in sets of a few elements.
     constexpr std::uint64_t rounds = 8;
-    8;  // four suffice on large sets (Luby & Rackoff 1988), on a few elements they show
     const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
     auto value = static_cast<std::uint64_t>(position);
     do {
