@@ -4,6 +4,7 @@
 #include <csignal>
 #include <fstream>
 #include <iostream>
+#include <new>
 #include <thread>
 
 #include "pruntrain/base/error.hpp"
@@ -191,6 +192,13 @@ int main(int argc, char** argv) {
         } catch (const SharedFault& error) {
             fail_together(world, text("fault on ", error.what()));
             MpiSession::abort(exit_fault);  // HDF5 1.10 would crash in an ordinary end after a failed write
+        } catch (const std::bad_alloc&) {
+            std::cerr
+                << "pruntrain: fault on rank " << world.rank() << " of " << world.size()
+                << ": not enough memory for this model and batch: use smaller layers, a smaller train.global_batch, "
+                   "or fewer ranks on a node"
+                << std::endl;
+            MpiSession::abort(exit_fault);
         } catch (const std::exception& error) {
             std::cerr << "pruntrain: fault on rank " << world.rank() << " of " << world.size() << ": " << error.what()
                       << std::endl;

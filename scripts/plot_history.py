@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Draws validation accuracy and sparsity of runs over the epochs, from their history.csv.
+
+    scripts/plot_history.py OUTPUT.svg RUN_FOLDER [RUN_FOLDER ...]
+
+Needs python3-matplotlib.
+"""
+
+import csv
+import pathlib
+import sys
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backend)
+
+
+def column(rows, name):
+    return [float(row[name]) if row[name] else float("nan") for row in rows]
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    figure, accuracy = pyplot.subplots(figsize=(7, 3.2), layout="constrained")
+    sparsity = accuracy.twinx()
+    for folder in sys.argv[2:]:
+        with open(pathlib.Path(folder) / "history.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        epochs = column(rows, "epoch")
+        line, = accuracy.plot(epochs, column(rows, "validation_accuracy"), label=pathlib.Path(folder).name)
+        sparsity.plot(epochs, column(rows, "sparsity"), linestyle="--", color=line.get_color(), alpha=0.6)
+    accuracy.set_xlabel("epoch")
+    accuracy.set_ylabel("validation accuracy (solid)")
+    sparsity.set_ylabel("sparsity (dashed)")
+    sparsity.set_ylim(0, 1)
+    accuracy.legend(loc="lower right")
+    accuracy.grid(alpha=0.3)
+    figure.savefig(sys.argv[1], metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
