@@ -23,10 +23,7 @@ struct Keys {
 
 Keys read_keys(const Config& section) {
     Keys keys;
-    const std::string format =
-        section.choice("format", std::nullopt, data_formats().names(), "where the samples come from");
-    if (section.is_describing()) describe_members(data_formats(), section, "format");
-    keys.format = data_formats().find(format)(section.member("format: " + format));
+    keys.format = choose(data_formats(), section, "format", std::nullopt, "where the samples come from");
     keys.validation_samples = section.integer("validation_samples", 0, at_least(0),
                                               "samples of the training files that are kept for validation");
     keys.test_samples =

@@ -135,25 +135,20 @@ std::string check_text(Experiment& experiment, int ranks) {
     const ParameterCount all = count_parameters(network);
     const PrunableCount prunable = count_prunable(network);
     const auto slots = static_cast<index_t>(network.arena().slot_names().size());
-    index_t pointers = 0, largest_pruned = 0;
+    index_t pointers = 0;
     for (const auto* parameter : network.parameters())
-        if (parameter->prunable) {
-            pointers += parameter->pattern.rows() + 1;
-            largest_pruned += parameter->pattern.dense_size();
-        }
+        if (parameter->prunable) pointers += parameter->pattern.rows() + 1;
     const bool prunes = experiment.pruner && experiment.pruner->final_sparsity() > 0;
     const index_t removed = prunes ? removed_count(experiment.pruner->final_sparsity(), prunable.size) : 0;
-    const auto arena_bytes = [&](index_t kept) {
+    const auto packed_bytes = [&](index_t kept, index_t arrays) {
         const index_t indices = kept < all.size ? (prunable.size - (all.size - kept)) * 4 + pointers * 8 : 0;
-        return static_cast<double>(kept * (2 + slots) * static_cast<index_t>(sizeof(real)) + indices);
+        return static_cast<double>(kept * arrays * static_cast<index_t>(sizeof(real)) + indices);
     };
-    const auto file_bytes = [&](index_t kept) {
-        const index_t indices = kept < all.size ? (prunable.size - (all.size - kept)) * 4 + pointers * 8 : 0;
-        return static_cast<double>(kept * (1 + slots) * static_cast<index_t>(sizeof(real)) + indices);
-    };
+    const auto arena_bytes = [&](index_t kept) { return packed_bytes(kept, 2 + slots); };
+    const auto file_bytes = [&](index_t kept) { return packed_bytes(kept, 1 + slots); };
     const Tiling tiling = experiment.training_tiling(ranks);
     const double activations = static_cast<double>(network.activation_bytes(tiling));
-    const double unpacked = prunes ? static_cast<double>(largest_pruned * static_cast<index_t>(sizeof(real))) : 0;
+    const double unpacked = prunes ? static_cast<double>(prunable.size * static_cast<index_t>(sizeof(real))) : 0;
 
     std::ostringstream out;
     out << "network\n"
