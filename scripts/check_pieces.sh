@@ -23,6 +23,7 @@ else
     need "MPI" "mpi.h" "MPI_Init(nullptr, nullptr)" "" "libopenmpi-dev" "MPICXX"
     need "HDF5" "hdf5.h" "H5open()" "$HDF5_LIBS" "libhdf5-openmpi-dev" "HDF5_CFLAGS, HDF5_LIBS"
     need "OpenBLAS" "cblas.h" "openblas_set_num_threads(1)" "$BLAS_LIBS" "libopenblas-dev" "BLAS_CFLAGS, BLAS_LIBS"
+    need "Google Highway" "hwy/highway.h" "hwy::TargetName(0)" "$HWY_LIBS" "libhwy-dev" "HWY_CFLAGS, HWY_LIBS"
     need "yaml-cpp" "yaml-cpp/yaml.h" 'YAML::Load("a: 1")' "$YAML_LIBS" "libyaml-cpp-dev" "YAML_CFLAGS, YAML_LIBS"
     need "xxHash" "xxhash.h" "XXH3_64bits(nullptr, 0)" "$XXHASH_LIBS" "libxxhash-dev" "XXHASH_CFLAGS, XXHASH_LIBS"
     need "zlib" "zlib.h" "zlibVersion()" "$ZLIB_LIBS" "zlib1g-dev" "EXTRA_CFLAGS, ZLIB_LIBS"

@@ -1,14 +1,16 @@
 // Convolution (LeCun et al. 1998), as the field means it: a correlation,
 //     y[o,r,q] = b[o] + sum over c,i,j of W[o,c,i,j] x[c, r*stride - padding + i, q*stride - padding + j].
-// As matrices, for a block of p output pixels of a tile: y (O, p*T) = W (O, C*k*k) x columns (C*k*k, p*T) with im2col;
-// backward dW += dy columns^T, dx += col2im(W^T dy). Blocks are small enough for their columns to stay in the cache
-// between im2col and the product, so they are made anew in backward, which costs less than keeping them.
+// Dense execution, as matrices, for a block of p output pixels of a tile: y (O, p*T) = W (O, C*k*k) x columns (C*k*k,
+// p*T) with im2col; backward dW += dy columns^T, dx += col2im(W^T dy). Blocks are small enough for their columns to
+// stay in the cache between im2col and the product, so they are made anew in backward, which costs less than keeping
+// them.
 #include <algorithm>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/math/blas.hpp"
 #include "pruntrain/math/elementwise.hpp"
 #include "pruntrain/math/im2col.hpp"
+#include "pruntrain/math/sparse_convolution.hpp"
 #include "pruntrain/nn/layer.hpp"
 #include "pruntrain/nn/weight_matrix.hpp"
 #include "pruntrain/nn/window.hpp"
@@ -28,7 +30,8 @@ class Conv2d final : public Layer {
           outputs_(output.channels),
           inputs_(input_shape().channels * window.kernel * window.kernel),
           weight_(outputs_, inputs_, {outputs_, input_shape().channels, window.kernel, window.kernel}, prunable,
-                  initializer, inputs_, outputs_ * window.kernel * window.kernel) {
+                  initializer, inputs_, outputs_ * window.kernel * window.kernel),
+          sparse_(input_shape(), output, window) {
         if (with_bias) bias_ = make_vector_parameter("bias", outputs_, Initializer::zeros);
     }
 
@@ -43,10 +46,34 @@ class Conv2d final : public Layer {
         return {&weight_.parameter(), &bias_};
     }
 
-    index_t workspace_size(index_t width) const override { return 2 * columns_size(width) + weight_.workspace_size(); }
-    std::size_t held_bytes(const Tiling&) const override { return weight_.held_bytes(); }
+    WeightMatrix* weight_matrix() override { return &weight_; }
+
+    index_t workspace_size(index_t width) const override {
+        return weight_.sparse() ? 0 : 2 * columns_size(width) + weight_.workspace_size();
+    }
+    std::size_t held_bytes(const Tiling&) const override { return weight_.held_bytes() + sparse_.held_bytes(); }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace workspace) override {
+        if (weight_.sparse())
+            sparse_.multiply(row_plan(step.tiling.width), weight_.parameter().value.data(),
+                             bias_.name.empty() ? nullptr : bias_.value.data(), step.tiling, x, y);
+        else forward_dense(step, x, y, workspace);
+    }
+
+    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
+                  Workspace workspace) override {
+        if (!bias_.name.empty()) {
+            const index_t row = output_shape().pixels() * step.tiling.width;
+            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
+            for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
+                add_row_sums(dy + tile * outputs_ * row, row, bias_.gradient);
+        }
+        if (weight_.sparse()) backward_sparse(step.tiling, x, dy, dx);
+        else backward_dense(step, x, dy, dx, workspace);
+    }
+
+   private:
+    void forward_dense(const StepContext& step, const real* x, real* y, Workspace workspace) {
         const index_t width = step.tiling.width, row = output_shape().pixels() * width;  // numbers in a row of y
         const real* const weight = weight_.unpacked();
         real* const columns = workspace.data();
@@ -61,14 +88,8 @@ class Conv2d final : public Layer {
         });
     }
 
-    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
-                  Workspace workspace) override {
+    void backward_dense(const StepContext& step, const real* x, const real* dy, real* dx, Workspace workspace) {
         const index_t width = step.tiling.width, row = output_shape().pixels() * width;
-        if (!bias_.name.empty()) {
-            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
-            for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
-                add_row_sums(dy + tile * outputs_ * row, row, bias_.gradient);
-        }
         real* const columns = workspace.data();
         real* const dcolumns = columns + columns_size(width);
         real* const gradient =
@@ -91,7 +112,18 @@ class Conv2d final : public Layer {
         weight_.gather_gradient(gradient);
     }
 
-   private:
+    void backward_sparse(const Tiling& tiling, const real* x, const real* dy, real* dx) {
+        sparse_.gradient(row_plan(tiling.width), tiling, x, dy, weight_.parameter().gradient);
+        if (dx == nullptr) return;
+        const auto plans = weight_.column_plans(
+            tiling.width, [&](const Pattern& pattern) { return sparse_.plan_inputs(pattern, tiling.width); });
+        sparse_.input_gradient(plans, tiling, dy, dx);
+    }
+
+    const SparseEntries& row_plan(index_t width) {
+        return weight_.row_plan(width, [&](const Pattern& pattern) { return sparse_.plan_outputs(pattern, width); });
+    }
+
     /// Output pixels of a block at tile width T, all blocks about alike.
     index_t block_pixels(index_t width) const {
         const index_t pixels = output_shape().pixels();
@@ -115,6 +147,7 @@ class Conv2d final : public Layer {
     index_t outputs_;  // O
     index_t inputs_;   // C*k*k
     WeightMatrix weight_;
+    SparseConvolution sparse_;
     Parameter bias_;  // no name: no bias
 };
 

@@ -1,5 +1,6 @@
-// Dense layer: y = W x + b, W (M,K), x (K,T) and y (M,T) in each tile.
+// Dense layer: y = W x + b, W (M,K), x (K,T) and y (M,T) in each tile; backward dW += dy x^T, dx = W^T dy.
 #include <algorithm>
+#include <numeric>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/math/blas.hpp"
@@ -28,13 +29,23 @@ class Dense final : public Layer {
         return {&weight_.parameter(), &bias_};
     }
 
+    WeightMatrix* weight_matrix() override { return &weight_; }
+
     index_t workspace_size(index_t) const override { return weight_.workspace_size(); }
     std::size_t held_bytes(const Tiling&) const override { return weight_.held_bytes(); }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
-        const index_t width = step.tiling.width;
+        const index_t width = step.tiling.width, tiles = step.tiling.tiles();
+        if (weight_.sparse()) {
+            const SparseEntries& plan = row_plan(width);
+            for (index_t tile = 0; tile < tiles; ++tile)
+                sparse_multiply(plan, weight_.parameter().value.data(), x + tile * inputs_ * width,
+                                bias_.name.empty() ? nullptr : bias_.value.data(), block(width),
+                                y + tile * outputs_ * width);
+            return;
+        }
         const real* const weight = weight_.unpacked();
-        for (index_t tile = 0; tile < step.tiling.tiles(); ++tile) {
+        for (index_t tile = 0; tile < tiles; ++tile) {
             real* const y_tile = y + tile * outputs_ * width;
             if (!bias_.name.empty()) fill_rows(bias_.value, width, y_tile);
             matrix_multiply(Transpose::no, Transpose::no, outputs_, width, inputs_, weight, inputs_,
@@ -50,6 +61,12 @@ class Dense final : public Layer {
             for (index_t tile = 0; tile < tiles; ++tile)
                 add_row_sums(dy + tile * outputs_ * width, width, bias_.gradient);
         }
+        if (weight_.sparse()) backward_sparse(width, tiles, x, dy, dx);
+        else backward_dense(width, tiles, x, dy, dx, workspace);
+    }
+
+   private:
+    void backward_dense(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Workspace workspace) {
         real* const gradient = weight_.gradient_scratch(workspace);
         if (tiles == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
         for (index_t tile = 0; tile < tiles; ++tile)
@@ -63,7 +80,49 @@ class Dense final : public Layer {
                             dy + tile * outputs_ * width, width, real{0}, dx + tile * inputs_ * width, width);
     }
 
-   private:
+    void backward_sparse(index_t width, index_t tiles, const real* x, const real* dy, real* dx) {
+        Parameter& weight = weight_.parameter();
+        if (tiles == 0) std::fill(weight.gradient.begin(), weight.gradient.end(), real{0});
+        const SparseEntries& rows = row_plan(width);
+        for (index_t tile = 0; tile < tiles; ++tile)
+            sparse_gradient(rows, x + tile * inputs_ * width, block(width), dy + tile * outputs_ * width, tile > 0,
+                            weight.gradient.data());
+        if (dx == nullptr) return;
+        const TransposedEntries& columns = column_plan(width);
+        for (index_t tile = 0; tile < tiles; ++tile)
+            sparse_multiply(columns.entries, columns.values.data(), dy + tile * outputs_ * width, nullptr, block(width),
+                            dx + tile * inputs_ * width);
+    }
+
+    /// A block is a tile: all its samples of one feature lie side by side.
+    static BlockLayout block(index_t width) {
+        return {.lanes = width, .piece = width, .piece_stride = width, .row_stride = width};
+    }
+
+    const SparseEntries& row_plan(index_t width) {
+        return weight_.row_plan(width, [&](const Pattern& pattern) {
+            std::vector<std::uint32_t> offsets(static_cast<std::size_t>(inputs_));
+            for (index_t j = 0; j < inputs_; ++j) offsets[j] = static_cast<std::uint32_t>(j * width);
+            return plan_rows(pattern, offsets, panel(inputs_, width));
+        });
+    }
+
+    const TransposedEntries& column_plan(index_t width) {
+        const auto make = [&](const Pattern& pattern) {
+            std::vector<std::int32_t> rows(static_cast<std::size_t>(inputs_));
+            std::iota(rows.begin(), rows.end(), 0);
+            const std::vector<std::uint32_t> offsets(rows.size(), 0);
+            std::vector<TransposedEntries> plans;
+            plans.push_back(plan_columns(pattern, inputs_, rows, offsets, width, panel(outputs_, width)));
+            return plans;
+        };
+        return weight_.column_plans(width, make).front();
+    }
+
+    index_t panel(index_t features, index_t width) {
+        return panel_inputs(features, weight_.density(), width * static_cast<index_t>(sizeof(real)), width);
+    }
+
     index_t outputs_;  // M
     index_t inputs_;   // K
     WeightMatrix weight_;

@@ -142,6 +142,16 @@ void Network::backward(const StepContext& step, std::size_t number) {
     layer.backward(step, activations_[from].data(), activations_[activation_of_[number]].data(), dy, dx, workspace_);
 }
 
+void Network::rehearse(const StepContext& step, std::size_t number) {
+    reserve(step.tiling);
+    Layer& layer = *layers_[number];
+    real* const x = activations_[number == 0 ? 0 : activation_of_[number - 1]].data();
+    real* const y = activations_[activation_of_[number]].data();
+    layer.forward(step, x, y, workspace_);
+    layer.backward(step, x, y, gradients_[0].data(),
+                   number == 0 ? nullptr : gradients_[layer.in_place() ? 0 : 1].data(), workspace_);
+}
+
 index_t Network::finished(std::size_t number) const {
     index_t end = 0;
     for (std::size_t i = number; i < layers_.size(); ++i)

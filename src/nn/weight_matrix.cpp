@@ -14,6 +14,37 @@ WeightMatrix::WeightMatrix(index_t rows, index_t columns, std::vector<index_t> t
     parameter_.fan_out = fan_out;
 }
 
+void WeightMatrix::execute(Execution execution) {
+    if (execution == execution_) return;
+    execution_ = execution;
+    dense_ = {};
+    dense_kept_ = -1;
+    rows_ = {};
+    columns_ = {};
+    rows_made_ = columns_made_ = {};
+}
+
+const SparseEntries& WeightMatrix::row_plan(index_t width, const MakeRows& make) {
+    const Made wanted{width, parameter_.pattern.kept()};
+    if (rows_made_ != wanted) {
+        rows_ = {};  // first, so that two plans never stand side by side in memory
+        rows_ = make(parameter_.pattern);
+        rows_made_ = wanted;
+    }
+    return rows_;
+}
+
+std::span<const TransposedEntries> WeightMatrix::column_plans(index_t width, const MakeColumns& make) {
+    const Made wanted{width, parameter_.pattern.kept()};
+    if (columns_made_ != wanted) {
+        columns_.clear();
+        columns_ = make(parameter_.pattern);
+        columns_made_ = wanted;
+    }
+    for (auto& plan : columns_) plan.refresh(parameter_.value);
+    return columns_;
+}
+
 const real* WeightMatrix::unpacked() {
     if (parameter_.pattern.full()) return parameter_.value.data();
     if (dense_kept_ != parameter_.pattern.kept()) {
@@ -36,9 +67,15 @@ void WeightMatrix::gather_gradient(const real* gradient) {
     if (!parameter_.pattern.full()) parameter_.pattern.gather(gradient, parameter_.gradient);
 }
 
-index_t WeightMatrix::workspace_size() const { return parameter_.prunable ? parameter_.pattern.dense_size() : 0; }
+index_t WeightMatrix::workspace_size() const {
+    return sparse() || !parameter_.prunable ? 0 : parameter_.pattern.dense_size();
+}
 
-std::size_t WeightMatrix::held_bytes() const { return dense_.size() * sizeof(real); }
+std::size_t WeightMatrix::held_bytes() const {
+    std::size_t bytes = dense_.size() * sizeof(real) + rows_.bytes();
+    for (const auto& plan : columns_) bytes += plan.bytes();
+    return bytes;
+}
 
 Parameter make_vector_parameter(std::string name, index_t size, Initializer initializer) {
     Parameter parameter;

@@ -40,11 +40,13 @@ struct Tiling {
     index_t size(index_t features) const { return tiles() * features * width; }
 };
 
+constexpr index_t widest_tile = 64;  ///< samples
+
 /// T for up to `samples` samples a rank: the widest of 64, 32, 16, 8 that pads no more than a quarter; 64 makes the
 /// eight vector registers of a sparse kernel and wide enough products for BLAS (within 5 % of one product over the
 /// batch).
 inline index_t tile_width(index_t samples) {
-    for (const index_t width : {64, 32, 16})
+    for (const index_t width : {widest_tile, index_t{32}, index_t{16}})
         if (4 * Tiling{samples, width}.size(1) <= 5 * samples) return width;
     return 8;
 }

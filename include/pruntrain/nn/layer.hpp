@@ -15,6 +15,8 @@
 
 namespace pruntrain {
 
+class WeightMatrix;
+
 /// What a layer may know of the step it works in.
 struct StepContext {
     bool training = false;
@@ -59,6 +61,8 @@ class Layer {
     virtual std::string describe() const = 0;  ///< "conv2d 3x3, 32 channels, padding 1"
     virtual std::vector<Parameter*> parameters() { return {}; }
     virtual std::vector<Statistic*> statistics() { return {}; }
+    /// The weight of a layer that can execute it dense or sparse.
+    virtual WeightMatrix* weight_matrix() { return nullptr; }
 
     /// y and x are one array (and dx and dy): relu, dropout, flatten. Such a layer may change its input, so no layer
     /// may need its own output in backward as more than a sign.
@@ -66,6 +70,9 @@ class Layer {
 
     /// Numbers of scratch that forward or backward need at this tile width.
     virtual index_t workspace_size(index_t /*tile_width*/) const { return 0; }
+    /// Multiply-adds of the kept weights in the forward of so many samples; each of the two products of backward has as
+    /// many. 0: its work is no matrix product. For --profile.
+    virtual double multiply_adds(index_t /*samples*/) const { return 0; }
     /// Bytes that the layer holds itself for up to this many samples (a pooling's choices), for --check.
     virtual std::size_t held_bytes(const Tiling&) const { return 0; }
 

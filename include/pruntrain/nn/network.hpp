@@ -50,6 +50,12 @@ class Network {
     real* output_gradient() { return gradients_[0].data(); }
     /// One layer's backward; call from the last layer to the first.
     void backward(const StepContext& step, std::size_t layer);
+    /// Forward and backward of one layer on whatever stands in its arrays, to see how long they take. Outputs and
+    /// gradients mean nothing until the next step.
+    void rehearse(const StepContext& step, std::size_t layer);
+    /// Gives scratch memory back; `reserve` takes what layers then need.
+    void release_scratch() { workspace_ = {}; }
+
     /// The first `finished(layer)` numbers of the arena's gradients are complete after `backward(layer)`.
     index_t finished(std::size_t layer) const;
 

@@ -1,12 +1,21 @@
-// The weight of a dense or convolution layer, as the matrix that BLAS multiplies.
+// The weight of a dense or convolution layer, as the matrix that BLAS or the sparse kernels multiply.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "pruntrain/math/sparse_plan.hpp"
 #include "pruntrain/nn/parameter.hpp"
 
 namespace pruntrain {
+
+/// How a layer multiplies by a weight that is partly pruned.
+enum class Execution : std::uint8_t {
+    dense,   ///< unpacked to a matrix, by BLAS: cost of the dense layer
+    sparse,  ///< by the sparse kernels: cost of the kept weights
+};
 
 /// A packed weight and its way to and from a dense matrix. While nothing is pruned the packed values are the matrix;
 /// then they are unpacked into a matrix of zeros that this object holds, and the gradient is gathered from scratch.
@@ -16,6 +25,24 @@ class WeightMatrix {
                  Initializer initializer, index_t fan_in, index_t fan_out);
 
     Parameter& parameter() { return parameter_; }
+    const Parameter& parameter() const { return parameter_; }
+
+    /// Fraction of the weights that are kept.
+    double density() const {
+        return static_cast<double>(parameter_.pattern.kept()) / static_cast<double>(parameter_.pattern.dense_size());
+    }
+
+    Execution execution() const { return execution_; }
+    /// Frees what the other execution holds.
+    void execute(Execution execution);
+    bool sparse() const { return execution_ == Execution::sparse; }
+
+    /// The plans of sparse execution for tiles of `width`, made by `make` where pattern or width have changed.
+    using MakeRows = std::function<SparseEntries(const Pattern&)>;
+    using MakeColumns = std::function<std::vector<TransposedEntries>(const Pattern&)>;
+    const SparseEntries& row_plan(index_t width, const MakeRows& make);
+    /// With the present values.
+    std::span<const TransposedEntries> column_plans(index_t width, const MakeColumns& make);
 
     /// (rows, columns) of the present values; valid until they change.
     const real* unpacked();
@@ -31,9 +58,20 @@ class WeightMatrix {
     std::size_t held_bytes() const;
 
    private:
+    /// What a plan was made for. Patterns only shrink, so the number of kept positions tells them apart.
+    struct Made {
+        index_t width = 0;
+        index_t kept = -1;
+        friend bool operator==(const Made&, const Made&) = default;
+    };
+
     Parameter parameter_;
+    Execution execution_ = Execution::dense;
     AlignedVector<real> dense_;
-    index_t dense_kept_ = -1;  ///< kept positions when `dense_` was cleared: patterns only shrink
+    index_t dense_kept_ = -1;  ///< kept positions when `dense_` was cleared
+    SparseEntries rows_;
+    std::vector<TransposedEntries> columns_;
+    Made rows_made_, columns_made_;
 };
 
 /// A trained vector of a layer: a bias, batch-norm's scale.

@@ -1,0 +1,46 @@
+// Convolution with a sparse weight, without im2col: a block of the sparse kernels is a few neighbouring output pixels
+// times a few samples, and an entry W[o,c,i,j] finds its inputs at an offset computed in advance (direct sparse
+// convolution, Park et al. 2017, "Faster CNNs with direct sparse convolutions and guided pruning"; here for training,
+// so also backward, and with samples innermost).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "pruntrain/math/im2col.hpp"
+#include "pruntrain/math/padded_image.hpp"
+#include "pruntrain/math/sparse_plan.hpp"
+#include "pruntrain/math/tile.hpp"
+
+namespace pruntrain {
+
+class SparseConvolution {
+   public:
+    SparseConvolution(const Shape& input, const Shape& output, const Window& window)
+        : input_(input), output_(output), window_(window) {}
+
+    /// The plan for y and dW. @param pattern  (O, C*k*k)
+    SparseEntries plan_outputs(const Pattern& pattern, index_t width) const;
+    /// The plans for dx: one for each of the stride^2 classes of input pixels that meet the same window taps.
+    std::vector<TransposedEntries> plan_inputs(const Pattern& pattern, index_t width) const;
+
+    /// y (tile, O, pixel, T) = bias + W * x (tile, C, pixel, T). @param bias  O numbers, or null
+    void multiply(const SparseEntries& plan, const real* values, const real* bias, const Tiling& tiling, const real* x,
+                  real* y);
+    /// g = the gradient of the packed values.
+    void gradient(const SparseEntries& plan, const Tiling& tiling, const real* x, const real* dy, std::span<real> g);
+    /// dx = the gradient of x. Sets all of it.
+    void input_gradient(std::span<const TransposedEntries> plans, const Tiling& tiling, const real* dy, real* dx);
+
+    std::size_t held_bytes() const { return (padded_x_.size() + padded_dy_.size()) * sizeof(real); }
+
+   private:
+    PaddedImage layout_of_x(index_t width) const;
+    PaddedImage layout_of_dy(index_t width) const;
+
+    Shape input_, output_;
+    Window window_;
+    AlignedVector<real> padded_x_, padded_dy_;  ///< of some samples of one tile; zeros around the image
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,173 @@
+#include "pruntrain/math/sparse_convolution.hpp"
+
+#include <algorithm>
+
+namespace pruntrain {
+
+namespace {
+
+/// Samples of a block: one cache line of floats, so that the inputs of a block's pixels, and their neighbours under the
+/// window, stay in the first-level cache while all outputs pass.
+index_t block_samples(index_t width) { return std::min<index_t>(width, 16); }
+
+index_t block_pixels(index_t width) { return most_lanes / block_samples(width); }
+
+/// Calls work(first, count) for `pixels` pixels in groups of at most `most`, all about alike.
+template <class Work>
+void for_each_group(index_t pixels, index_t most, Work work) {
+    const index_t groups = (pixels + most - 1) / most;
+    for (index_t group = 0; group < groups; ++group) {
+        const index_t first = pixels * group / groups;
+        work(first, pixels * (group + 1) / groups - first);
+    }
+}
+
+/// Calls work(tile, first sample) for the parts of all tiles that have samples.
+template <class Work>
+void for_each_part(const Tiling& tiling, Work work) {
+    for (index_t tile = 0; tile < tiling.tiles(); ++tile)
+        for (index_t first = 0; first < tiling.width; first += block_samples(tiling.width)) work(tile, first);
+}
+
+/// Memory for a padded image; its zeros are written once.
+void prepare(const PaddedImage& layout, AlignedVector<real>& padded) {
+    if (static_cast<index_t>(padded.size()) != layout.size())
+        padded.assign(static_cast<std::size_t>(layout.size()), real{0});
+}
+
+/// Output pixels before the first that a padded image of dy needs: input pixel y meets the output pixels
+/// (y + padding - i) / stride, for the window rows i for which that is whole.
+index_t pixels_before(const Window& window) { return (window.kernel - 1 - window.padding) / window.stride; }
+
+/// Channels of a panel, of `channels` in all. @param entries  that a row has in a channel on average
+index_t panel_channels(index_t channels, double entries, const Window& window, index_t width) {
+    const index_t pixels = window.kernel * (block_pixels(width) + window.kernel - 1);
+    return panel_inputs(channels, entries, pixels * block_samples(width) * static_cast<index_t>(sizeof(real)),
+                        most_lanes);
+}
+
+}  // namespace
+
+PaddedImage SparseConvolution::layout_of_x(index_t width) const {
+    const auto [kernel, stride, padding] = window_;
+    return {input_,
+            padding,
+            padding,
+            input_.rows + 2 * padding,
+            input_.columns + 2 * padding,
+            stride,
+            block_samples(width)};
+}
+
+PaddedImage SparseConvolution::layout_of_dy(index_t width) const {
+    const index_t stride = window_.stride, padding = window_.padding, before = pixels_before(window_);
+    const index_t rows = std::max(output_.rows, (input_.rows - 1 + padding) / stride + 1);
+    const index_t columns = std::max(output_.columns, (input_.columns - 1 + padding) / stride + 1);
+    return {output_, before, before, before + rows, before + columns, 1, block_samples(width)};
+}
+
+SparseEntries SparseConvolution::plan_outputs(const Pattern& pattern, index_t width) const {
+    const index_t kernel = window_.kernel;
+    const PaddedImage layout = layout_of_x(width);
+    std::vector<std::uint32_t> offsets;
+    for (index_t c = 0; c < input_.channels; ++c)
+        for (index_t i = 0; i < kernel; ++i)
+            for (index_t j = 0; j < kernel; ++j)
+                offsets.push_back(static_cast<std::uint32_t>(c * layout.channel_stride() + layout.offset(i, j)));
+    const double entries =
+        static_cast<double>(pattern.kept()) / static_cast<double>(output_.channels * input_.channels);
+    return plan_rows(pattern, offsets, panel_channels(input_.channels, entries, window_, width) * kernel * kernel);
+}
+
+std::vector<TransposedEntries> SparseConvolution::plan_inputs(const Pattern& pattern, index_t width) const {
+    const auto [kernel, stride, padding] = window_;
+    const PaddedImage layout = layout_of_dy(width);
+    const index_t before = pixels_before(window_);
+    const double entries =
+        static_cast<double>(pattern.kept()) / static_cast<double>(output_.channels * input_.channels * stride * stride);
+    const index_t panel = panel_channels(output_.channels, entries, window_, width);
+    std::vector<TransposedEntries> plans;
+    std::vector<std::int32_t> rows;
+    std::vector<std::uint32_t> offsets;
+    for (index_t row_class = 0; row_class < stride; ++row_class)
+        for (index_t column_class = 0; column_class < stride; ++column_class) {
+            rows.clear();
+            offsets.clear();
+            for (index_t c = 0; c < input_.channels; ++c)
+                for (index_t i = 0; i < kernel; ++i)
+                    for (index_t j = 0; j < kernel; ++j) {
+                        // a multiple of the stride is never below zero here, by the choice of `before`
+                        const index_t down = row_class + padding - i + before * stride;
+                        const index_t right = column_class + padding - j + before * stride;
+                        const bool meets = down % stride == 0 && right % stride == 0;
+                        rows.push_back(meets ? static_cast<std::int32_t>(c) : -1);
+                        offsets.push_back(
+                            meets ? static_cast<std::uint32_t>(layout.offset(down / stride, right / stride)) : 0);
+                    }
+            plans.push_back(plan_columns(pattern, input_.channels, rows, offsets, layout.channel_stride(), panel));
+        }
+    return plans;
+}
+
+void SparseConvolution::multiply(const SparseEntries& plan, const real* values, const real* bias, const Tiling& tiling,
+                                 const real* x, real* y) {
+    const index_t width = tiling.width, samples = block_samples(width), stride = window_.stride;
+    const PaddedImage layout = layout_of_x(width);
+    prepare(layout, padded_x_);
+    for_each_part(tiling, [&](index_t tile, index_t first) {
+        layout.fill(x + tile * input_.size() * width, width, first, padded_x_.data());
+        real* const y_part = y + tile * output_.size() * width + first;
+        for (index_t r = 0; r < output_.rows; ++r)
+            for_each_group(output_.columns, block_pixels(width), [&](index_t q, index_t pixels) {
+                const BlockLayout block{pixels * samples, samples, width, output_.pixels() * width};
+                sparse_multiply(plan, values, padded_x_.data() + layout.offset(r * stride, q * stride), bias, block,
+                                y_part + (r * output_.columns + q) * width);
+            });
+    });
+}
+
+void SparseConvolution::gradient(const SparseEntries& plan, const Tiling& tiling, const real* x, const real* dy,
+                                 std::span<real> g) {
+    const index_t width = tiling.width, samples = block_samples(width), stride = window_.stride;
+    const PaddedImage layout = layout_of_x(width);
+    prepare(layout, padded_x_);
+    if (tiling.tiles() == 0) std::fill(g.begin(), g.end(), real{0});
+    bool accumulate = false;
+    for_each_part(tiling, [&](index_t tile, index_t first) {
+        layout.fill(x + tile * input_.size() * width, width, first, padded_x_.data());
+        const real* const dy_part = dy + tile * output_.size() * width + first;
+        for (index_t r = 0; r < output_.rows; ++r)
+            for_each_group(output_.columns, block_pixels(width), [&](index_t q, index_t pixels) {
+                const BlockLayout block{pixels * samples, samples, width, output_.pixels() * width};
+                sparse_gradient(plan, padded_x_.data() + layout.offset(r * stride, q * stride), block,
+                                dy_part + (r * output_.columns + q) * width, accumulate, g.data());
+                accumulate = true;
+            });
+    });
+}
+
+void SparseConvolution::input_gradient(std::span<const TransposedEntries> plans, const Tiling& tiling, const real* dy,
+                                       real* dx) {
+    const index_t width = tiling.width, samples = block_samples(width), stride = window_.stride;
+    const PaddedImage layout = layout_of_dy(width);
+    prepare(layout, padded_dy_);
+    for_each_part(tiling, [&](index_t tile, index_t first) {
+        layout.fill(dy + tile * output_.size() * width, width, first, padded_dy_.data());
+        real* const dx_part = dx + tile * input_.size() * width + first;
+        for (index_t row_class = 0; row_class < stride; ++row_class)
+            for (index_t column_class = 0; column_class < stride; ++column_class) {
+                const TransposedEntries& plan = plans[row_class * stride + column_class];
+                for (index_t row = row_class; row < input_.rows; row += stride)
+                    for_each_group(
+                        (input_.columns - column_class + stride - 1) / stride, block_pixels(width),
+                        [&](index_t column, index_t pixels) {
+                            const BlockLayout block{pixels * samples, samples, stride * width, input_.pixels() * width};
+                            sparse_multiply(plan.entries, plan.values.data(),
+                                            padded_dy_.data() + layout.offset(row / stride, column), nullptr, block,
+                                            dx_part + (row * input_.columns + column * stride + column_class) * width);
+                        });
+            }
+    });
+}
+
+}  // namespace pruntrain

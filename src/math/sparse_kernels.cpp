@@ -1,0 +1,238 @@
+#include "pruntrain/math/sparse_kernels.hpp"
+
+#include <hwy/cache_control.h>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "src/math/sparse_kernels.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace pruntrain::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Vectors = hn::CappedTag<real, 16>;
+using Vector = hn::Vec<Vectors>;
+constexpr index_t most_vectors = 8;  // accumulators for which the 16 registers of AVX2 have room beside the operands
+constexpr index_t line = 64 / sizeof(real);
+
+HWY_INLINE index_t width() { return static_cast<index_t>(hn::Lanes(Vectors())); }
+
+/// Where V vectors of a block lie on the side of the rows.
+template <index_t V>
+struct Places {
+    index_t of[V];
+
+    Places(const BlockLayout& layout, index_t first_lane) {
+        index_t piece = 0, lane = first_lane;
+        for (index_t v = 0; v < V; ++v, lane += width()) {
+            for (; lane >= layout.piece; lane -= layout.piece) piece += layout.piece_stride;
+            of[v] = piece + lane;
+        }
+    }
+
+    void prefetch(const real* row) const {
+        for (index_t v = 0; v<V; v += line> width() ? line / width() : 1) hwy::Prefetch(row + of[v]);
+    }
+};
+
+/// Calls work(length, begins_rows, segment) for all segments; brings what a later segment needs near.
+template <index_t V, class Work>
+HWY_INLINE void for_each_segment(const SparseEntries& entries, const Places<V>& places, const real* packed,
+                                 const real* rows, index_t row_stride, Work work) {
+    constexpr std::ptrdiff_t rows_ahead = 2, packed_ahead = 3;  // measured: about 100 cycles ahead at 10 entries each
+    const SparseEntries::Segment* segment = entries.segments.data();
+    const SparseEntries::Segment* const end = segment + entries.segments.size();
+    for (const auto& run : entries.runs) {
+        const auto length = static_cast<std::ptrdiff_t>(run.length);
+        for (std::uint32_t s = 0; s < run.segments; ++s, ++segment) {
+            if (end - segment > packed_ahead) {
+                hwy::Prefetch(packed + segment[packed_ahead].first);
+                hwy::Prefetch(packed + segment[packed_ahead].first + line - 1);
+                places.prefetch(rows + segment[rows_ahead].row * row_stride);
+            }
+            work(length, run.begins_rows, *segment);
+        }
+    }
+}
+
+/// V vectors of a block. Entries go in turn to `chains` sets of accumulators, so that an addition need not wait for the
+/// one before.
+template <index_t V>
+void multiply_vectors(const SparseEntries& entries, const real* HWY_RESTRICT values, const real* HWY_RESTRICT x,
+                      const real* HWY_RESTRICT bias, const BlockLayout& layout, index_t first_lane,
+                      real* HWY_RESTRICT y) {
+    constexpr index_t chains = V >= 5 ? 1 : V >= 3 ? 2 : 4;
+    const Vectors d;
+    const Places<V> places(layout, first_lane);
+    const std::uint32_t* HWY_RESTRICT offsets = entries.offsets.data();
+    x += first_lane;
+    const auto work = [&](std::ptrdiff_t length, bool begins_rows, const SparseEntries::Segment& segment) HWY_ATTR {
+        const real* HWY_RESTRICT const value = values + segment.first;
+        real* HWY_RESTRICT const row = y + segment.row * layout.row_stride;
+        Vector sum[chains][V];
+        for (index_t c = 0; c < chains; ++c)
+            for (index_t v = 0; v < V; ++v) sum[c][v] = hn::Zero(d);
+        std::ptrdiff_t k = 0;
+        for (; k + chains <= length; k += chains)
+            for (index_t c = 0; c < chains; ++c) {
+                const real* HWY_RESTRICT const from = x + offsets[k + c];
+                const Vector factor = hn::Set(d, value[k + c]);
+                for (index_t v = 0; v < V; ++v)
+                    sum[c][v] = hn::MulAdd(factor, hn::LoadU(d, from + v * width()), sum[c][v]);
+            }
+        if constexpr (chains > 1)
+            for (; k < length; ++k) {
+                const real* HWY_RESTRICT const from = x + offsets[k];
+                const Vector factor = hn::Set(d, value[k]);
+                for (index_t v = 0; v < V; ++v)
+                    sum[0][v] = hn::MulAdd(factor, hn::LoadU(d, from + v * width()), sum[0][v]);
+            }
+        offsets += length;
+        for (index_t c = 1; c < chains; ++c)
+            for (index_t v = 0; v < V; ++v) sum[0][v] = hn::Add(sum[0][v], sum[c][v]);
+        if (begins_rows) {
+            const Vector start = bias != nullptr ? hn::Set(d, bias[segment.row]) : hn::Zero(d);
+            for (index_t v = 0; v < V; ++v) hn::StoreU(hn::Add(start, sum[0][v]), d, row + places.of[v]);
+        } else {
+            for (index_t v = 0; v < V; ++v)
+                hn::StoreU(hn::Add(hn::LoadU(d, row + places.of[v]), sum[0][v]), d, row + places.of[v]);
+        }
+    };
+    for_each_segment<V>(entries, places, values, y, layout.row_stride, work);
+}
+
+/// row . x for V vectors, not yet summed over the lanes of a vector.
+template <index_t V>
+HWY_INLINE Vector products(const Vector (&row)[V], const real* HWY_RESTRICT from) {
+    const Vectors d;
+    Vector even = hn::Mul(row[0], hn::LoadU(d, from));
+    if constexpr (V == 1) {
+        return even;
+    } else {
+        Vector odd = hn::Mul(row[1], hn::LoadU(d, from + width()));
+        for (index_t v = 2; v + 1 < V; v += 2) {
+            even = hn::MulAdd(row[v], hn::LoadU(d, from + v * width()), even);
+            odd = hn::MulAdd(row[v + 1], hn::LoadU(d, from + (v + 1) * width()), odd);
+        }
+        if constexpr (V % 2 == 1) even = hn::MulAdd(row[V - 1], hn::LoadU(d, from + (V - 1) * width()), even);
+        return hn::Add(even, odd);
+    }
+}
+
+#if !defined(PRUNTRAIN_DOUBLE) && HWY_TARGET != HWY_SCALAR
+#define PRUNTRAIN_FOUR_SUMS 1
+
+/// Adds the blocks of four numbers of a vector.
+template <class D>
+HWY_INLINE auto add_blocks(D d, hn::Vec<D> blocks) {
+    if constexpr (hn::MaxLanes(d) <= 4) {
+        return blocks;
+    } else {
+        const hn::Half<D> half;
+        return add_blocks(half, hn::Add(hn::LowerHalf(half, blocks), hn::UpperHalf(half, blocks)));
+    }
+}
+
+/// The sums of four vectors, side by side: shared additions, 6 shuffles instead of 12.
+HWY_INLINE auto four_sums(Vector a, Vector b, Vector c, Vector e) {
+    const Vectors d;
+    const auto ac = hn::Add(hn::InterleaveLower(d, a, c), hn::InterleaveUpper(d, a, c));
+    const auto be = hn::Add(hn::InterleaveLower(d, b, e), hn::InterleaveUpper(d, b, e));
+    return add_blocks(d, hn::Add(hn::InterleaveLower(d, ac, be), hn::InterleaveUpper(d, ac, be)));
+}
+#else
+#define PRUNTRAIN_FOUR_SUMS 0
+#endif
+
+/// V vectors of a block: the row's dy stays in registers while its entries pass by.
+template <index_t V>
+void gradient_vectors(const SparseEntries& entries, const real* HWY_RESTRICT x, const BlockLayout& layout,
+                      index_t first_lane, const real* HWY_RESTRICT dy, bool accumulate, real* HWY_RESTRICT g) {
+    const Vectors d;
+    const Places<V> places(layout, first_lane);
+    const std::uint32_t* HWY_RESTRICT offsets = entries.offsets.data();
+    x += first_lane;
+    const auto work = [&](std::ptrdiff_t length, bool, const SparseEntries::Segment& segment) HWY_ATTR {
+        if (length == 0) return;
+        real* HWY_RESTRICT const sums = g + segment.first;
+        const real* HWY_RESTRICT const from = dy + segment.row * layout.row_stride;
+        Vector row[V];
+        for (index_t v = 0; v < V; ++v) row[v] = hn::LoadU(d, from + places.of[v]);
+        std::ptrdiff_t k = 0;
+#if PRUNTRAIN_FOUR_SUMS
+        const hn::CappedTag<real, 4> four;
+        for (; k + 4 <= length; k += 4) {
+            auto sum = four_sums(products<V>(row, x + offsets[k]), products<V>(row, x + offsets[k + 1]),
+                                 products<V>(row, x + offsets[k + 2]), products<V>(row, x + offsets[k + 3]));
+            if (accumulate) sum = hn::Add(sum, hn::LoadU(four, sums + k));
+            hn::StoreU(sum, four, sums + k);
+        }
+#endif
+        for (; k < length; ++k) {
+            const real sum = hn::GetLane(hn::SumOfLanes(d, products<V>(row, x + offsets[k])));
+            sums[k] = accumulate ? sums[k] + sum : sum;
+        }
+        offsets += length;
+    };
+    for_each_segment<V>(entries, places, g, dy, layout.row_stride, work);
+}
+
+/// Calls work.operator()<V>(first lane) for pieces of at most `most_vectors` vectors.
+template <class Work>
+void for_each_piece(index_t lanes, Work work) {
+    for (index_t first = 0; first < lanes; first += most_vectors * width()) {
+        const index_t vectors = (lanes - first) / width();
+        if (vectors == 1) work.template operator()<1>(first);
+        else if (vectors == 2) work.template operator()<2>(first);
+        else if (vectors == 3) work.template operator()<3>(first);
+        else if (vectors == 4) work.template operator()<4>(first);
+        else if (vectors == 5) work.template operator()<5>(first);
+        else if (vectors == 6) work.template operator()<6>(first);
+        else if (vectors == 7) work.template operator()<7>(first);
+        else work.template operator()<8>(first);
+    }
+}
+
+void multiply(const SparseEntries& entries, const real* values, const real* x, const real* bias,
+              const BlockLayout& layout, real* y) {
+    for_each_piece(layout.lanes,
+                   [&]<index_t V>(index_t lane) { multiply_vectors<V>(entries, values, x, bias, layout, lane, y); });
+}
+
+void gradient(const SparseEntries& entries, const real* x, const BlockLayout& layout, const real* dy, bool accumulate,
+              real* g) {
+    for_each_piece(layout.lanes, [&]<index_t V>(index_t lane) {
+        gradient_vectors<V>(entries, x, layout, lane, dy, accumulate || lane > 0, g);
+    });
+}
+
+const char* target() { return hwy::TargetName(HWY_TARGET); }
+
+#undef PRUNTRAIN_FOUR_SUMS
+
+}  // namespace pruntrain::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace pruntrain {
+
+HWY_EXPORT(multiply);
+HWY_EXPORT(gradient);
+HWY_EXPORT(target);
+
+void sparse_multiply(const SparseEntries& entries, const real* values, const real* x, const real* bias,
+                     const BlockLayout& layout, real* y) {
+    HWY_DYNAMIC_DISPATCH(multiply)(entries, values, x, bias, layout, y);
+}
+
+void sparse_gradient(const SparseEntries& entries, const real* x, const BlockLayout& layout, const real* dy,
+                     bool accumulate, real* g) {
+    HWY_DYNAMIC_DISPATCH(gradient)(entries, x, layout, dy, accumulate, g);
+}
+
+const char* sparse_kernels_target() { return HWY_DYNAMIC_DISPATCH(target)(); }
+
+}  // namespace pruntrain
+#endif
