@@ -77,6 +77,7 @@ struct Pending::State {
     MPI_Request request = MPI_REQUEST_NULL;
 };
 
+Pending::Pending() = default;
 Pending::Pending(Pending&&) noexcept = default;
 Pending& Pending::operator=(Pending&&) noexcept = default;
 
@@ -197,6 +198,11 @@ Pending Communicator::start_barrier() const {
     return pending;
 }
 
+void Communicator::make_progress() const {
+    int found = 0;
+    check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, handle_->comm, &found, MPI_STATUS_IGNORE), "MPI_Iprobe");
+}
+
 void Communicator::together(const std::function<void()>& work) const {
     enum Outcome : std::uint64_t { fine = 0, wrong_input = 1, failed = 2 };
     Outcome outcome = fine;
@@ -221,7 +227,7 @@ void Communicator::together(const std::function<void()>& work) const {
 struct SharedWindow::State {
     Communicator node;
     MPI_Win window = MPI_WIN_NULL;
-    std::span<std::byte> bytes;
+    std::vector<std::span<std::byte>> parts;  ///< of the ranks that own one
 
     explicit State(const Communicator& ranks) : node(ranks) {}
     ~State() {
@@ -233,20 +239,35 @@ struct SharedWindow::State {
     State& operator=(const State&) = delete;
 };
 
-SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes) : state_(std::make_shared<State>(node)) {
-    void* own = nullptr;
-    check(MPI_Win_allocate_shared(static_cast<MPI_Aint>(node.is_root() ? bytes : 0), 1, MPI_INFO_NULL,
-                                  node.handle_->comm, &own, &state_->window),
-          "MPI_Win_allocate_shared");
-    MPI_Aint size = 0;
-    int unit = 0;
-    void* shared = nullptr;
-    check(MPI_Win_shared_query(state_->window, 0, &size, &unit, &shared), "MPI_Win_shared_query");
-    check(MPI_Win_lock_all(MPI_MODE_NOCHECK, state_->window), "MPI_Win_lock_all");
-    state_->bytes = {static_cast<std::byte*>(shared), bytes};
+SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes) : SharedWindow(node, bytes, 1) {}
+
+SharedWindow SharedWindow::with_parts(const Communicator& node, std::size_t bytes) {
+    return {node, bytes, node.size()};
 }
 
-std::span<std::byte> SharedWindow::bytes() const { return state_ ? state_->bytes : std::span<std::byte>{}; }
+SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes, int owners)
+    : state_(std::make_shared<State>(node)) {
+    MPI_Info info = MPI_INFO_NULL;
+    check(MPI_Info_create(&info), "MPI_Info_create");
+    check(MPI_Info_set(info, "alloc_shared_noncontig", "true"), "MPI_Info_set");  // parts begin on pages of their own
+    void* own = nullptr;
+    const int status = MPI_Win_allocate_shared(static_cast<MPI_Aint>(node.rank() < owners ? bytes : 0), 1, info,
+                                               node.handle_->comm, &own, &state_->window);
+    MPI_Info_free(&info);
+    check(status, "MPI_Win_allocate_shared");
+    check(MPI_Win_lock_all(MPI_MODE_NOCHECK, state_->window), "MPI_Win_lock_all");
+    for (int rank = 0; rank < owners; ++rank) {
+        MPI_Aint size = 0;
+        int unit = 0;
+        void* part = nullptr;
+        check(MPI_Win_shared_query(state_->window, rank, &size, &unit, &part), "MPI_Win_shared_query");
+        state_->parts.emplace_back(static_cast<std::byte*>(part), bytes);
+    }
+}
+
+std::span<std::byte> SharedWindow::part(int rank) const {
+    return state_ ? state_->parts.at(static_cast<std::size_t>(rank)) : std::span<std::byte>{};
+}
 
 void SharedWindow::publish() const {
     if (!state_) return;

@@ -1,5 +1,7 @@
 #include "pruntrain/nn/arena.hpp"
 
+#include <algorithm>
+
 #include "pruntrain/base/error.hpp"
 
 namespace pruntrain {
@@ -13,21 +15,36 @@ void Arena::attach() {
         offsets_.push_back(size);
         size += parameter->pattern.kept();
     }
-    values_.resize(static_cast<std::size_t>(size));
-    gradients_.assign(static_cast<std::size_t>(size), real{0});
-    for (auto& slot : slots_) slot.resize(static_cast<std::size_t>(size));
+    const auto count = static_cast<std::size_t>(size);
+    values_.resize(count);
+    for (auto& slot : slots_) slot.resize(count);
+    if (own_gradients_.empty() && gradients_.size() >= count) {
+        gradients_ = gradients_.first(count);
+    } else {
+        own_gradients_ = AlignedVector<real>();  // first, so that there is never twice the memory
+        own_gradients_.resize(count);
+        gradients_ = own_gradients_;
+    }
+    std::fill(gradients_.begin(), gradients_.end(), real{0});
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
         auto& parameter = *parameters_[i];
         const auto offset = static_cast<std::size_t>(offsets_[i]);
         const auto kept = static_cast<std::size_t>(parameter.pattern.kept());
         parameter.value = std::span(values_).subspan(offset, kept);
-        parameter.gradient = std::span(gradients_).subspan(offset, kept);
+        parameter.gradient = gradients_.subspan(offset, kept);
     }
 }
 
 void Arena::create_slots(std::vector<std::string> names) {
     slot_names_ = std::move(names);
     slots_.assign(slot_names_.size(), AlignedVector<real>(values_.size(), real{0}));
+}
+
+void Arena::place_gradients(std::span<real> memory) {
+    if (memory.size() < values_.size()) fault("memory for ", memory.size(), " of ", values_.size(), " gradients");
+    own_gradients_ = AlignedVector<real>();
+    gradients_ = memory;
+    attach();
 }
 
 void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
@@ -50,15 +67,13 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
     for (auto& slot : slots_) slot = compacted(slot);
     for (std::size_t i = 0; i < parameters_.size(); ++i)
         if (!keep[i].empty()) parameters_[i]->pattern.keep(keep[i]);
-    gradients_ = {};
     attach();
 }
 
 void Arena::reset(const std::vector<Pattern>& patterns) {
     for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i]->pattern = patterns[i];
-    values_ = {};
-    gradients_ = {};
-    for (auto& slot : slots_) slot = {};
+    values_ = AlignedVector<real>();
+    for (auto& slot : slots_) slot = AlignedVector<real>();
     attach();
 }
 

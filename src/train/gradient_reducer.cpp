@@ -2,30 +2,40 @@
 
 #include <algorithm>
 
+#include "pruntrain/base/timer.hpp"
+
 namespace pruntrain {
 
-void GradientReducer::begin(std::span<real> gradients) {
-    gradients_ = gradients;
+void GradientReducer::begin(Arena& arena) {
+    size_ = arena.size();
     started_ = 0;
+    if (replicas_.size() == 1) return;
+    // Not after every prune event: allocating costs as much as several steps of a small network.
+    const auto held = static_cast<index_t>(sum_.values().size());
+    if (arena.gradients().data() != sum_.values().data() || 4 * size_ < 3 * held)
+        arena.place_gradients(sum_.allocate(size_));
 }
 
 void GradientReducer::ready(index_t finished) {
     if (replicas_.size() == 1) return;
-    const index_t size = values_reduced();
-    while (started_ < size) {
-        const index_t end = std::min(started_ + bucket_values, size);
+    const Timer timer;
+    while (started_ < size_) {
+        const index_t end = std::min(started_ + bucket_values, size_);
         if (end > finished) break;
-        pending_.push_back(replicas_.start_sum(
-            gradients_.subspan(static_cast<std::size_t>(started_), static_cast<std::size_t>(end - started_))));
+        sum_.start(started_, end);
         started_ = end;
     }
-    for (auto& bucket : pending_) bucket.done();
+    sum_.progress();
+    exposed_s_ += timer.seconds();
 }
 
 void GradientReducer::finish() {
-    ready(values_reduced());
-    for (auto& bucket : pending_) bucket.wait();
-    pending_.clear();
+    if (replicas_.size() == 1) return;
+    ready(size_);
+    const Timer timer;
+    sum_.finish();
+    exposed_s_ += timer.seconds();
+    bytes_summed_ += size_ * static_cast<index_t>(sizeof(real));
 }
 
 }  // namespace pruntrain

@@ -1,11 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/comm/communicator.hpp"
-#include "pruntrain/train/gradient_reducer.hpp"
 
 using namespace pruntrain;
 
@@ -53,29 +52,12 @@ TEST_CASE("communicator: shared memory is one per node") {
     CHECK(right);
     const SharedWindow empty(node, 0);
     CHECK(empty.bytes().empty());
-}
 
-TEST_CASE("gradient reducer: sums the whole arena however backward progresses") {
-    const auto world = Communicator::world();
-    for (const index_t size : {index_t{1}, index_t{1000}, (index_t{1} << 18), (index_t{1} << 19) + 77}) {
-        for (const index_t stride : {index_t{1} << 17, size}) {
-            std::vector<real> gradients(static_cast<std::size_t>(size), real{-1});
-            GradientReducer reducer(world);
-            reducer.begin(gradients);
-            for (index_t begin = 0; begin < size; begin += stride) {
-                const index_t end = std::min(begin + stride, size);
-                for (index_t i = begin; i < end; ++i)
-                    gradients[static_cast<std::size_t>(i)] = static_cast<real>(i % 1000 + world.rank());
-                reducer.ready(end);
-            }
-            reducer.finish();
-            bool right = true;
-            for (index_t i = 0; i < size; ++i)  // small whole numbers: exact in any order
-                right =
-                    right && gradients[static_cast<std::size_t>(i)] ==
-                                 static_cast<real>(world.size() * (i % 1000) + world.size() * (world.size() - 1) / 2);
-            CHECK(right);
-            CHECK(reducer.values_reduced() == size);
-        }
+    const auto parts = SharedWindow::with_parts(node, 1000);
+    for (auto& byte : parts.part(node.rank())) byte = static_cast<std::byte>(node.rank() + 1);
+    parts.publish();
+    for (int rank = 0; rank < node.size(); ++rank) {
+        CHECK(parts.part(rank).size() == 1000);
+        CHECK(std::ranges::all_of(parts.part(rank), [&](std::byte b) { return b == std::byte(rank + 1); }));
     }
 }

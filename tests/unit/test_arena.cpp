@@ -1,6 +1,7 @@
 // Arena: one packed array for all parameters, compacted as dense twins say.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "pruntrain/base/random.hpp"
@@ -112,4 +113,52 @@ TEST_CASE("arena: flags must be given for all parameters") {
     auto a = parameter("a", 2, 2), b = parameter("b", 3, 1);
     Arena arena({&b, &a});
     CHECK_THROWS_WITH(arena.keep({{}}), "flags for 1 of 2 parameters");
+}
+
+TEST_CASE("arena: gradients live in memory that is given, values stay") {
+    auto a = parameter("a", 4, 5), b = parameter("b", 3, 1);
+    Arena arena({&b, &a});
+    for (index_t i = 0; i < arena.size(); ++i) arena.values()[i] = static_cast<real>(i);
+    const std::vector<real> before(arena.values().begin(), arena.values().end());
+    std::vector<real> memory(30, real{9});
+    arena.place_gradients(memory);
+    CHECK(arena.gradients().data() == memory.data());
+    CHECK(arena.gradients().size() == 23);
+    CHECK(a.gradient.data() == memory.data() + 3);
+    CHECK(std::equal(before.begin(), before.end(), arena.values().begin()));
+    CHECK(a.value.data() == arena.values().data() + 3);
+    CHECK(std::count(memory.begin(), memory.end(), real{0}) == 23);
+    CHECK(std::count(memory.begin(), memory.end(), real{9}) == 7);  // not its own
+
+    std::fill(memory.begin(), memory.end(), real{9});
+    std::vector<std::uint8_t> flags(20, 0);
+    std::fill_n(flags.begin(), 5, 1);
+    arena.keep({{}, flags});  // fewer: the front of the same memory
+    CHECK(arena.gradients().data() == memory.data());
+    CHECK(arena.gradients().size() == 8);
+    CHECK(a.gradient.data() == memory.data() + 3);
+    CHECK(std::count(memory.begin(), memory.end(), real{0}) == 8);
+    CHECK(arena.values()[3] == before[3]);
+
+    std::vector<real> smaller(8, real{9});
+    arena.place_gradients(smaller);
+    CHECK(arena.gradients().data() == smaller.data());
+    std::fill(memory.begin(), memory.end(), real{9});
+    arena.reset({Pattern(3, 1), Pattern(4, 5)});  // more than the memory holds: own memory
+    CHECK(arena.gradients().size() == 23);
+    for (real& gradient : arena.gradients()) {
+        CHECK(gradient == 0);
+        gradient = 1;
+    }
+    CHECK(std::count(smaller.begin(), smaller.end(), real{0}) == 8);
+    CHECK(std::count(memory.begin(), memory.end(), real{9}) == 30);
+}
+
+TEST_CASE("arena: memory that is too small for the gradients is refused") {
+    auto a = parameter("a", 2, 2);
+    Arena arena({&a});
+    std::vector<real> memory(3);
+    CHECK_THROWS_WITH(arena.place_gradients(memory), "memory for 3 of 4 gradients");
+    CHECK(a.gradient.data() == arena.gradients().data());
+    for (const real gradient : arena.gradients()) CHECK(gradient == 0);
 }

@@ -34,7 +34,7 @@ class SharedFault : public std::runtime_error {
 /// A nonblocking collective under way. Must be waited for before its buffer is touched or freed.
 class Pending {
    public:
-    Pending() = default;
+    Pending();  ///< of nothing: done
     Pending(Pending&&) noexcept;
     Pending& operator=(Pending&&) noexcept;
     ~Pending();
@@ -82,6 +82,10 @@ class Communicator {
     void barrier() const;
     Pending start_barrier() const;
 
+    /// Lets MPI move messages that are under way: for a loop that waits for something outside of MPI, while a peer may
+    /// wait for the rest of a message from here.
+    void make_progress() const;
+
     /// Runs `work`, which may differ from rank to rank and must not communicate here, and lets all ranks fail alike: if
     /// it threw anywhere, every rank throws what the lowest failing rank threw (an InputError stays one,
     /// all else becomes a SharedFault).
@@ -95,19 +99,23 @@ class Communicator {
     std::shared_ptr<Handle> handle_;
 };
 
-/// Memory that exists once per node and that all ranks of the node see (MPI_Win_allocate_shared).
+/// Memory that all ranks of a node see (MPI_Win_allocate_shared).
 class SharedWindow {
    public:
     SharedWindow() = default;
-    /// Collective over `node`, which must be a Communicator::node(). Its root owns the bytes; fill them there, then
-    /// call `publish` on all ranks before any other rank reads.
+    /// Collective over `node`, ranks of one Communicator::node(). Its root owns the bytes; fill them there, then call
+    /// `publish` on all ranks before any other rank reads.
     SharedWindow(const Communicator& node, std::size_t bytes);
+    /// The same with `bytes` for each rank, which lie close to the rank that touches them first.
+    static SharedWindow with_parts(const Communicator& node, std::size_t bytes);
 
-    std::span<std::byte> bytes() const;
+    std::span<std::byte> bytes() const { return part(0); }
+    std::span<std::byte> part(int rank) const;
     void publish() const;  ///< collective over the node
 
    private:
     struct State;
+    SharedWindow(const Communicator& node, std::size_t bytes, int owners);
     std::shared_ptr<State> state_;
 };
 

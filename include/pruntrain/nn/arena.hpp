@@ -13,7 +13,8 @@ namespace pruntrain {
 
 /// Owns values, gradients and optimizer slots of all parameters, each kind one contiguous array in the order in which
 /// backward finishes the parameters (last layer first). So a range of the arena is a message, a share of the optimizer
-/// state, or a norm, without packing. Laid out anew only when weights are removed.
+/// state, or a norm, without packing. Laid out anew only when weights are removed. The gradients may live in memory of
+/// the caller.
 class Arena {
    public:
     /// Lays out the parameters in this order, values and gradients zero. They must outlive the arena and stay in place.
@@ -34,6 +35,11 @@ class Arena {
     const std::vector<std::string>& slot_names() const { return slot_names_; }
     std::span<real> slot(std::size_t number) { return slots_[number]; }
 
+    /// The gradients, zero from now on, live in memory of the caller, for instance memory that other ranks see. It must
+    /// stay while they are used. After a change of the patterns they are at its front, or in own memory if they are too
+    /// many.
+    void place_gradients(std::span<real> memory);
+
     /// Removes weights: values, gradients and slots are compacted together, in memory too.
     /// @param keep  for each parameter one flag for each packed position, or empty to keep all
     void keep(const std::vector<std::vector<std::uint8_t>>& keep);
@@ -49,7 +55,8 @@ class Arena {
     std::vector<Parameter*> parameters_;
     std::vector<index_t> offsets_;
     AlignedVector<real> values_;
-    AlignedVector<real> gradients_;
+    AlignedVector<real> own_gradients_;  ///< empty where the gradients live elsewhere
+    std::span<real> gradients_;
     std::vector<std::string> slot_names_;
     std::vector<AlignedVector<real>> slots_;
 };

@@ -39,7 +39,8 @@ struct Parameter {
     /// first layer to the last, over all parameters, pruned or not, so they never change.
     weight_number_t first_number = 0;
 
-    /// Set by Arena: where the packed numbers lie. Valid until the next prune event.
+    /// Set by Arena: where the packed numbers lie. Valid until the next prune event, the gradient also only until
+    /// Arena::place_gradients.
     std::span<real> value;
     std::span<real> gradient;
 

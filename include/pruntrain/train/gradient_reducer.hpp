@@ -1,39 +1,49 @@
 // Sums the gradients of all replicas while backward is still running.
 #pragma once
 
-#include <span>
-#include <vector>
-
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/comm/shared_sum.hpp"
+#include "pruntrain/nn/arena.hpp"
 
 namespace pruntrain {
 
 /// The arena's gradients, in the order in which backward finishes them, are cut in buckets; a bucket's sum starts as
-/// soon as all of it is finished. Buckets are ranges of the arena: nothing is copied, and a pruned weight costs
-/// nothing.
+/// soon as all of it is finished. Buckets are ranges of the arena, which lies in memory that the ranks of a node share:
+/// nothing is copied, and a pruned weight costs nothing.
 class GradientReducer {
    public:
-    explicit GradientReducer(const Communicator& replicas) : replicas_(replicas) {}
+    /// Collective over `replicas`. Must outlive the use of the gradients of an arena that it was given.
+    explicit GradientReducer(const Communicator& replicas) : replicas_(replicas), sum_(replicas, replicas.node()) {}
 
-    /// A new step. `gradients` must stay in place until `finish`.
-    void begin(std::span<real> gradients);
-    /// The first `finished` gradients are complete. Starts sums; also lets those under way make progress.
+    /// A new step. The first one puts the gradients in shared memory, as zeros; the first one after a prune event puts
+    /// them in less of it if a quarter or more would lie idle. Collective.
+    void begin(Arena& arena);
+    /// The first `finished` gradients are complete. Starts sums; also does what can be done of those under way.
     void ready(index_t finished);
     /// Waits for all sums; then every rank has the same sums.
     void finish();
 
     /// Numbers that one step sums over the ranks.
-    index_t values_reduced() const { return static_cast<index_t>(gradients_.size()); }
+    index_t values_reduced() const { return size_; }
+
+    /// Shared memory that this rank's gradients take; 0 on one rank.
+    std::size_t shared_bytes() const { return sum_.values().size_bytes(); }
+
+    // Of all steps so far.
+    double exposed_s() const { return exposed_s_; }         ///< spent in sums and in waiting for other ranks
+    index_t bytes_summed() const { return bytes_summed_; }  ///< of this rank's gradients; 0 on one rank
 
    private:
-    /// 1 MiB of floats: large enough for full bandwidth, small enough to start early (measured with Open MPI 4.1).
+    /// 1 MiB of floats: large enough that synchronising costs little, small enough to start early.
     static constexpr index_t bucket_values = index_t{1} << 18;
 
     Communicator replicas_;
-    std::span<real> gradients_;
+    SharedSum sum_;
+    index_t size_ = 0;
     index_t started_ = 0;
-    std::vector<Pending> pending_;
+    double exposed_s_ = 0;
+    index_t bytes_summed_ = 0;
 };
 
 }  // namespace pruntrain

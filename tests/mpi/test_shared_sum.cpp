@@ -1,0 +1,209 @@
+// Sums in shared memory against a twin that adds in the order of the ranks, on real and pretended nodes.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <thread>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/random.hpp"
+#include "pruntrain/comm/shared_sum.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+/// Numbers of very different sizes, so that another order of additions has other bits.
+std::vector<real> numbers_of(int rank, index_t size, index_t step) {
+    const RandomStream random(5, Purpose::test, static_cast<std::uint32_t>(rank), step);
+    std::vector<real> all(static_cast<std::size_t>(size));
+    for (std::size_t i = 0; i < all.size(); ++i)
+        all[i] = static_cast<real>((random.uniform(2 * i) - 0.5) * std::exp2(8 * random.uniform(2 * i + 1)));
+    return all;
+}
+
+/// Added in the order of the ranks first .. last-1.
+std::vector<real> twin(int first, int last, index_t size, index_t step) {
+    std::vector<real> sum = numbers_of(first, size, step);
+    for (int rank = first + 1; rank < last; ++rank) {
+        const auto other = numbers_of(rank, size, step);
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += other[i];
+    }
+    return sum;
+}
+
+bool same_bits(std::span<const real> a, std::span<const real> b) {
+    return std::ranges::equal(std::as_bytes(a), std::as_bytes(b));
+}
+
+/// All ranks have the same bits.
+bool same_everywhere(const Communicator& ranks, std::span<const real> values) {
+    std::uint64_t hash = 0;
+    for (const std::byte byte : std::as_bytes(values)) hash = hash * 1099511628211u + static_cast<std::uint64_t>(byte);
+    const auto hashes = ranks.gather_to_all(hash);
+    return std::ranges::all_of(hashes, [&](std::uint64_t other) { return other == hash; });
+}
+
+/// One step: fills the arrays, sums the ranges between these bounds.
+void sum_step(SharedSum& sum, int rank, index_t step, const std::vector<index_t>& bounds) {
+    std::ranges::copy(numbers_of(rank, static_cast<index_t>(sum.values().size()), step), sum.values().begin());
+    for (std::size_t i = 1; i < bounds.size(); ++i) {
+        sum.start(bounds[i - 1], bounds[i]);
+        if (i % 2 == 0) sum.progress();
+    }
+    sum.finish();
+}
+
+}  // namespace
+
+TEST_SUITE("many ranks") {
+    TEST_CASE("shared sum: the bits of additions in the order of the ranks, for all sizes and ranges") {
+        const auto world = Communicator::world();
+        SharedSum sum(world, world.node());
+        for (const index_t size : {0, 1, 2, 15, 16, 17, 100, 1029, 3001}) {
+            const auto values = sum.allocate(size);
+            CHECK(values.size() == static_cast<std::size_t>(size));
+            CHECK(reinterpret_cast<std::uintptr_t>(values.data()) % 64 == 0);
+            index_t step = 0;
+            for (const auto& bounds : {std::vector<index_t>{0, size},
+                                       {0, 0, size / 3, size / 3, size / 2 + 1, size},
+                                       {0, size - size / 7, size, size}}) {
+                if (!std::ranges::is_sorted(bounds) || bounds.back() > size) continue;
+                sum_step(sum, world.rank(), ++step, bounds);
+                CHECK(same_bits(values, twin(0, world.size(), size, step)));
+            }
+        }
+    }
+
+    TEST_CASE("shared sum: numbers outside of the ranges stay") {
+        const auto world = Communicator::world();
+        SharedSum sum(world, world.node());
+        const index_t size = 203;
+        const auto values = sum.allocate(size);
+        sum_step(sum, world.rank(), 1, {});
+        sum.start(150, 152);
+        sum.start(3, 47);
+        sum.finish();
+        auto expected = numbers_of(world.rank(), size, 1);
+        const auto summed = twin(0, world.size(), size, 1);
+        std::copy(summed.begin() + 150, summed.begin() + 152, expected.begin() + 150);
+        std::copy(summed.begin() + 3, summed.begin() + 47, expected.begin() + 3);
+        CHECK(same_bits(values, expected));
+    }
+
+    TEST_CASE("shared sum: on two nodes the sums of the nodes are added") {
+        const auto world = Communicator::world();
+        if (world.size() % 2 != 0) return;
+        const int half = world.size() / 2;
+        SharedSum sum(world, world.node().split(world.rank() / half));
+        const index_t size = 1029;
+        const auto values = sum.allocate(size);
+        for (index_t step = 0; step < 5; ++step) {
+            sum_step(sum, world.rank(), step, {0, 5, 5, 700, size});
+            auto expected = twin(0, half, size, step);
+            const auto second = twin(half, world.size(), size, step);
+            for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += second[i];
+            CHECK(same_bits(values, expected));
+        }
+    }
+
+    TEST_CASE("shared sum: any nodes, also of different sizes, give all ranks the same bits") {
+        const auto world = Communicator::world();
+        const index_t size = 1029;
+        const auto exact = twin(0, world.size(), size, 1);
+        double largest = 0;  // sum of sizes: the bound of any order of additions is their multiple
+        for (int rank = 0; rank < world.size(); ++rank) {
+            double most = 0;
+            for (const real value : numbers_of(rank, size, 1)) most = std::max(most, std::abs(double{value}));
+            largest += most;
+        }
+        const double bound = world.size() * largest * std::numeric_limits<real>::epsilon();
+        for (const int ranks_of_node : {1, 2, 3}) {
+            SharedSum sum(world, world.node().split(world.rank() / ranks_of_node));
+            const auto values = sum.allocate(size);
+            sum_step(sum, world.rank(), 1, {0, 100, 101, size});
+            CHECK(same_everywhere(world, values));
+            double error = 0;
+            for (std::size_t i = 0; i < exact.size(); ++i)
+                error = std::max(error, std::abs(double{values[i]} - double{exact[i]}));
+            CHECK(error <= bound);
+            const std::vector<real> first(values.begin(), values.end());
+            sum_step(sum, world.rank(), 1, {0, 100, 101, size});
+            CHECK(same_bits(values, first));
+        }
+    }
+
+    TEST_CASE("shared sum: memory shrinks and grows between steps") {
+        const auto world = Communicator::world();
+        SharedSum sum(world, world.node());
+        index_t step = 0;
+        for (const index_t size : {1000, 400, 3, 0, 500}) {
+            const auto values = sum.allocate(size);
+            CHECK(sum.values().data() == values.data());
+            for (int repeat = 0; repeat < 3; ++repeat) {
+                sum_step(sum, world.rank(), ++step, {0, size / 2, size});
+                CHECK(same_bits(values, twin(0, world.size(), size, step)));
+            }
+        }
+    }
+}
+
+TEST_CASE("shared sum: many steps, however late a rank is") {
+    const auto world = Communicator::world();
+    for (const int ranks_of_node : {world.size(), 2}) {
+        SharedSum sum(world, world.node().split(world.rank() / ranks_of_node));
+        const index_t size = 333;
+        const auto values = sum.allocate(size);
+        bool right = true;
+        for (index_t step = 0; step < 400; ++step) {
+            for (index_t i = 0; i < size; ++i)  // small whole numbers: exact in any order
+                values[static_cast<std::size_t>(i)] = static_cast<real>(i + step + world.rank());
+            if (step % 40 == 0 && step / 40 % world.size() == world.rank())
+                std::this_thread::sleep_for(std::chrono::milliseconds(3));
+            for (index_t begin = 0; begin < size; begin += 50) sum.start(begin, std::min(begin + 50, size));
+            sum.finish();
+            const int all = world.size();
+            for (index_t i = 0; i < size; ++i)
+                right = right && values[static_cast<std::size_t>(i)] ==
+                                     static_cast<real>(all * (i + step) + all * (all - 1) / 2);
+        }
+        CHECK(right);
+    }
+}
+
+TEST_CASE("shared sum: nothing is summed before all ranks have started, and starting does not wait") {
+    const auto world = Communicator::world();
+    SharedSum sum(world, world.node());
+    const auto values = sum.allocate(100);
+    for (int last = 0; last < world.size(); ++last) {
+        std::ranges::fill(values, static_cast<real>(world.rank() + 1));
+        world.barrier();
+        if (world.rank() != last) {
+            sum.start(0, 100);
+            CHECK_FALSE(sum.progress());
+        } else {
+            CHECK(sum.progress());  // nothing was started here
+        }
+        CHECK(std::ranges::all_of(values, [&](real value) { return value == static_cast<real>(world.rank() + 1); }));
+        world.barrier();
+        if (world.rank() == last) sum.start(0, 100);
+        sum.finish();
+        const auto all = static_cast<real>(world.size() * (world.size() + 1) / 2);
+        CHECK(std::ranges::all_of(values, [&](real value) { return value == all; }));
+    }
+}
+
+TEST_CASE("shared sum: what is not in the array or not at rest is refused") {
+    const auto world = Communicator::world();
+    SharedSum sum(world, world.node());
+    CHECK_THROWS_WITH(sum.start(0, 1), "a sum of [0, 1) of 0 values");
+    sum.allocate(10);
+    CHECK_THROWS_WITH(sum.start(0, 11), "a sum of [0, 11) of 10 values");
+    CHECK_THROWS_WITH(sum.start(-1, 3), "a sum of [-1, 3) of 10 values");
+    CHECK_THROWS_WITH(sum.start(4, 3), "a sum of [4, 3) of 10 values");
+    sum.start(0, 10);
+    CHECK_THROWS_WITH(sum.allocate(5), "memory for a sum is exchanged while the sum is under way");
+    sum.finish();
+}
