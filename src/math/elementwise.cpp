@@ -4,25 +4,31 @@ namespace pruntrain {
 
 PRUNTRAIN_VECTORIZED
 void fill_rows(std::span<const real> values, index_t width, real* y) {
-    for (std::size_t row = 0; row < values.size(); ++row)
-        for (index_t lane = 0; lane < width; ++lane) y[static_cast<index_t>(row) * width + lane] = values[row];
-}
-
-PRUNTRAIN_VECTORIZED
-void add_row_sums(const real* x, index_t width, std::span<real> sums) {
-    constexpr index_t lanes = 8;  // partial sums, so that the loop is a vector loop; every tile width is a multiple
-    for (std::size_t row = 0; row < sums.size(); ++row) {
-        const real* const line = x + static_cast<index_t>(row) * width;
-        real partial[lanes] = {};
-        for (index_t begin = 0; begin < width; begin += lanes)
-            for (index_t lane = 0; lane < lanes; ++lane) partial[lane] += line[begin + lane];
-        for (const real one : partial) sums[row] += one;
+    real* __restrict line = y;
+    for (const real value : values) {
+        for (index_t lane = 0; lane < width; ++lane) line[lane] = value;
+        line += width;
     }
 }
 
 PRUNTRAIN_VECTORIZED
-void add(const real* x, index_t count, real* y) {
-    for (index_t i = 0; i < count; ++i) y[i] += x[i];
+void add_row_sums(const real* x, index_t width, std::span<real> sums) {
+    constexpr index_t lanes = 8;   // partial sums, so that the loop is a vector loop; every tile width is a multiple
+    constexpr index_t chains = 2;  // of them, so that an addition need not wait for the one before
+    const real* line = x;
+    for (real& sum : sums) {
+        real partial[chains][lanes] = {};
+        index_t begin = 0;
+        for (; begin + chains * lanes <= width; begin += chains * lanes)
+            for (index_t chain = 0; chain < chains; ++chain)
+                for (index_t lane = 0; lane < lanes; ++lane) partial[chain][lane] += line[begin + chain * lanes + lane];
+        for (; begin < width; begin += lanes)
+            for (index_t lane = 0; lane < lanes; ++lane) partial[0][lane] += line[begin + lane];
+        for (index_t chain = 1; chain < chains; ++chain)
+            for (index_t lane = 0; lane < lanes; ++lane) partial[0][lane] += partial[chain][lane];
+        for (const real one : partial[0]) sum += one;
+        line += width;
+    }
 }
 
 PRUNTRAIN_VECTORIZED
@@ -32,7 +38,10 @@ void relu(std::span<const real> x, real* y) {
 
 PRUNTRAIN_VECTORIZED
 void relu_gradient(std::span<const real> y, const real* dy, real* dx) {
-    for (std::size_t i = 0; i < y.size(); ++i) dx[i] = y[i] > 0 ? dy[i] : real{0};
+    for (std::size_t i = 0; i < y.size(); ++i) {
+        const real slope = dy[i];
+        dx[i] = y[i] > 0 ? slope : real{0};
+    }
 }
 
 }  // namespace pruntrain

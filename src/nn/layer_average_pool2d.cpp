@@ -1,81 +1,56 @@
-// Mean of each window: y[c,r,q] = 1/k^2 sum over i,j of x[c, r*stride + i, q*stride + j].
-#include <algorithm>
-
-#include "pruntrain/base/error.hpp"
-#include "pruntrain/nn/layer.hpp"
-#include "pruntrain/nn/window.hpp"
+// Mean of each window: y[c,r,q] = 1/k^2 sum over i,j of x[c, r*stride + i, q*stride + j]. Backward gives dy / k^2 to
+// each pixel of the window.
+#include "pruntrain/nn/pooling.hpp"
 
 namespace pruntrain {
 
 namespace {
 
-/// y (planes, outputs of image, T) from x (planes, pixels of image, T).
-PRUNTRAIN_VECTORIZED
-void average_pool(const Shape& image, const Window& window, index_t planes, index_t width, const real* x,
-                  real* __restrict y) {
-    const index_t rows = window.places(image.rows), columns = window.places(image.columns);
-    const real share = real{1} / static_cast<real>(window.kernel * window.kernel);
-    for (index_t plane = 0; plane < planes; ++plane, x += image.pixels() * width)
-        for (index_t r = 0; r < rows; ++r)
-            for (index_t q = 0; q < columns; ++q, y += width) {
-                for (index_t lane = 0; lane < width; ++lane) y[lane] = 0;
-                for (index_t i = 0; i < window.kernel; ++i)
-                    for (index_t j = 0; j < window.kernel; ++j) {
-                        const real* const line =
-                            x + ((r * window.stride + i) * image.columns + q * window.stride + j) * width;
-                        for (index_t lane = 0; lane < width; ++lane) y[lane] += share * line[lane];
-                    }
-            }
+/// mean (T) of one window whose first pixel is x.
+inline void average(index_t kernel, index_t row, index_t width, real share, const real* x, real* __restrict mean) {
+    for (index_t lane = 0; lane < width; ++lane) mean[lane] = 0;
+    for (index_t i = 0; i < kernel; ++i)
+        for (index_t j = 0; j < kernel; ++j)
+            for (index_t lane = 0; lane < width; ++lane) mean[lane] += share * x[i * row + j * width + lane];
 }
 
-/// dx (planes, pixels of image, T) += dy / k^2 all over each window.
-PRUNTRAIN_VECTORIZED
-void average_pool_gradient(const Shape& image, const Window& window, index_t planes, index_t width, const real* dy,
-                           real* __restrict dx) {
-    const index_t rows = window.places(image.rows), columns = window.places(image.columns);
-    const real share = real{1} / static_cast<real>(window.kernel * window.kernel);
-    for (index_t plane = 0; plane < planes; ++plane, dx += image.pixels() * width)
-        for (index_t r = 0; r < rows; ++r)
-            for (index_t q = 0; q < columns; ++q, dy += width)
-                for (index_t i = 0; i < window.kernel; ++i)
-                    for (index_t j = 0; j < window.kernel; ++j) {
-                        real* const line =
-                            dx + ((r * window.stride + i) * image.columns + q * window.stride + j) * width;
-                        for (index_t lane = 0; lane < width; ++lane) line[lane] += share * dy[lane];
-                    }
+/// dx (T of each pixel of one window) is set to, or increased by, share * dy.
+inline void give_shares(index_t kernel, index_t row, index_t width, bool set, real share, const real* dy,
+                        real* __restrict dx) {
+    for (index_t i = 0; i < kernel; ++i)
+        for (index_t j = 0; j < kernel; ++j) {
+            real* const line = dx + i * row + j * width;
+            if (set)
+                for (index_t lane = 0; lane < width; ++lane) line[lane] = share * dy[lane];
+            else
+                for (index_t lane = 0; lane < width; ++lane) line[lane] += share * dy[lane];
+        }
 }
 
-class AveragePool2d final : public Layer {
-   public:
-    AveragePool2d(LayerPlace place, Shape output, const Window& window)
-        : Layer(std::move(place), output), window_(window) {}
+real share_of(const Window& window) { return real{1} / static_cast<real>(window.kernel * window.kernel); }
 
-    std::string describe() const override {
-        return text("average_pool2d ", window_.kernel, "x", window_.kernel, ", stride ", window_.stride);
-    }
+PRUNTRAIN_VECTORIZED
+void average_pool(const PoolingWindows& windows, const real* x, real* y, std::uint8_t*) {
+    const index_t kernel = windows.window.kernel, width = windows.width, row = windows.columns * width;
+    const real share = share_of(windows.window);
+    for_each_window(windows,
+                    [&](index_t corner, index_t place) { average(kernel, row, width, share, x + corner, y + place); });
+}
 
-    void forward(const StepContext& step, const real* x, real* y, Workspace) override {
-        average_pool(input_shape(), window_, planes(step), step.tiling.width, x, y);
-    }
-
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
-        if (dx == nullptr) return;
-        std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});
-        average_pool_gradient(input_shape(), window_, planes(step), step.tiling.width, dy, dx);
-    }
-
-   private:
-    index_t planes(const StepContext& step) const { return step.tiling.tiles() * input_shape().channels; }
-
-    Window window_;
-};
+PRUNTRAIN_VECTORIZED
+void average_pool_gradient(const PoolingWindows& windows, const real* dy, const std::uint8_t*, real* dx) {
+    const index_t kernel = windows.window.kernel, width = windows.width, row = windows.columns * width;
+    const real share = share_of(windows.window);
+    const bool set = windows.tile_the_plane();
+    for_each_window(windows, [&](index_t corner, index_t place) {
+        give_shares(kernel, row, width, set, share, dy + place, dx + corner);
+    });
+}
 
 }  // namespace
 
 std::unique_ptr<Layer> make_average_pool2d(const Config& config, LayerPlace place) {
-    const Window window = read_pooling_window(config);
-    const Shape output = windowed_shape(place, "average_pool2d", window, place.input.channels);
-    return std::make_unique<AveragePool2d>(std::move(place), output, window);
+    return make_pooling(config, std::move(place), {"average_pool2d", false, average_pool, average_pool_gradient});
 }
 
 }  // namespace pruntrain

@@ -24,6 +24,10 @@ constexpr index_t partials = 8;  // partial sums, so that a loop over samples is
 /// sums[0] += sum x, sums[1] += sum x^2, over the first `lanes` samples of each line of x (lines, T).
 PRUNTRAIN_VECTORIZED
 void add_moments(index_t lines, index_t width, index_t lanes, const real* x, double* sums) {
+    if (lanes == width) {  // all real: one long line
+        lanes = width = lines * width;
+        lines = 1;
+    }
     const index_t whole = lanes - lanes % partials;
     double first[partials] = {}, second[partials] = {};
     for (index_t line = 0; line < lines; ++line)
@@ -63,19 +67,18 @@ void add_gradient_sums(index_t lines, index_t width, const real* x, const real* 
 
 /// y = factor * (x - mean) + shift
 PRUNTRAIN_VECTORIZED
-void normalize(index_t count, const real* x, real mean, real factor, real shift, real* y) {
+void normalize(index_t count, const real* x, real mean, real factor, real shift, real* __restrict y) {
     for (index_t i = 0; i < count; ++i) y[i] = factor * (x[i] - mean) + shift;
 }
 
 /// dx = factor * (dy - dy_mean - slope * (x - mean)) in the first `lanes` samples of each line, 0 in the others.
 PRUNTRAIN_VECTORIZED
 void normalize_gradient(index_t lines, index_t width, index_t lanes, const real* x, const real* dy, real mean,
-                        real factor, real dy_mean, real slope, real* dx) {
-    for (index_t line = 0; line < lines; ++line, x += width, dy += width, dx += width) {
-        for (index_t lane = 0; lane < lanes; ++lane)
-            dx[lane] = factor * (dy[lane] - dy_mean - slope * (x[lane] - mean));
-        for (index_t lane = lanes; lane < width; ++lane) dx[lane] = 0;
-    }
+                        real factor, real dy_mean, real slope, real* __restrict dx) {
+    for (index_t i = 0; i < lines * width; ++i) dx[i] = factor * (dy[i] - dy_mean - slope * (x[i] - mean));
+    if (lanes == width) return;
+    for (index_t line = 0; line < lines; ++line)
+        for (index_t lane = lanes; lane < width; ++lane) dx[line * width + lane] = 0;
 }
 
 class BatchNorm final : public Layer {

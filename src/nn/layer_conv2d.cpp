@@ -47,6 +47,9 @@ class Conv2d final : public Layer {
     }
 
     WeightMatrix* weight_matrix() override { return &weight_; }
+    double multiply_adds(index_t samples) const override {
+        return static_cast<double>(weight_.parameter().pattern.kept() * output_shape().pixels() * samples);
+    }
 
     index_t workspace_size(index_t width) const override {
         return weight_.sparse() ? 0 : 2 * columns_size(width) + weight_.workspace_size();

@@ -30,6 +30,9 @@ class Dense final : public Layer {
     }
 
     WeightMatrix* weight_matrix() override { return &weight_; }
+    double multiply_adds(index_t samples) const override {
+        return static_cast<double>(weight_.parameter().pattern.kept() * samples);
+    }
 
     index_t workspace_size(index_t) const override { return weight_.workspace_size(); }
     std::size_t held_bytes(const Tiling&) const override { return weight_.held_bytes(); }

@@ -40,46 +40,47 @@ class Dropout final : public Layer {
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
         if (!step.training) return;
-        draw(step);
-        drop_all(step, x, y);
+        const RandomStream random(step.seed, Purpose::dropout, number(), step.step);
+        const auto threshold = static_cast<std::uint32_t>(std::min(rate_ * 0x1p32, 0x1p32 - 1));
+        kept_.resize(static_cast<std::size_t>(step.tiling.size(draws_)));
+        for_each_draw(step.tiling, [&](index_t tile, index_t d, std::uint8_t* kept, index_t features, index_t begin) {
+            const index_t lanes = step.tiling.lanes(tile);
+            for (index_t lane = 0; lane < lanes; ++lane) {
+                const index_t sample = step.first_sample + tile * step.tiling.width + lane;
+                const auto bits = random.bits(static_cast<std::uint64_t>(sample * draws_ + d));
+                unsigned flags = 0;
+                for (std::size_t f = 0; f < bits.size(); ++f) flags |= (bits[f] >= threshold ? 1u : 0u) << f;
+                kept[lane] = static_cast<std::uint8_t>(flags);
+            }
+            std::fill(kept + lanes, kept + step.tiling.width, std::uint8_t{0});  // padding lanes keep nothing
+            drop(features, step.tiling.width, kept, factor_, x + begin, y + begin);
+        });
     }
 
     void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
-        if (step.training && dx != nullptr) drop_all(step, dy, dx);
+        if (!step.training || dx == nullptr) return;
+        for_each_draw(step.tiling, [&](index_t, index_t, std::uint8_t* kept, index_t features, index_t begin) {
+            drop(features, step.tiling.width, kept, factor_, dy + begin, dx + begin);
+        });
     }
 
    private:
-    /// kept_ (tile, draw, sample); nothing is kept in padding lanes.
-    void draw(const StepContext& step) {
-        const Tiling& tiling = step.tiling;
-        const RandomStream random(step.seed, Purpose::dropout, number(), step.step);
-        const auto threshold = static_cast<std::uint32_t>(std::min(rate_ * 0x1p32, 0x1p32 - 1));
-        kept_.assign(static_cast<std::size_t>(tiling.size(draws_)), 0);
+    /// work(tile, draw, its kept_ (T), its features, where they begin in an array of activations)
+    template <class Work>
+    void for_each_draw(const Tiling& tiling, Work work) {
+        const index_t size = input_shape().size();
         std::uint8_t* kept = kept_.data();
         for (index_t tile = 0; tile < tiling.tiles(); ++tile)
-            for (index_t d = 0; d < draws_; ++d, kept += tiling.width)
-                for (index_t lane = 0; lane < tiling.lanes(tile); ++lane) {
-                    const index_t sample = step.first_sample + tile * tiling.width + lane;
-                    const auto bits = random.bits(static_cast<std::uint64_t>(sample * draws_ + d));
-                    for (std::size_t f = 0; f < bits.size(); ++f)
-                        kept[lane] |= static_cast<std::uint8_t>((bits[f] >= threshold ? 1 : 0) << f);
-                }
-    }
-
-    void drop_all(const StepContext& step, const real* x, real* y) const {
-        const index_t width = step.tiling.width, features = input_shape().size();
-        const std::uint8_t* kept = kept_.data();
-        for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
-            for (index_t d = 0; d < draws_; ++d, kept += width) {
-                const index_t first = d * features_per_draw, begin = (tile * features + first) * width;
-                drop(std::min(features_per_draw, features - first), width, kept, factor_, x + begin, y + begin);
+            for (index_t d = 0; d < draws_; ++d, kept += tiling.width) {
+                const index_t first = d * features_per_draw;
+                work(tile, d, kept, std::min(features_per_draw, size - first), (tile * size + first) * tiling.width);
             }
     }
 
     double rate_;
     real factor_;
     index_t draws_;                   // of a sample: features / 4, rounded up
-    std::vector<std::uint8_t> kept_;  // of the last forward
+    std::vector<std::uint8_t> kept_;  // (tile, draw, sample) of the last forward
 };
 
 }  // namespace

@@ -41,6 +41,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input) : input_(
             parameters_.push_back(parameter);
         }
     if (parameters_.empty()) input_error("the model has no layer with weights: nothing can be trained");
+    while (layers_[first_trained_]->parameters().empty()) ++first_trained_;
     arena_ = std::make_unique<Arena>(std::vector<Parameter*>(parameters_.rbegin(), parameters_.rend()));
     activations_.resize(activations);
 }
@@ -124,21 +125,23 @@ std::size_t Network::activation_bytes(const Tiling& tiling) const {
 
 const real* Network::forward(const StepContext& step) {
     reserve(step.tiling);
-    std::size_t from = 0;
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-        layers_[i]->forward(step, activations_[from].data(), activations_[activation_of_[i]].data(), workspace_);
-        from = activation_of_[i];
-    }
-    current_gradient_ = 0;
-    return activations_[from].data();
+    for (std::size_t i = 0; i < layers_.size(); ++i) forward(step, i);
+    return output();
+}
+
+void Network::forward(const StepContext& step, std::size_t number) {
+    const std::size_t from = number == 0 ? 0 : activation_of_[number - 1];
+    layers_[number]->forward(step, activations_[from].data(), activations_[activation_of_[number]].data(), workspace_);
 }
 
 void Network::backward(const StepContext& step, std::size_t number) {
+    if (number < first_trained_) return;
     Layer& layer = *layers_[number];
     const std::size_t from = number == 0 ? 0 : activation_of_[number - 1];
+    if (number + 1 == layers_.size()) current_gradient_ = 0;
     real* const dy = gradients_[current_gradient_].data();
     if (!layer.in_place()) current_gradient_ = 1 - current_gradient_;
-    real* const dx = number == 0 ? nullptr : gradients_[current_gradient_].data();
+    real* const dx = needs_input_gradient(number) ? gradients_[current_gradient_].data() : nullptr;
     layer.backward(step, activations_[from].data(), activations_[activation_of_[number]].data(), dy, dx, workspace_);
 }
 
@@ -149,7 +152,7 @@ void Network::rehearse(const StepContext& step, std::size_t number) {
     real* const y = activations_[activation_of_[number]].data();
     layer.forward(step, x, y, workspace_);
     layer.backward(step, x, y, gradients_[0].data(),
-                   number == 0 ? nullptr : gradients_[layer.in_place() ? 0 : 1].data(), workspace_);
+                   needs_input_gradient(number) ? gradients_[layer.in_place() ? 0 : 1].data() : nullptr, workspace_);
 }
 
 index_t Network::finished(std::size_t number) const {

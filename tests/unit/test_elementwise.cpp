@@ -9,8 +9,8 @@
 
 using namespace pruntrain;
 
-TEST_CASE("elementwise: rows of every tile width") {
-    for (const index_t width : {8, 16, 32, 64, 64 * 9}) {
+TEST_CASE("elementwise: rows of every tile width, and of images") {
+    for (const index_t width : {8, 16, 32, 64, 8 * 5, 64 * 9}) {
         constexpr index_t rows = 5;
         const auto values = whole_numbers(rows, 1);
         std::vector<real> y(static_cast<std::size_t>(rows * width));
@@ -23,17 +23,6 @@ TEST_CASE("elementwise: rows of every tile width") {
         add_row_sums(x.data(), width, sums);
         for (index_t i = 0; i < rows * width; ++i) expected[i / width] += x[i];
         CHECK(sums == expected);
-    }
-}
-
-TEST_CASE("elementwise: add, at every length around a vector's") {
-    for (index_t count = 0; count < 40; ++count) {
-        const auto x = whole_numbers(count, 3);
-        auto y = whole_numbers(count + 1, 4);
-        auto expected = y;
-        for (index_t i = 0; i < count; ++i) expected[i] += x[i];
-        add(x.data(), count, y.data());
-        CHECK(y == expected);
     }
 }
 

@@ -21,6 +21,7 @@ struct Windowed {
 const std::vector<Windowed> windows{
     {{1, 5, 5}, {3, 1, 0}}, {{2, 7, 6}, {3, 1, 1}}, {{3, 9, 5}, {3, 2, 1}}, {{2, 6, 7}, {5, 1, 2}},
     {{2, 8, 5}, {2, 2, 0}}, {{1, 3, 4}, {3, 2, 2}}, {{4, 3, 3}, {1, 1, 0}}, {{16, 9, 9}, {3, 1, 1}},  // many blocks
+    {{2, 6, 8}, {2, 2, 0}}, {{1, 6, 9}, {3, 3, 0}}, {{2, 8, 7}, {2, 3, 0}}, {{1, 5, 6}, {2, 1, 0}},
 };
 
 index_t number(const Shape& shape, index_t c, index_t r, index_t q) { return (c * shape.rows + r) * shape.columns + q; }
@@ -155,14 +156,40 @@ TEST_CASE("max_pool2d: the largest, its gradient to the first of them") {  // fe
         }
 }
 
-TEST_CASE("max_pool2d: a NaN anywhere in the window is the largest") {
-    for (index_t bad = 0; bad < 4; ++bad) {
-        LayerBench bench("{layer: max_pool2d}", {1, 2, 2}, {8, 8});
-        bench.x = whole_numbers(32, 1);
-        bench.x_of(bad, 5) = std::numeric_limits<real>::quiet_NaN();
-        bench.forward();
-        for (index_t sample = 0; sample < 8; ++sample) CHECK(std::isnan(bench.y_of(0, sample)) == (sample == 5));
-    }
+TEST_CASE("max_pool2d: a NaN anywhere in the window is the largest, and gets the gradient") {
+    for (const index_t kernel : {2, 3})
+        for (index_t bad = 0; bad < kernel * kernel; ++bad) {
+            LayerBench bench(text("{layer: max_pool2d, kernel: ", kernel, "}"), {1, kernel, kernel}, {8, 8});
+            bench.x = whole_numbers(8 * kernel * kernel, 1);
+            bench.x_of(bad, 5) = std::numeric_limits<real>::quiet_NaN();
+            std::fill(bench.dy.begin(), bench.dy.end(), real{1});
+            bench.forward();
+            bench.backward();
+            for (index_t sample = 0; sample < 8; ++sample) CHECK(std::isnan(bench.y_of(0, sample)) == (sample == 5));
+            for (index_t pixel = 0; pixel < kernel * kernel; ++pixel) CHECK(bench.dx_of(pixel, 5) == (pixel == bad));
+        }
+}
+
+TEST_CASE("max_pool2d: every pixel of the largest window can be chosen; a larger window is refused") {
+    LayerBench bench("{layer: max_pool2d, kernel: 16}", {1, 16, 16}, {256, 32});
+    for (index_t sample = 0; sample < 256; ++sample) bench.x_of(sample, sample) = 1;
+    std::fill(bench.dy.begin(), bench.dy.end(), real{2});
+    bench.forward();
+    bench.backward();
+    for (index_t sample = 0; sample < 256; ++sample)
+        for (index_t pixel = 0; pixel < 256; ++pixel) CHECK(bench.dx_of(pixel, sample) == (pixel == sample ? 2 : 0));
+
+    CHECK_THROWS_WITH_AS(make_layer("{layer: max_pool2d, kernel: 17}", {1, 20, 20}),
+                         "layer max_pool2d1 (max_pool2d) has a kernel of 17x17, but remembers its choice in a byte, so "
+                         "it can be 16x16 at most: put two in a row, such as 14 and 2 instead of 28",
+                         InputError);
+    CHECK_NOTHROW(make_layer("{layer: average_pool2d, kernel: 17}", {1, 20, 20}));
+}
+
+TEST_CASE("pooling: holds one byte for each output of max_pool2d, nothing of average_pool2d") {
+    const Tiling tiling{70, 64};
+    CHECK(make_layer("{layer: max_pool2d}", {3, 8, 6})->held_bytes(tiling) == 2 * 64 * 3 * 4 * 3);
+    CHECK(make_layer("{layer: average_pool2d}", {3, 8, 6})->held_bytes(tiling) == 0);
 }
 
 TEST_CASE("average_pool2d: the mean, its gradient in equal shares") {

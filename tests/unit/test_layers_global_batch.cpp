@@ -218,6 +218,28 @@ TEST_CASE("dropout: the kept fraction is 1 - rate within five deviations, the ke
     }
 }
 
+TEST_CASE("dropout: each feature is kept by its own random number, also in a batch smaller than the one before") {
+    constexpr double rate = 0.3;
+    for (const index_t features : {1, 6, 8}) {
+        LayerBench bench("{layer: dropout, rate: 0.3}", {features, 1, 1}, {29, 16}, 4);
+        const RandomStream random(1, Purpose::dropout, 4, 7);
+        const index_t draws = (features + 3) / 4;
+        for (const index_t samples : {29, 19}) {
+            bench.step.step = 7;
+            bench.step.first_sample = 100;
+            bench.step.tiling.samples = samples;
+            std::fill(bench.x.begin(), bench.x.end(), real{1});
+            bench.forward();
+            for (index_t s = 0; s < 32; ++s)
+                for (index_t f = 0; f < features; ++f) {
+                    const auto bits = random.bits(static_cast<std::uint64_t>((100 + s) * draws + f / 4));
+                    const bool kept = s < samples && bits[static_cast<std::size_t>(f % 4)] >= rate * 0x1p32;
+                    CHECK(bench.y_of(f, s) == (kept ? static_cast<real>(1 / (1 - rate)) : 0));
+                }
+        }
+    }
+}
+
 TEST_CASE("dropout: backward drops what forward dropped; evaluation drops nothing") {
     LayerBench bench("{layer: dropout}", {10, 1, 1}, {13, 8});
     std::fill(bench.x.begin(), bench.x.end(), real{3});

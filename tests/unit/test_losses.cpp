@@ -133,6 +133,18 @@ TEST_CASE("cross_entropy: outputs of any finite size give a finite loss") {
     for (const real value : gradient) CHECK(value == 0);
 }
 
+TEST_CASE("cross_entropy: the gradient of a class that is all but certain does not vanish") {
+    const auto loss = make_loss("cross_entropy");
+    const Tiling tiling{1, 8};
+    std::vector<real> z(16, real{0}), gradient(16);
+    z[8] = -20;  // output 1; 1 - probability of output 0 is exp(-20), below the spacing of floats at 1
+    const std::vector<float> targets{0};
+    loss->evaluate(tiling, 2, z.data(), targets.data(), 1, 1, gradient.data());
+    const double rest = std::exp(-20.0) / (1 + std::exp(-20.0));
+    CHECK(gradient[0] == doctest::Approx(-rest).epsilon(1e-6));  // a few roundings of float, and of 1 + exp in double
+    CHECK(gradient[8] == doctest::Approx(rest).epsilon(1e-6));
+}
+
 TEST_CASE("losses: no infinite or undefined output is hidden; padding lanes do not matter") {
     for (const auto& name : losses().names()) {
         INFO(name);

@@ -105,6 +105,38 @@ TEST_CASE("optimizers: every member with every slot takes a gradient step downhi
     }
 }
 
+TEST_CASE("optimizers: every member gives the same bits however the range is cut") {
+    constexpr std::size_t size = 75;  // whole vectors of every instruction set and a rest
+    const RandomStream random(3, Purpose::test);
+    for (const auto& member : optimizers().members())
+        for (const double decay : {0.0, 0.01}) {
+            INFO(member.name);
+            const Config config = Config::parse("o: {type: " + member.name + "}", "test", {});
+            const auto optimizer = member.make(config.section("o"));
+            const auto run = [&](std::size_t cut) {
+                std::vector<real> value(size), gradient(size);
+                std::vector<std::vector<real>> state(optimizer->slot_names().size(), std::vector<real>(size));
+                for (std::size_t i = 0; i < size; ++i) value[i] = static_cast<real>(random.normal(i));
+                for (index_t t = 1; t <= 3; ++t) {
+                    for (std::size_t i = 0; i < size; ++i)
+                        gradient[i] = static_cast<real>(random.normal(static_cast<std::size_t>(t) * size + i));
+                    for (const auto& [begin, end] : {std::pair(std::size_t{0}, cut), std::pair(cut, size)}) {
+                        std::vector<std::span<real>> slots;
+                        for (auto& slot : state) slots.push_back(std::span(slot).subspan(begin, end - begin));
+                        optimizer->update(
+                            {.number = t, .learning_rate = 0.013, .weight_decay = decay, .gradient_scale = 0.7},
+                            std::span(value).subspan(begin, end - begin),
+                            std::span(gradient).subspan(begin, end - begin), slots);
+                    }
+                }
+                state.push_back(value);
+                return state;
+            };
+            const auto whole = run(0);
+            for (std::size_t cut = 1; cut < size; ++cut) CHECK(run(cut) == whole);
+        }
+}
+
 TEST_CASE("optimizers: clipping by the global norm scales all gradients alike; biases have no decay") {
     const Config config = Config::parse("model: [{layer: dense, units: 3}]\no: {momentum: 0}", "test", {});
     Network network(config.list("model"), {4, 1, 1});

@@ -1,0 +1,60 @@
+#include "pruntrain/nn/pooling.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "pruntrain/base/error.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+class Pooling final : public Layer {
+   public:
+    Pooling(LayerPlace place, Shape output, const Window& window, const PoolingKernels& kernels)
+        : Layer(std::move(place), output), window_(window), kernels_(kernels) {}
+
+    std::string describe() const override {
+        return text(kernels_.type, " ", window_.kernel, "x", window_.kernel, ", stride ", window_.stride);
+    }
+
+    std::size_t held_bytes(const Tiling& tiling) const override {
+        return kernels_.with_choices ? static_cast<std::size_t>(tiling.size(output_shape().size())) : 0;
+    }
+
+    void forward(const StepContext& step, const real* x, real* y, Workspace) override {
+        if (choices_.size() < held_bytes(step.tiling)) choices_.resize(held_bytes(step.tiling));
+        kernels_.forward(windows(step.tiling), x, y, choices_.data());
+    }
+
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+        if (dx == nullptr) return;
+        const PoolingWindows all = windows(step.tiling);
+        if (!all.tile_the_plane()) std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});
+        kernels_.backward(all, dy, choices_.data(), dx);
+    }
+
+   private:
+    PoolingWindows windows(const Tiling& tiling) const {
+        const Shape& image = input_shape();
+        return {tiling.tiles() * image.channels, image.rows, image.columns, window_, tiling.width};
+    }
+
+    Window window_;
+    PoolingKernels kernels_;
+    AlignedVector<std::uint8_t> choices_;  // of the last forward
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_pooling(const Config& config, LayerPlace place, const PoolingKernels& kernels) {
+    const Window window = read_pooling_window(config);
+    const Shape output = windowed_shape(place, kernels.type, window, place.input.channels);
+    if (kernels.with_choices && window.kernel > 16)
+        input_error("layer ", place.name, " (", kernels.type, ") has a kernel of ", window.kernel, "x", window.kernel,
+                    ", but remembers its choice in a byte, so it can be 16x16 at most: put two in a row, such as 14 "
+                    "and 2 instead of 28");
+    return std::make_unique<Pooling>(std::move(place), output, window, kernels);
+}
+
+}  // namespace pruntrain
