@@ -2,7 +2,7 @@
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
 # make lint       checks format, floors and library owners
-# make bench      compares with PyTorch on this machine
+# make bench      bench-kernels, bench-train and bench-peers in a short form; see docs/performance.md
 #
 # On a cluster, override what pkg-config does not find, for instance
 #   make MPICXX=mpiCC HDF5_CFLAGS=-I$HDF5/include HDF5_LIBS="-L$HDF5/lib -lhdf5" BLAS_LIBS=-lopenblas PRUNTRAIN_SKIP_SETUP=1
@@ -22,6 +22,8 @@ HDF5_CFLAGS      ?= $(call pkg,--cflags hdf5-openmpi || pkg-config --cflags hdf5
 HDF5_LIBS        ?= $(call pkg,--libs hdf5-openmpi || pkg-config --libs hdf5)
 BLAS_CFLAGS      ?= $(call pkg,--cflags openblas)
 BLAS_LIBS        ?= $(or $(call pkg,--libs openblas),-lopenblas)
+HWY_CFLAGS       ?= $(call pkg,--cflags libhwy)
+HWY_LIBS         ?= $(or $(call pkg,--libs libhwy),-lhwy)
 YAML_CFLAGS      ?= $(call pkg,--cflags yaml-cpp)
 YAML_LIBS        ?= $(or $(call pkg,--libs yaml-cpp),-lyaml-cpp)
 XXHASH_CFLAGS    ?= $(call pkg,--cflags libxxhash)
@@ -31,15 +33,15 @@ EXTRA_CFLAGS     ?=
 EXTRA_LIBS       ?=
 
 VERSION  := 0.1.0
-CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude \
-            $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
-LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(EXTRA_LIBS)
+CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude -I. \
+            $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(HWY_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
+LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(HWY_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(EXTRA_LIBS)
 
 SOURCES  := $(filter-out src/main.cpp,$(wildcard src/*.cpp src/*/*.cpp))
 suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
-.PHONY: all demo test lint bench setup-% programs clean
+.PHONY: all demo test lint bench bench-kernels bench-train bench-peers setup-% programs clean
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -64,13 +66,15 @@ $(BUILD)/test_unit: $(call tests_of,unit,$(BUILD)/release) $(BUILD)/release/libp
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/test_mpi: $(call tests_of,mpi,$(BUILD)/release) $(BUILD)/release/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
+$(BUILD)/bench_kernels: $(BUILD)/release/tests/bench/bench_kernels.o $(BUILD)/release/libpruntrain.a
+	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)/double/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 
 # Says which pieces are missing before the compiler does, once.
 $(BUILD)/pieces: scripts/check_pieces.sh
 	@mkdir -p $(BUILD)
-	@MPICXX='$(MPICXX)' CXXFLAGS='$(CXXFLAGS)' HDF5_LIBS='$(HDF5_LIBS)' BLAS_LIBS='$(BLAS_LIBS)' YAML_LIBS='$(YAML_LIBS)' \
+	@MPICXX='$(MPICXX)' CXXFLAGS='$(CXXFLAGS)' HDF5_LIBS='$(HDF5_LIBS)' BLAS_LIBS='$(BLAS_LIBS)' HWY_LIBS='$(HWY_LIBS)' YAML_LIBS='$(YAML_LIBS)' \
 	 XXHASH_LIBS='$(XXHASH_LIBS)' ZLIB_LIBS='$(ZLIB_LIBS)' sh scripts/check_pieces.sh
 	@touch $@
 
@@ -91,9 +95,19 @@ test: setup-test
 lint: setup-lint
 	$(PYTHON) scripts/lint.py
 
-bench: setup-bench
+# CSV on standard output: BENCH="--help" shows the options of each.
+bench-kernels: setup-bench
+	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/bench_kernels
+	@OPENBLAS_NUM_THREADS=1 $(BUILD)/bench_kernels $(BENCH)
+
+bench-train bench-peers: bench-%: setup-bench
 	@$(MAKE) --no-print-directory -s -j2 pruntrain
-	$(PYTHON) scripts/bench/compare_pytorch.py
+	@MPIRUN='$(MPIRUN)' $(PYTHON) scripts/bench/$*.py $(BENCH)
+
+bench:
+	@$(MAKE) --no-print-directory bench-kernels BENCH='--density 0.1 0.02'
+	@$(MAKE) --no-print-directory bench-train BENCH='--ranks 2 --densities 1 0.1 0.02 --rounds 1'
+	@$(MAKE) --no-print-directory bench-peers BENCH='--rounds 1'
 
 clean:
 	rm -rf $(BUILD) pruntrain

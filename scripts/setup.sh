@@ -15,13 +15,14 @@ build="g++ make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libope
        librandom123-dev libcli11-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev"
 demo="$build dataset-fashion-mnist"
 tests="$demo doctest-dev python3 python3-h5py python3-scipy python3-anndata python3-torch python3-yaml"
+bench="$demo python3 python3-torch python3-yaml python3-numpy python3-matplotlib"
 
 case "${1:-}" in
     build) wanted=$build ;;
     demo)  wanted=$demo ;;
     test)  wanted=$tests ;;
     lint)  wanted="$tests clang-format" ;;
-    bench) wanted="$tests" ;;
+    bench) wanted=$bench ;;
     *) echo "usage: scripts/setup.sh build|demo|test|lint|bench" >&2; exit 2 ;;
 esac
 
@@ -45,7 +46,7 @@ if [ "$(id -u)" != 0 ]; then
     as_root=sudo
 fi
 
-echo "setup: installing$missing"
+echo "setup: installing$missing" >&2
 $as_root apt-get update -qq
 # shellcheck disable=SC2086   # a list of words
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null

@@ -1,0 +1,44 @@
+"""A short training run of ./pruntrain, as the benchmarks time it."""
+
+import csv
+import json
+import math
+import os
+import pathlib
+import shlex
+import statistics
+import subprocess
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+LOCAL_BATCH = {"mlp1024": 128, "mlp2048": 128, "fashion_cnn": 64, "lenet5": 64}   # samples of a rank in a step
+TRAINING_SAMPLES = 60000
+WARM_UP_STEPS = 10      # not counted: memory is touched for the first time, plans are made
+COUNTED_STEPS = 140     # together less than an epoch of every network on two ranks
+
+
+def file_of(network):
+    return ROOT / f"scripts/bench/{network}.yaml"
+
+
+def train(network, ranks, density):
+    """Trains at this density from the first step. Returns what the run folder says: samples_per_s over all ranks after
+    the warm-up, peak_mb of the largest rank, bytes_reduced in a step."""
+    batch = LOCAL_BATCH[network] * ranks
+    per_epoch = math.ceil(TRAINING_SAMPLES / batch)
+    launch = [*shlex.split(os.environ.get("MPIRUN", "mpirun")), "-n", str(ranks)]
+    if os.geteuid() == 0:
+        launch.append("--allow-run-as-root")
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*launch, ROOT / "pruntrain", file_of(network), f"run.output={folder}", f"train.global_batch={batch}",
+                        f"train.epochs={(WARM_UP_STEPS + COUNTED_STEPS) / per_epoch}",
+                        f"train.evaluate_every_epochs={WARM_UP_STEPS / per_epoch}", f"prune.final_sparsity={1 - density:.6g}"],
+                       check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, OPENBLAS_NUM_THREADS="1"))
+        run = pathlib.Path(folder) / network
+        summary = json.loads((run / "summary.json").read_text())
+        with open(run / "history.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+    # A row for every WARM_UP_STEPS steps, so that the first row is the warm-up.
+    rates = [float(row["samples_per_s"]) for row in rows[1:]]
+    return {"samples_per_s": statistics.harmonic_mean(rates), "peak_mb": summary["peak_mb"],
+            "bytes_reduced": 4 * int(float(rows[-1]["values_reduced"]))}
