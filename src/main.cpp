@@ -24,6 +24,7 @@ constexpr const char* examples = R"(
 Examples:
   mpirun -n 2 ./pruntrain inputs/fashion_lenet300.yaml
   mpirun -n 2 ./pruntrain inputs/fashion_lenet300.yaml train.epochs=5 prune.final_sparsity=0.9 run.name=short
+  mpirun -n 2 ./pruntrain --profile inputs/fashion_lenet300.yaml   trains, and shows where the time went
   ./pruntrain --check inputs/fashion_cnn.yaml            what would be trained, and what it needs
   ./pruntrain --describe                                 every key of a configuration
   mpirun -n 2 ./pruntrain --resume CONFIG.yaml           goes on from the newest good checkpoint
@@ -36,7 +37,7 @@ Exit status: 0 done, results are on disk; 2 wrong input; 1 a fault of the progra
 struct Arguments {
     std::string config;
     std::vector<std::string> overrides;
-    bool check = false, describe = false, resume = false, overwrite = false;
+    bool check = false, describe = false, resume = false, overwrite = false, profile = false;
     std::string checkpoint;
     std::string split = "test";
     std::string outputs;
@@ -72,7 +73,7 @@ void train(const Arguments& arguments, const Communicator& world) {
                                                 : ExistingRun::refuse;
     const RunFolder folder(experiment.settings.output, experiment.settings.name, existing, world);
     if (world.is_root()) std::cout << plan << std::endl;
-    Trainer trainer(experiment, folder, world);
+    Trainer trainer(experiment, folder, world, arguments.profile);
     if (arguments.resume) trainer.resume();
     trainer.run();
 }
@@ -99,14 +100,17 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
     experiment.network.arena().create_slots({});
     History history;
     world.together([&] { read_checkpoint(arguments.checkpoint, experiment.network, history); });
+    ExecutionPlanner planner(experiment.network, "auto", world);
+    planner.restore(summary.state.execution);
     const Split split = arguments.split == "train"        ? Split::train
                         : arguments.split == "validation" ? Split::validation
                                                           : Split::test;
     if (experiment.dataset.samples(split) == 0)
         input_error("the data have no ", arguments.split, " split: choose another --split");
     std::vector<float> outputs;
-    const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split, world,
-                                       arguments.outputs.empty() ? nullptr : &outputs);
+    const Evaluation result =
+        evaluate(experiment.network, *experiment.loss, experiment.dataset, split,
+                 planner.tile_width(evaluation_samples), world, arguments.outputs.empty() ? nullptr : &outputs);
     if (!arguments.outputs.empty()) {
         if (world.size() > 1) input_error("--outputs works on one rank: start the program without mpirun");
         write_npy(arguments.outputs, {result.samples, experiment.network.outputs()}, outputs);
@@ -130,6 +134,7 @@ int run(int argc, char** argv, const Communicator& world) {
     app.add_flag("--describe", arguments.describe, "print every key: meaning, type, allowed values, default");
     app.add_flag("--resume", arguments.resume, "go on from the newest good checkpoint of the run, else from the start");
     app.add_flag("--overwrite", arguments.overwrite, "remove an earlier run of the same name");
+    app.add_flag("--profile", arguments.profile, "print and write where the time of the run went");
     CLI::App* const inspecting = app.add_subcommand("inspect", "verify a checkpoint and print what it holds");
     inspecting->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
     CLI::App* const evaluating =
@@ -192,15 +197,12 @@ int main(int argc, char** argv) {
         } catch (const SharedFault& error) {
             fail_together(world, text("fault on ", error.what()));
             MpiSession::abort(exit_fault);  // HDF5 1.10 would crash in an ordinary end after a failed write
-        } catch (const std::bad_alloc&) {
-            std::cerr
-                << "pruntrain: fault on rank " << world.rank() << " of " << world.size()
-                << ": not enough memory for this model and batch: use smaller layers, a smaller train.global_batch, "
-                   "or fewer ranks on a node"
-                << std::endl;
-            MpiSession::abort(exit_fault);
         } catch (const std::exception& error) {
-            std::cerr << "pruntrain: fault on rank " << world.rank() << " of " << world.size() << ": " << error.what()
+            const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
+            std::cerr << "pruntrain: fault on rank " << world.rank() << " of " << world.size() << ": "
+                      << (no_memory ? "not enough memory for this model and batch: use smaller layers, a smaller "
+                                      "train.global_batch, or fewer ranks on a node"
+                                    : error.what())
                       << std::endl;
             // A proper subset of the ranks may have failed, the others may wait in a collective: end them all.
             MpiSession::abort(exit_fault);

@@ -23,7 +23,7 @@ constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 1};
 template <class State, class Use>
 void each_field(State& state, Use&& use) {
     auto& [step, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks, grid,
-           pattern_hash, weights_hash, sparsity, validation_accuracy] = state;
+           pattern_hash, weights_hash, execution, sparsity, validation_accuracy] = state;
     use("step", step);
     use("epoch", epoch);
     use("seconds", seconds);
@@ -37,6 +37,7 @@ void each_field(State& state, Use&& use) {
     use("grid", grid);
     use("pattern_hash", pattern_hash);
     use("weights_hash", weights_hash);
+    use("execution", execution);
     use("sparsity", sparsity);
     use("validation_accuracy", validation_accuracy);
 }

@@ -20,9 +20,8 @@ void append_outputs(const Tiling& tiling, index_t width, const real* outputs, st
 
 }  // namespace
 
-Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
-                    std::vector<float>* outputs) {
-    constexpr index_t chunk = 128;  // samples at a time: two full tiles, so the memory of a batch at most
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, index_t width,
+                    const Communicator& ranks, std::vector<float>* outputs) {
     Evaluation result{.samples = dataset.samples(split)};
     if (result.samples == 0) return result;
     const Block block = even_block(result.samples, ranks.rank(), ranks.size());
@@ -31,13 +30,13 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
     std::vector<float> targets;
     double sum = 0;
     std::uint64_t correct = 0;
-    for (index_t first = block.first; first < block.first + block.size; first += chunk) {
-        const index_t samples = std::min(chunk, block.first + block.size - first);
+    for (index_t first = block.first; first < block.first + block.size; first += evaluation_samples) {
+        const index_t samples = std::min(evaluation_samples, block.first + block.size - first);
         numbers.resize(static_cast<std::size_t>(samples));
         std::iota(numbers.begin(), numbers.end(), first);
         targets.resize(numbers.size() * target_width);
         StepContext step;
-        step.tiling = {samples, 64};
+        step.tiling = {samples, width};
         step.global_samples = samples;
         network.reserve(step.tiling);
         dataset.assemble(split, numbers, step.tiling, network.input(), targets.data());

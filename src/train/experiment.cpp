@@ -5,6 +5,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
+#include "pruntrain/train/execution_planner.hpp"
 
 namespace pruntrain {
 
@@ -23,6 +24,8 @@ Settings::Settings(const Config& config) {
     epochs =
         train.number("epochs", std::nullopt, at_least(0), "passes over the training split; 0: prune and save only");
     global_batch = train.integer("global_batch", std::nullopt, at_least(1), "samples of an update, over all ranks");
+    execution = train.choice("execution", "auto", execution_choices,
+                             "of layers that have lost weights; auto: the faster, as measured after prune events");
     evaluate_every_epochs =
         train.number("evaluate_every_epochs", 1.0, above(0), "epochs from one row of history.csv to the next");
 

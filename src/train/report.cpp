@@ -77,6 +77,7 @@ std::string summary_json(const RunResult& result, const Network& network) {
     json["prunable"] = prunable.size;
     json["wall_s"] = result.state.seconds;
     json["samples_per_s"] = result.samples_per_s;
+    json["peak_mb"] = result.peak_mb;
     json["ranks"] = result.state.ranks;
     json["steps"] = result.state.step;
     json["epochs"] = result.state.epoch;
@@ -86,6 +87,10 @@ std::string summary_json(const RunResult& result, const Network& network) {
     json["checkpoint"] = result.checkpoint;
     json["best_checkpoint"] =
         result.best_checkpoint.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(result.best_checkpoint);
+    for (const auto& row : result.profile) {
+        auto& seconds = json["seconds"][name_of(row.phase)];
+        seconds = seconds.is_null() ? row.seconds : seconds.get<double>() + row.seconds;  // all layers of a phase
+    }
     for (const auto* parameter : network.parameters())
         json["layers"].push_back({{"name", parameter->full_name()},
                                   {"shape", parameter->tensor_shape},
@@ -117,7 +122,8 @@ std::string result_text(const RunResult& result, const Network& network, const s
         << (result.state.ranks == 1 ? " rank, " : " ranks, ") << grouped(static_cast<index_t>(result.samples_per_s))
         << " samples/s while training\n"
         << "  checkpoint     " << result.checkpoint << "\n"
-        << "  results        " << folder << "/summary.json, history.csv";
+        << "  results        " << folder << "/summary.json, history.csv"
+        << (result.profile.empty() ? "" : ", profile.csv");
     return out.str();
 }
 

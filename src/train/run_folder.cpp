@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* run_files[] = {"config.yaml", "history.csv", "summary.json"};
+constexpr const char* run_files[] = {"config.yaml", "history.csv", "summary.json", "profile.csv"};
 
 std::string csv_line(const HistoryRow& row) {
     std::string line;
@@ -84,6 +84,8 @@ void RunFolder::write_whole(const std::string& name, const std::string& content)
 void RunFolder::write_config(const std::string& resolved) const { write_whole("config.yaml", resolved); }
 
 void RunFolder::write_summary(const std::string& json) const { write_whole("summary.json", json); }
+
+void RunFolder::write_profile(const std::string& csv) const { write_whole("profile.csv", csv); }
 
 void RunFolder::write_history(const History& history) const {
     std::vector<std::string> names;

@@ -1,5 +1,7 @@
 #include "pruntrain/train/trainer.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -9,21 +11,44 @@
 
 namespace pruntrain {
 
-Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world)
+namespace {
+
+/// The most memory that this process has had resident, in MB.
+double peak_resident_mb() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
+
+std::vector<std::string> names_of_layers(Network& network) {
+    std::vector<std::string> names;
+    for (std::size_t layer = 0; layer < network.layer_count(); ++layer) names.push_back(network.layer(layer).name());
+    return names;
+}
+
+}  // namespace
+
+Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling)
     : experiment_(experiment),
       network_(experiment.network),
       folder_(folder),
       world_(world),
       reducer_(world),
-      progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()) {
+      progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()),
+      profile_(profiling, names_of_layers(experiment.network)),
+      planner_(experiment.network, experiment.settings.execution, world) {
     state_.seed = experiment.settings.seed;
     state_.ranks = world.size();
     state_.grid = text(world.size(), "x1");
     step_.training = true;
     step_.seed = experiment.settings.seed;
     step_.tiling = experiment.training_tiling(world.size());
-    step_.sum_over_replicas = [this](std::span<double> values) { world_.sum(values); };
+    step_.sum_over_replicas = [this](std::span<double> values) {
+        world_.sum(values);
+        profile_.add({.summed_bytes = world_.size() > 1 ? static_cast<double>(values.size_bytes()) : 0});
+    };
     network_.reserve(step_.tiling);
+    state_.execution = planner_.describe();
 }
 
 void Trainer::resume() {
@@ -54,6 +79,8 @@ void Trainer::resume() {
         state_.grid = own.grid;
         state_.seed = own.seed;
     });
+    planner_.restore(state_.execution);
+    step_.tiling.width = planner_.tile_width(experiment_.local_batch(world_.size()));
     check_equal_models(hash_model(network_), state_.step, world_);
     seconds_before_ = state_.seconds;
     saved_step_ = state_.step;
@@ -81,6 +108,7 @@ void Trainer::run() {
 }
 
 void Trainer::next_batch() {
+    profile_.enter(Phase::input);
     const BatchPart part = experiment_.sampler.part(state_.step, world_.rank(), world_.size());
     step_.step = state_.step;
     step_.tiling.samples = part.samples;
@@ -88,27 +116,42 @@ void Trainer::next_batch() {
     step_.global_samples = part.global_samples;
     experiment_.sampler.draw(state_.step, part, numbers_);
     targets_.resize(numbers_.size() * static_cast<std::size_t>(experiment_.dataset.target_width()));
+    network_.reserve(step_.tiling);
     experiment_.dataset.assemble(Split::train, numbers_, step_.tiling, network_.input(), targets_.data());
 }
 
 void Trainer::forward_and_backward() {
-    const real* const outputs = network_.forward(step_);
-    const LossSums own = experiment_.loss->evaluate(step_.tiling, network_.outputs(), outputs, targets_.data(),
-                                                    experiment_.dataset.target_width(), step_.global_samples,
-                                                    network_.output_gradient());
+    const auto flops = [&](std::size_t layer) { return 2 * network_.layer(layer).multiply_adds(step_.tiling.samples); };
+    for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) {
+        profile_.enter(Phase::forward, layer);
+        profile_.add({.flops = flops(layer)});
+        network_.forward(step_, layer);
+    }
+
+    profile_.enter(Phase::loss);
+    const LossSums own = experiment_.loss->evaluate(step_.tiling, network_.outputs(), network_.output(),
+                                                    targets_.data(), experiment_.dataset.target_width(),
+                                                    step_.global_samples, network_.output_gradient());
     sums_ = {own.loss, static_cast<double>(own.correct)};
     Pending summing = world_.start_sum(std::span<double>(sums_));
 
-    reducer_.begin(network_.arena().gradients());
+    profile_.enter(Phase::reduce);
+    const index_t summed_before = reducer_.bytes_summed();
+    reducer_.begin(network_.arena());
     for (std::size_t layer = network_.layer_count(); layer-- > 0;) {
+        profile_.enter(Phase::backward, layer);
+        profile_.add({.flops = flops(layer) * (network_.needs_input_gradient(layer) ? 2 : 1)});
         network_.backward(step_, layer);
+        profile_.enter(Phase::reduce);
         reducer_.ready(network_.finished(layer));
     }
     reducer_.finish();
     summing.wait();
+    profile_.add({.summed_bytes = static_cast<double>(reducer_.bytes_summed() - summed_before)});
 }
 
 void Trainer::update() {
+    profile_.enter(Phase::update);
     if (!std::isfinite(sums_[0]))
         input_error(
             "the loss is ", sums_[0], " at step ", state_.step + 1, " (epoch ",
@@ -116,14 +159,19 @@ void Trainer::update() {
             exact(experiment_.learning_rate.at(state_.step)),
             "): lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
             std::max<index_t>(saved_step_, 0), " is saved");
+    Arena& arena = network_.arena();
+    // It reads the gradients, and reads and writes values and slots.
+    const auto arrays = static_cast<index_t>(1 + 2 * (1 + arena.slot_names().size()));
+    profile_.add({.moved_bytes = static_cast<double>(arrays * arena.size()) * sizeof(real)});
     const Settings& settings = experiment_.settings;
-    update_parameters(*experiment_.optimizer, network_.arena(), state_.step + 1,
-                      experiment_.learning_rate.at(state_.step), settings.weight_decay, settings.clip_norm);
+    update_parameters(*experiment_.optimizer, arena, state_.step + 1, experiment_.learning_rate.at(state_.step),
+                      settings.weight_decay, settings.clip_norm);
     ++state_.step;
     state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
 }
 
 void Trainer::observe() {
+    profile_.enter(Phase::observe);
     state_.loss_sum += sums_[0];
     state_.loss_samples += step_.global_samples;
     correct_ += sums_[1];
@@ -135,6 +183,7 @@ void Trainer::observe() {
 
 void Trainer::maybe_prune() {
     if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
+    profile_.enter(Phase::prune);
     const auto hash = experiment_.pruner->prune(state_.step, network_, world_);
     const PrunableCount count = count_prunable(network_);
     state_.sparsity = count.sparsity();
@@ -142,6 +191,16 @@ void Trainer::maybe_prune() {
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
                             grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
                             hex(hash->pattern), " on all ranks"));
+    if (hash) plan_execution();
+}
+
+void Trainer::plan_execution() {
+    profile_.enter(Phase::plan);
+    step_.tiling.samples = experiment_.local_batch(world_.size());  // the last batch may have been a short one
+    const std::string changes = planner_.plan(step_, trained_seconds_);
+    if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
+    step_.tiling.width = planner_.tile_width(step_.tiling.samples);
+    state_.execution = planner_.describe();
 }
 
 bool Trainer::due(double every_epochs) const {
@@ -158,7 +217,9 @@ void Trainer::maybe_evaluate() {
 }
 
 void Trainer::add_history_row() {
-    const Evaluation validation = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation, world_);
+    profile_.enter(Phase::evaluate);
+    const Evaluation validation = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation,
+                                           planner_.tile_width(evaluation_samples), world_);
     HistoryRow row;
     row.step = static_cast<double>(state_.step);
     row.epoch = state_.epoch;
@@ -169,6 +230,7 @@ void Trainer::add_history_row() {
     row.sparsity = state_.sparsity;
     row.learning_rate = experiment_.learning_rate.at(state_.step - 1);
     row.samples_per_s = static_cast<double>(state_.loss_samples) / state_.train_seconds;
+    row.sparse_layers = static_cast<double>(planner_.sparse_layers());
     row.values_reduced = static_cast<double>(network_.arena().gradients().size());
     history_.push_back(row);
     if (world_.is_root()) folder_.append_history(row);
@@ -193,6 +255,7 @@ void Trainer::maybe_checkpoint() {
 
 void Trainer::save_checkpoint() {
     if (saved_step_ == state_.step) return;
+    profile_.enter(Phase::checkpoint);
     const ModelHash hash = hash_model(network_);
     check_equal_models(hash, state_.step, world_);
     state_.pattern_hash = hex(hash.pattern);
@@ -208,6 +271,7 @@ void Trainer::save_checkpoint() {
 }
 
 void Trainer::maybe_show_progress() {
+    profile_.enter(Phase::observe);
     if (!progress_.due()) return;
     const double rate = static_cast<double>(trained_samples_) / trained_seconds_;
     const double left =
@@ -221,18 +285,27 @@ void Trainer::maybe_show_progress() {
 
 void Trainer::finish() {
     save_checkpoint();
-    const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, world_);
+    profile_.enter(Phase::evaluate);
+    const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test,
+                                     planner_.tile_width(evaluation_samples), world_);
     state_.seconds = seconds_before_ + clock_.seconds();
+    const double peak_mb = world_.largest(peak_resident_mb());
+    profile_.stop();
+    const ProfileRows profile = profile_.rows(world_);
     if (!world_.is_root()) return;
     RunResult result;
     result.test = test;
     result.state = state_;
     result.samples_per_s = trained_seconds_ > 0 ? static_cast<double>(trained_samples_) / trained_seconds_ : 0;
+    result.peak_mb = peak_mb;
+    result.profile = profile;
     result.checkpoint = (folder_.checkpoints() / checkpoint_name(state_.step)).string();
     if (state_.best_step >= 0)
         result.best_checkpoint = (folder_.checkpoints() / checkpoint_name(state_.best_step)).string();
+    if (profile_.on()) folder_.write_profile(profile_csv(profile));
     folder_.write_summary(summary_json(result, network_));
     progress_.note(result_text(result, network_, folder_.path().string()));
+    if (profile_.on()) progress_.note(profile_text(profile, world_.size()));
 }
 
 }  // namespace pruntrain

@@ -10,6 +10,7 @@
 #include "../support/layer_bench.hpp"
 #include "pruntrain/nn/loss.hpp"
 #include "pruntrain/nn/network.hpp"
+#include "pruntrain/nn/weight_matrix.hpp"
 
 using namespace pruntrain;
 
@@ -23,6 +24,7 @@ constexpr double tolerance = 1e-7;
 struct Sample {
     std::string keys;
     Shape input;
+    bool sparse = false;  ///< its weight has lost every third number and executes sparse
 };
 
 const std::map<std::string, std::vector<Sample>> samples{
@@ -52,6 +54,13 @@ void fill_away_from_kinks(std::vector<real>& x) {
 /// A bench with numbers everywhere, padding lanes too.
 LayerBench bench_of(const std::string& type, const Sample& sample, const Tiling& tiling) {
     LayerBench bench(text("{layer: ", type, sample.keys, "}"), sample.input, tiling, 3);
+    if (sample.sparse) {
+        WeightMatrix& weight = *bench.layer->weight_matrix();
+        std::vector<std::vector<std::uint8_t>> keep(bench.arena->parameters().size());
+        for (index_t k = 0; k < weight.parameter().pattern.kept(); ++k) keep.back().push_back(k % 3 != 1);
+        bench.arena->keep(keep);  // the weight is the layer's first parameter, and the arena's last
+        weight.execute(Execution::sparse);
+    }
     fill_away_from_kinks(bench.x);
     bench.dy = random_numbers(static_cast<index_t>(bench.dy.size()), 6);
     const auto values = random_numbers(bench.arena->size(), 7);
@@ -97,10 +106,15 @@ void for_each_case(Work work) {
         const bool has_sample = found != samples.end();
         CHECK_MESSAGE(has_sample, "write a sample for layer ", type);
         if (!has_sample) continue;
-        for (const auto& sample : found->second)
+        for (Sample sample : found->second)
             for (const auto& tiling : tilings) {
                 CAPTURE(sample.keys);
                 CAPTURE(tiling.samples);
+                sample.sparse = false;
+                work(type, sample, tiling);
+                if (!bench_of(type, sample, tiling).layer->weight_matrix()) continue;
+                INFO("sparse");
+                sample.sparse = true;
                 work(type, sample, tiling);
             }
     }
@@ -194,13 +208,17 @@ TEST_CASE("layers: results do not depend on the tile width") {  // beyond the or
 
 TEST_CASE("layers: a rank without samples sets its gradients to 0") {
     for (const auto& [type, list] : samples)
-        for (const auto& sample : list) {
-            LayerBench bench = bench_of(type, sample, {0, 8});
-            bench.step.global_samples = 5;
-            bench.forward();
-            bench.backward();
-            for (const real gradient : bench.arena->gradients()) CHECK(gradient == 0);
-        }
+        for (Sample sample : list)
+            for (const bool sparse : {false, true}) {
+                sample.sparse = sparse;
+                if (sparse && !make_layer(text("{layer: ", type, sample.keys, "}"), sample.input)->weight_matrix())
+                    continue;
+                LayerBench bench = bench_of(type, sample, {0, 8});
+                bench.step.global_samples = 5;
+                bench.forward();
+                bench.backward();
+                for (const real gradient : bench.arena->gradients()) CHECK(gradient == 0);
+            }
 }
 
 TEST_CASE("layers: without dx the parameter gradients are the same") {
@@ -218,6 +236,7 @@ TEST_CASE("layers: without dx the parameter gradients are the same") {
 
 TEST_CASE("layers: the gradient of a kept weight is that of a dense layer with zeros") {
     for_each_case([](const std::string& type, const Sample& sample, const Tiling& tiling) {
+        if (sample.sparse) return;  // both executions are compared with the dense layer below
         LayerBench dense = bench_of(type, sample, tiling), sparse = bench_of(type, sample, tiling);
         const auto parameters = dense.layer->parameters(), pruned = sparse.layer->parameters();
         std::vector<std::vector<std::uint8_t>> keep;
@@ -231,20 +250,24 @@ TEST_CASE("layers: the gradient of a kept weight is that of a dense layer with z
             }
         }
         sparse.arena->keep(keep);
-        for (auto* bench : {&dense, &sparse}) {
-            bench->forward();
-            bench->backward();
-        }
-        const auto near = [](real a, real b, double scale) {
-            return std::abs(a - b) <= 1e-12 * scale;
-        };  // order of sums
-        for (std::size_t i = 0; i < dense.y.size(); ++i) CHECK(near(sparse.y[i], dense.y[i], largest_of(dense.y)));
-        for (std::size_t i = 0; i < dense.dx.size(); ++i) CHECK(near(sparse.dx[i], dense.dx[i], largest_of(dense.dx)));
-        for (std::size_t i = 0; i < parameters.size(); ++i) {
-            const auto positions = pruned[i]->pattern.dense_positions();
-            for (std::size_t k = 0; k < positions.size(); ++k)
-                CHECK(near(pruned[i]->gradient[k], parameters[i]->gradient[static_cast<std::size_t>(positions[k])],
-                           largest_of(parameters[i]->gradient)));
+        for (const Execution execution : {Execution::dense, Execution::sparse}) {
+            if (WeightMatrix* const weight = sparse.layer->weight_matrix()) weight->execute(execution);
+            for (auto* bench : {&dense, &sparse}) {
+                bench->forward();
+                bench->backward();
+            }
+            const auto near = [](real a, real b, double scale) {
+                return std::abs(a - b) <= 1e-12 * scale;
+            };  // order of sums
+            for (std::size_t i = 0; i < dense.y.size(); ++i) CHECK(near(sparse.y[i], dense.y[i], largest_of(dense.y)));
+            for (std::size_t i = 0; i < dense.dx.size(); ++i)
+                CHECK(near(sparse.dx[i], dense.dx[i], largest_of(dense.dx)));
+            for (std::size_t i = 0; i < parameters.size(); ++i) {
+                const auto positions = pruned[i]->pattern.dense_positions();
+                for (std::size_t k = 0; k < positions.size(); ++k)
+                    CHECK(near(pruned[i]->gradient[k], parameters[i]->gradient[static_cast<std::size_t>(positions[k])],
+                               largest_of(parameters[i]->gradient)));
+            }
         }
     });
 }

@@ -37,7 +37,7 @@ model:
   - {layer: dense, units: 11}
   - {layer: relu}
   - {layer: dense, units: 3}
-train: {epochs: 4, global_batch: 50, loss: cross_entropy}
+train: {execution: sparse, epochs: 4, global_batch: 50, loss: cross_entropy}
 optimizer: {type: adam, learning_rate: 0.003}
 prune:
   criterion: magnitude
@@ -61,7 +61,7 @@ model:
   - {layer: relu}
   - {layer: flatten}
   - {layer: dense, units: 3}
-train: {epochs: 1, global_batch: 30, loss: cross_entropy}
+train: {execution: sparse, epochs: 1, global_batch: 30, loss: cross_entropy}
 optimizer: {type: sgd, learning_rate: 0.05}
 prune: {criterion: magnitude, allocation: global, schedule: {type: one_shot}, final_sparsity: 0.8}
 checkpoint: {every_epochs: 1}

@@ -12,9 +12,9 @@ from support import (CONVOLUTION, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, E
                      tree)
 
 COLUMNS = ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "sparsity",
-           "learning_rate", "samples_per_s", "values_reduced"]
-SUMMARY = {"test_accuracy", "test_loss", "sparsity", "kept", "parameters", "wall_s", "samples_per_s", "ranks", "steps",
-           "pattern_hash", "weights_hash", "checkpoint"}
+           "learning_rate", "samples_per_s", "sparse_layers", "values_reduced"]
+SUMMARY = {"test_accuracy", "test_loss", "sparsity", "kept", "parameters", "wall_s", "samples_per_s", "peak_mb", "ranks",
+           "steps", "pattern_hash", "weights_hash", "checkpoint"}
 
 
 def keys_of(node, path=()):
@@ -34,7 +34,7 @@ class Options(EndToEnd):
         done = run("--help")
         self.assertEqual(done.returncode, 0)
         self.assertIn("mpirun -n 2 ./pruntrain inputs/", done.stdout)
-        for option in ("--check", "--describe", "--resume", "--overwrite", "--version", "inspect", "evaluate"):
+        for option in ("--check", "--describe", "--resume", "--overwrite", "--profile", "--version", "inspect", "evaluate"):
             self.assertIn(option, done.stdout)
 
     def test_the_examples_of_the_help_name_files_that_exist(self):
@@ -118,6 +118,7 @@ class RunFolder(EndToEnd):
         self.assertEqual(int(history[-1]["values_reduced"]), summary["kept"])
         self.assertEqual(summary["parameters"], UNEVEN_WEIGHTS + UNEVEN_OTHERS)
         self.assertEqual((summary["ranks"], summary["steps"]), (2, 52))
+        self.assertGreater(summary["peak_mb"], 1)   # a process that has started MPI
         self.assertEqual(summary["checkpoint"], str(trained.checkpoints[-1]))
         self.assertEqual([p for p in self.folder.rglob("*") if p.suffix == ".tmp"], [])
 

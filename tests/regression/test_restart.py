@@ -42,7 +42,8 @@ class Restart(EndToEnd):
 
     def test_a_clean_cut(self):
         decay = ("optimizer.type=adamw", "optimizer.weight_decay=0.01")
-        for name, ranks, arguments in (("adam", 1, ()), ("momentum", 2, (MOMENTUM,)), ("adamw", 2, decay)):
+        for name, ranks, arguments in (("adam", 1, ()), ("momentum", 2, (MOMENTUM, "train.execution=dense")),
+                                       ("adamw", 2, decay)):
             straight = self.train(UNEVEN, name, *arguments, "checkpoint.keep=99", ranks=ranks)
             self.assertGreater(len(straight.checkpoints), 5)
             for keep in (2, 5):     # steps 13 and 33: both while the pattern still shrinks

@@ -88,6 +88,7 @@ RunState some_state() {
     state.grid = "3x2";
     state.pattern_hash = "0123456789abcdef";
     state.weights_hash = "fedcba9876543210";
+    state.execution = "sparse dense";
     state.sparsity = 0.9;
     return state;
 }
@@ -127,6 +128,7 @@ void check_same_state(const RunState& a, const RunState& b) {
     CHECK(a.grid == b.grid);
     CHECK(a.pattern_hash == b.pattern_hash);
     CHECK(a.weights_hash == b.weights_hash);
+    CHECK(a.execution == b.execution);
     CHECK(a.sparsity == b.sparsity);
     CHECK(std::isnan(a.validation_accuracy) == std::isnan(b.validation_accuracy));
 }
@@ -310,7 +312,7 @@ TEST_CASE("checkpoint: what is missing in a file with a good seal is named") {
                 file.set_attribute("/", name, 1.0);
             file.set_attribute("/", "seed", std::uint64_t{1});
             file.set_attribute("/", "ranks", 1);
-            for (const char* name : {"grid", "pattern_hash", "weights_hash", "program_version"})
+            for (const char* name : {"grid", "pattern_hash", "weights_hash", "execution", "program_version"})
                 file.set_attribute<std::string>("/", name, "1");
             file.write_text("config", "");
             file.create_group("data");

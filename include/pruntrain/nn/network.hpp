@@ -45,11 +45,17 @@ class Network {
 
     /// @return the outputs, (tile, output, sample), valid until the next forward
     const real* forward(const StepContext& step);
+    /// One layer's forward; call from the first layer to the last, after `reserve`.
+    void forward(const StepContext& step, std::size_t layer);
+    /// What the last layer's forward has set.
+    const real* output() const { return activations_.back().data(); }
 
     /// Where the caller puts d loss / d outputs before `backward`.
     real* output_gradient() { return gradients_[0].data(); }
     /// One layer's backward; call from the last layer to the first.
     void backward(const StepContext& step, std::size_t layer);
+    /// Backward computes the gradient of this layer's input: some layer before it is trained.
+    bool needs_input_gradient(std::size_t layer) const { return layer > first_trained_; }
     /// Forward and backward of one layer on whatever stands in its arrays, to see how long they take. Outputs and
     /// gradients mean nothing until the next step.
     void rehearse(const StepContext& step, std::size_t layer);
@@ -64,6 +70,7 @@ class Network {
     std::vector<std::unique_ptr<Layer>> layers_;
     std::vector<Parameter*> parameters_;
     std::vector<std::size_t> activation_of_;  ///< for each layer the activation that it writes; 0 is the input
+    std::size_t first_trained_ = 0;           ///< the first layer that has parameters
     std::unique_ptr<Arena> arena_;
     std::vector<AlignedVector<real>> activations_;
     std::array<AlignedVector<real>, 2> gradients_;  ///< of activations, taken in turn

@@ -26,6 +26,7 @@ struct RunState {
     int ranks = 1;                           ///< of the run that wrote it; for information
     std::string grid = "1x1";                ///< data replicas x model shards
     std::string pattern_hash, weights_hash;  ///< 16 hexadecimal digits each
+    std::string execution;                   ///< "dense" or "sparse" for each layer with a weight
     double sparsity = 0;
     double validation_accuracy = NAN;  ///< at the last evaluation
 };

@@ -17,9 +17,13 @@ struct Evaluation {
     double accuracy = NAN;  ///< fraction; NaN for a regression
 };
 
+/// Samples that are evaluated at a time: two wide tiles, so the memory of a batch at most.
+constexpr index_t evaluation_samples = 128;
+
 /// Each rank evaluates an even block of the split. Collective; the same result on every rank.
+/// @param width    T of the tiles
 /// @param outputs  null, or set to this rank's outputs, (sample, output) in the order of its block
-Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
-                    std::vector<float>* outputs = nullptr);
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, index_t width,
+                    const Communicator& ranks, std::vector<float>* outputs = nullptr);
 
 }  // namespace pruntrain

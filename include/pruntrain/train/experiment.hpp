@@ -26,6 +26,7 @@ struct Settings {
     std::uint64_t seed;
     std::string progress;  ///< auto | redraw | lines
     double log_every_s;
+    std::string execution;  ///< one of `execution_choices`
     double epochs;
     index_t global_batch;
     double evaluate_every_epochs;

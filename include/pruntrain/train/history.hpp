@@ -21,6 +21,7 @@ struct HistoryRow {
     double sparsity = 0;               ///< fraction of the prunable weights that are removed
     double learning_rate = 0;          ///< of the last step
     double samples_per_s = 0;          ///< trained, over all ranks, since the row before; evaluation not counted
+    double sparse_layers = 0;          ///< that execute their weight sparse
     double values_reduced = 0;         ///< numbers summed over the ranks in a step: the gradient's length now
 };
 
@@ -30,7 +31,7 @@ struct HistoryColumn {
 };
 
 /// The columns in the order of the file.
-inline constexpr std::array<HistoryColumn, 10> history_columns{{
+inline constexpr std::array<HistoryColumn, 11> history_columns{{
     {"step", &HistoryRow::step},
     {"epoch", &HistoryRow::epoch},
     {"seconds", &HistoryRow::seconds},
@@ -40,6 +41,7 @@ inline constexpr std::array<HistoryColumn, 10> history_columns{{
     {"sparsity", &HistoryRow::sparsity},
     {"learning_rate", &HistoryRow::learning_rate},
     {"samples_per_s", &HistoryRow::samples_per_s},
+    {"sparse_layers", &HistoryRow::sparse_layers},
     {"values_reduced", &HistoryRow::values_reduced},
 }};
 

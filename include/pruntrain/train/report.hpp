@@ -7,6 +7,7 @@
 #include "pruntrain/train/checkpoint.hpp"
 #include "pruntrain/train/evaluation.hpp"
 #include "pruntrain/train/experiment.hpp"
+#include "pruntrain/train/profile.hpp"
 
 namespace pruntrain {
 
@@ -17,8 +18,10 @@ struct RunResult {
     Evaluation test;
     RunState state;
     double samples_per_s = 0;  ///< trained by this start of the program
+    double peak_mb = 0;        ///< most memory that a rank has had resident, its part of the shared data included; MB
     std::string checkpoint;
     std::string best_checkpoint;  ///< empty without a validation split
+    ProfileRows profile;          ///< empty without --profile
 };
 
 /// The content of summary.json.

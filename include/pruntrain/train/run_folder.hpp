@@ -11,7 +11,8 @@ namespace pruntrain {
 
 enum class ExistingRun { refuse, resume, overwrite };
 
-/// `output/name/` with config.yaml, history.csv, summary.json and checkpoints/. Only the root of the world writes.
+/// `output/name/` with config.yaml, history.csv, summary.json, profile.csv and checkpoints/. Only the root of the world
+/// writes.
 class RunFolder {
    public:
     /// Collective. Makes the folder, or with `overwrite` removes the files of an earlier run in it, and only those.
@@ -25,6 +26,7 @@ class RunFolder {
     /// Root only, as all below. Files appear whole: written beside, then renamed.
     void write_config(const std::string& resolved) const;
     void write_summary(const std::string& json) const;
+    void write_profile(const std::string& csv) const;
     void write_history(const History& history) const;  ///< the whole file
     void append_history(const HistoryRow& row) const;  ///< one row
 

@@ -8,8 +8,10 @@
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/train/checkpoint.hpp"
 #include "pruntrain/train/evaluation.hpp"
+#include "pruntrain/train/execution_planner.hpp"
 #include "pruntrain/train/experiment.hpp"
 #include "pruntrain/train/gradient_reducer.hpp"
+#include "pruntrain/train/profile.hpp"
 #include "pruntrain/train/progress.hpp"
 #include "pruntrain/train/run_folder.hpp"
 
@@ -17,7 +19,8 @@ namespace pruntrain {
 
 class Trainer {
    public:
-    Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world);
+    /// @param profiling  measures where the time goes, for a table at the end and profile.csv
+    Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling);
 
     /// Loads the newest checkpoint of the folder that is whole; a damaged one is named and passed over. Collective.
     /// @throws InputError if a whole checkpoint is of another network
@@ -33,6 +36,7 @@ class Trainer {
     void update();
     void observe();
     void maybe_prune();
+    void plan_execution();
     void maybe_evaluate();
     void maybe_checkpoint();
     void maybe_show_progress();
@@ -48,6 +52,8 @@ class Trainer {
     Communicator world_;
     GradientReducer reducer_;
     Progress progress_;
+    Profile profile_;
+    ExecutionPlanner planner_;
 
     RunState state_;
     History history_;

@@ -1,0 +1,59 @@
+// Which layers execute their weight dense, which sparse.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/timer.hpp"
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/nn/network.hpp"
+#include "pruntrain/nn/weight_matrix.hpp"
+
+namespace pruntrain {
+
+/// The words of train.execution, the first the default: measured, or one for all layers that have lost weights.
+inline const std::vector<std::string> execution_choices{"auto", "dense", "sparse"};
+
+/// Decides after prune events. With `auto`, a layer that has lost enough weights since it was last looked at is timed
+/// both ways, forward and backward, on the arrays of the step; the root's times decide for all ranks, so all run the
+/// same code. A layer that has become sparse stays so: patterns only shrink. Times may differ from run to run, and
+/// where both ways are close so may the choice, and with it the last bits of the results; a choice of `dense` or
+/// `sparse` repeats to the bit.
+class ExecutionPlanner {
+   public:
+    /// @param choice  one of `execution_choices`
+    ExecutionPlanner(Network& network, std::string choice, const Communicator& ranks);
+
+    /// Collective. Call after a prune event, with the tiling of a training step.
+    /// @param training_s  seconds spent in steps so far; measuring takes less than a hundredth of the run
+    /// @return what has changed and why, a line for each layer; empty if nothing has
+    std::string plan(const StepContext& step, double training_s);
+
+    /// One word for each layer with a weight, for a checkpoint: a run that is resumed goes on with it.
+    std::string describe() const;
+    /// @throws InputError if it is not of this network
+    void restore(const std::string& description);
+
+    /// T for up to `samples` samples a rank: narrower tiles where very sparse dense layers want wide panels.
+    index_t tile_width(index_t samples) const;
+    index_t sparse_layers() const;
+    double measuring_s() const { return measuring_s_; }
+
+   private:
+    struct Planned {
+        std::size_t layer;
+        WeightMatrix* weight;
+        double measured_density;  ///< when both ways were last timed; 1: never
+    };
+
+    std::string measure(Planned& planned, const StepContext& step);
+    double seconds_of(std::size_t layer, const StepContext& step);
+
+    Network& network_;
+    std::string choice_;
+    Communicator ranks_;
+    std::vector<Planned> layers_;
+    double measuring_s_ = 0;
+};
+
+}  // namespace pruntrain

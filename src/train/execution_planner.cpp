@@ -1,0 +1,116 @@
+#include "pruntrain/train/execution_planner.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <sstream>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+constexpr double always_dense = 0.8;     // above, BLAS has won on every processor we know
+constexpr double looked_at_again = 0.9;  // of the density at the last measurement
+constexpr double clearly_faster = 0.95;  // a tie goes to the present execution
+constexpr double share_of_run = 0.005;   // that measuring may take, with room for the plans of the last measurement
+
+const char* word(Execution execution) { return execution == Execution::sparse ? "sparse" : "dense"; }
+
+}  // namespace
+
+ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const Communicator& ranks)
+    : network_(network), choice_(std::move(choice)), ranks_(ranks) {
+    for (std::size_t i = 0; i < network.layer_count(); ++i)
+        if (WeightMatrix* const weight = network.layer(i).weight_matrix()) layers_.push_back({i, weight, 1.0});
+}
+
+std::string ExecutionPlanner::plan(const StepContext& step, double training_s) {
+    std::uint64_t may_measure = choice_ == "auto" && (measuring_s_ == 0 || measuring_s_ < share_of_run * training_s);
+    ranks_.broadcast(std::span(&may_measure, 1));
+    std::string changes;
+    for (Planned& planned : layers_) {
+        const double density = planned.weight->density();
+        if (planned.weight->sparse() || density == 1) continue;
+        if (choice_ == "sparse") {
+            planned.weight->execute(Execution::sparse);
+            changes += text(network_.layer(planned.layer).name(), " executes sparse at density ", fixed(density, 3),
+                            ", as train.execution says\n");
+        } else if (may_measure && density <= always_dense && density <= looked_at_again * planned.measured_density) {
+            planned.measured_density = density;
+            changes += measure(planned, step);
+        }
+    }
+    if (!changes.empty()) changes.pop_back();
+    network_.release_scratch();
+    return changes;
+}
+
+std::string ExecutionPlanner::measure(Planned& planned, const StepContext& step) {
+    const Timer timer;
+    std::array<double, 2> seconds{};
+    for (const Execution execution : {Execution::dense, Execution::sparse}) {
+        planned.weight->execute(execution);
+        seconds[static_cast<std::size_t>(execution)] = seconds_of(planned.layer, step);
+    }
+    ranks_.broadcast(std::span<double>(seconds));
+    const bool sparse = seconds[1] < clearly_faster * seconds[0];
+    if (!sparse) planned.weight->execute(Execution::dense);
+    measuring_s_ += timer.seconds();
+    if (!sparse) return "";
+    return text(network_.layer(planned.layer).name(), " executes sparse from now on: at density ",
+                fixed(planned.weight->density(), 3), " its step takes ", fixed(1e3 * seconds[1], 3), " ms, dense ",
+                fixed(1e3 * seconds[0], 3), " ms\n");
+}
+
+double ExecutionPlanner::seconds_of(std::size_t layer, const StepContext& step) {
+    network_.rehearse(step, layer);  // makes plans, unpacks, warms the caches
+    double best = INFINITY;
+    for (int repetition = 0; repetition < 2; ++repetition) {
+        const Timer timer;
+        network_.rehearse(step, layer);
+        best = std::min(best, timer.seconds());
+    }
+    return best;
+}
+
+std::string ExecutionPlanner::describe() const {
+    std::vector<std::string> words;
+    for (const Planned& planned : layers_) words.push_back(word(planned.weight->execution()));
+    return join(words, " ");
+}
+
+void ExecutionPlanner::restore(const std::string& description) {
+    std::istringstream words(description);
+    for (Planned& planned : layers_) {
+        std::string execution;
+        if (!(words >> execution) || (execution != "dense" && execution != "sparse"))
+            input_error("the checkpoint's execution is '", description, "': expected dense or sparse for each of ",
+                        layers_.size(), " layers");
+        planned.weight->execute(execution == "sparse" ? Execution::sparse : Execution::dense);
+    }
+    network_.release_scratch();
+}
+
+index_t ExecutionPlanner::tile_width(index_t samples) const {
+    // Measured on Zen 3: below this density panels of 64 samples hold too few entries a row, those of 32 are faster.
+    constexpr double narrow_below = 0.06;
+    constexpr index_t narrow = 32;
+    index_t kept = 0, size = 0;
+    for (const Planned& planned : layers_)
+        if (planned.weight->sparse() && network_.layer(planned.layer).input_shape().flat()) {
+            kept += planned.weight->parameter().pattern.kept();
+            size += planned.weight->parameter().pattern.dense_size();
+        }
+    const index_t width = pruntrain::tile_width(samples);
+    return static_cast<double>(kept) < narrow_below * static_cast<double>(size) ? std::min(width, narrow) : width;
+}
+
+index_t ExecutionPlanner::sparse_layers() const {
+    return std::count_if(layers_.begin(), layers_.end(),
+                         [](const Planned& planned) { return planned.weight->sparse(); });
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,105 @@
+#include <doctest/doctest.h>
+
+#include "../support/layer_bench.hpp"
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/train/execution_planner.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+struct Planned {
+    Planned() : network(config_of(yaml).list("model"), {256, 1, 1}) {
+        step.training = true;
+        step.tiling = {64, 64};
+        step.global_samples = 64;
+        network.initialize(1);
+        network.reserve(step.tiling);
+    }
+
+    /// Keeps one weight of `every` in dense1; dense2 stays whole.
+    void prune(index_t every) {
+        std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());
+        for (index_t k = 0; k < network.parameters()[0]->pattern.kept(); ++k) keep.back().push_back(k % every == 0);
+        network.arena().keep(keep);
+    }
+
+    Execution execution(std::size_t layer) { return network.layer(layer).weight_matrix()->execution(); }
+
+    static constexpr const char* yaml =
+        "{model: [{layer: dense, units: 256}, {layer: relu}, {layer: dense, units: 10, prunable: false}]}";
+    Network network;
+    StepContext step;
+};
+
+}  // namespace
+
+TEST_CASE("execution: a choice holds for the layers that have lost weights") {
+    const Communicator world = Communicator::world();
+    for (const std::string choice : {"dense", "sparse"}) {
+        Planned planned;
+        ExecutionPlanner planner(planned.network, choice, world);
+        CHECK(planner.plan(planned.step, 1e9).empty());  // nothing is pruned
+        CHECK(planner.describe() == "dense dense");
+        planned.prune(3);
+        const std::string changes = planner.plan(planned.step, 1e9);
+        CHECK(planner.describe() == choice + " dense");
+        CHECK(planner.sparse_layers() == (choice == "sparse" ? 1 : 0));
+        CHECK((changes.find("dense1 executes sparse at density 0.333") != std::string::npos) == (choice == "sparse"));
+        CHECK(planner.measuring_s() == 0);
+    }
+}
+
+TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse wins") {
+    const Communicator world = Communicator::world();
+    Planned planned;
+    ExecutionPlanner planner(planned.network, "auto", world);
+    planned.prune(100);
+    const std::string changes = planner.plan(planned.step, 0);
+    CHECK(planner.describe() == "sparse dense");
+    CHECK(changes.find("dense1 executes sparse from now on: at density 0.010 its step takes ") != std::string::npos);
+    CHECK(planner.measuring_s() > 0);
+    CHECK(planner.plan(planned.step, 0).empty());  // sparse stays sparse
+    std::uint64_t sparse = planned.execution(0) == Execution::sparse;
+    for (const std::uint64_t other : world.gather_to_all(sparse)) CHECK(other == sparse);
+}
+
+TEST_CASE("execution: measuring stops when it would take too much of the run") {
+    const Communicator world = Communicator::world();
+    Planned planned;
+    ExecutionPlanner planner(planned.network, "auto", world);
+    planned.prune(2);
+    planner.plan(planned.step, 0);  // the first measurement is always made
+    const double spent = planner.measuring_s();
+    CHECK(spent > 0);
+    if (planner.sparse_layers() > 0) planner.restore("dense dense");
+    planned.prune(2);
+    planner.plan(planned.step, 0);
+    CHECK(planner.measuring_s() == spent);
+    planner.plan(planned.step, 1e9);
+    CHECK(planner.measuring_s() > spent);
+}
+
+TEST_CASE("execution: a checkpoint's words are taken up, wrong ones refused") {
+    const Communicator world = Communicator::world();
+    Planned planned;
+    ExecutionPlanner planner(planned.network, "auto", world);
+    planned.prune(20);
+    planner.restore("sparse dense");
+    CHECK(planner.describe() == "sparse dense");
+    for (const std::string wrong : {"", "sparse", "sparse fast"}) CHECK_THROWS_AS(planner.restore(wrong), InputError);
+}
+
+TEST_CASE("execution: narrower tiles for very sparse dense layers") {
+    const Communicator world = Communicator::world();
+    Planned planned;
+    ExecutionPlanner planner(planned.network, "sparse", world);
+    CHECK(planner.tile_width(128) == 64);
+    planned.prune(10);
+    planner.plan(planned.step, 0);
+    CHECK(planner.tile_width(128) == 64);
+    planned.prune(2);
+    planner.plan(planned.step, 0);
+    CHECK(planner.tile_width(128) == 32);
+    CHECK(planner.tile_width(16) == 16);
+}
