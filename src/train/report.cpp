@@ -155,6 +155,9 @@ std::string check_text(Experiment& experiment, int ranks) {
     const Tiling tiling = experiment.training_tiling(ranks);
     const double activations = static_cast<double>(network.activation_bytes(tiling));
     const double unpacked = prunes ? static_cast<double>(prunable.size * static_cast<index_t>(sizeof(real))) : 0;
+    // Sparse execution: an offset a weight for the product; offset, source and value for the transposed one.
+    const auto plan_bytes =
+        static_cast<double>((prunable.size - removed) * static_cast<index_t>(3 * sizeof(std::uint32_t) + sizeof(real)));
 
     std::ostringstream out;
     out << "network\n"
@@ -176,7 +179,9 @@ std::string check_text(Experiment& experiment, int ranks) {
         << " optimizer slots"
         << (prunes ? text("; ", bytes_text(arena_bytes(all.size - removed)), " in the end with indices") : "") << "\n  "
         << bytes_text(activations) << " for activations and scratch"
-        << (prunes ? text("\n  ", bytes_text(unpacked), " for unpacked weights") : "")
+        << (prunes ? text("\n  ", bytes_text(unpacked), " for weights that are unpacked while layers execute dense\n  ",
+                          bytes_text(plan_bytes), " for plans when all execute sparse in the end")
+                   : "")
         << "\n\ncheckpoint, before compression\n  " << bytes_text(file_bytes(all.size))
         << (prunes ? text("; ", bytes_text(file_bytes(all.size - removed)), " in the end") : "") << "\n";
     return out.str();
