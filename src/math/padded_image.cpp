@@ -14,25 +14,25 @@ index_t odd_lines(index_t numbers) { return ((numbers + line - 1) / line | 1) * 
 }  // namespace
 
 PaddedImage::PaddedImage(const Shape& image, index_t top, index_t left, index_t rows, index_t columns, index_t stride,
-                         index_t lanes)
+                         index_t width)
     : image_(image),
       top_(top),
       left_(left),
       stride_(stride),
-      lanes_(lanes),
+      width_(width),
       phase_columns_((columns + stride - 1) / stride),
-      row_stride_(odd_lines(stride * phase_columns_ * lanes)),
+      row_stride_(odd_lines(stride * phase_columns_ * width)),
       channel_stride_(odd_lines(rows * row_stride_)) {}
 
 PRUNTRAIN_VECTORIZED
-void PaddedImage::fill(const real* x, index_t width, index_t first, real* padded) const {
+void PaddedImage::fill(const real* x, real* padded) const {
     for (index_t c = 0; c < image_.channels; ++c)
         for (index_t i = 0; i < image_.rows; ++i) {
             real* const row = padded + c * channel_stride_;
-            for (index_t j = 0; j < image_.columns; ++j, x += width) {
+            for (index_t j = 0; j < image_.columns; ++j, x += width_) {
                 real* __restrict const to = row + offset(i + top_, j + left_);
-                const real* __restrict const from = x + first;
-                for (index_t begin = 0; begin < lanes_; begin += 8)
+                const real* __restrict const from = x;
+                for (index_t begin = 0; begin < width_; begin += 8)
                     for (index_t lane = 0; lane < 8; ++lane) to[begin + lane] = from[begin + lane];
             }
         }

@@ -6,12 +6,10 @@ namespace pruntrain {
 
 namespace {
 
-/// Samples of a block: the tile, so that whole rows of y are written. Blocks of fewer samples and more pixels would
-/// share the inputs under neighbouring windows in the first-level cache, but measured no faster at any density: writing
-/// y in pieces costs as much.
-index_t block_samples(index_t width) { return std::min(width, most_lanes); }
-
-index_t block_pixels(index_t width) { return most_lanes / block_samples(width); }
+/// Pixels of a block; its samples are those of a tile, so that whole rows of y are written. Blocks of fewer samples and
+/// more pixels would share the inputs under neighbouring windows in the first-level cache, but measured no faster at
+/// any density: writing y in pieces costs as much.
+index_t block_pixels(index_t width) { return std::max<index_t>(1, most_lanes / width); }
 
 /// Calls work(first, count) for `pixels` pixels in groups of at most `most`, all about alike.
 template <class Work>
@@ -21,13 +19,6 @@ void for_each_group(index_t pixels, index_t most, Work work) {
         const index_t first = pixels * group / groups;
         work(first, pixels * (group + 1) / groups - first);
     }
-}
-
-/// Calls work(tile, first sample) for the parts of all tiles that have samples.
-template <class Work>
-void for_each_part(const Tiling& tiling, Work work) {
-    for (index_t tile = 0; tile < tiling.tiles(); ++tile)
-        for (index_t first = 0; first < tiling.width; first += block_samples(tiling.width)) work(tile, first);
 }
 
 /// Memory for a padded image; its zeros are written once.
@@ -43,28 +34,21 @@ index_t pixels_before(const Window& window) { return (window.kernel - 1 - window
 /// Channels of a panel, of `channels` in all. @param entries  that a row has in a channel on average
 index_t panel_channels(index_t channels, double entries, const Window& window, index_t width) {
     const index_t pixels = window.kernel * (block_pixels(width) + window.kernel - 1);
-    return panel_inputs(channels, entries, pixels * block_samples(width) * static_cast<index_t>(sizeof(real)),
-                        most_lanes);
+    return panel_inputs(channels, entries, pixels * width * static_cast<index_t>(sizeof(real)), most_lanes);
 }
 
 }  // namespace
 
 PaddedImage SparseConvolution::layout_of_x(index_t width) const {
     const auto [kernel, stride, padding] = window_;
-    return {input_,
-            padding,
-            padding,
-            input_.rows + 2 * padding,
-            input_.columns + 2 * padding,
-            stride,
-            block_samples(width)};
+    return {input_, padding, padding, input_.rows + 2 * padding, input_.columns + 2 * padding, stride, width};
 }
 
 PaddedImage SparseConvolution::layout_of_dy(index_t width) const {
     const index_t stride = window_.stride, padding = window_.padding, before = pixels_before(window_);
     const index_t rows = std::max(output_.rows, (input_.rows - 1 + padding) / stride + 1);
     const index_t columns = std::max(output_.columns, (input_.columns - 1 + padding) / stride + 1);
-    return {output_, before, before, before + rows, before + columns, 1, block_samples(width)};
+    return {output_, before, before, before + rows, before + columns, 1, width};
 }
 
 SparseEntries SparseConvolution::plan_outputs(const Pattern& pattern, index_t width) const {
@@ -110,65 +94,60 @@ std::vector<TransposedEntries> SparseConvolution::plan_inputs(const Pattern& pat
     return plans;
 }
 
-void SparseConvolution::multiply(const SparseEntries& plan, const real* values, const real* bias, const Tiling& tiling,
-                                 const real* x, real* y) {
-    const index_t width = tiling.width, samples = block_samples(width), stride = window_.stride;
+template <class Work>
+void SparseConvolution::for_each_block(const Tiling& tiling, const real* x, Work work) {
+    const index_t width = tiling.width, stride = window_.stride;
     const PaddedImage layout = layout_of_x(width);
     prepare(layout, padded_x_);
-    for_each_part(tiling, [&](index_t tile, index_t first) {
-        layout.fill(x + tile * input_.size() * width, width, first, padded_x_.data());
-        real* const y_part = y + tile * output_.size() * width + first;
+    for (index_t tile = 0; tile < tiling.tiles(); ++tile) {
+        layout.fill(x + tile * input_.size() * width, padded_x_.data());
         for (index_t r = 0; r < output_.rows; ++r)
             for_each_group(output_.columns, block_pixels(width), [&](index_t q, index_t pixels) {
-                const BlockLayout block{pixels * samples, samples, width, output_.pixels() * width};
-                sparse_multiply(plan, values, padded_x_.data() + layout.offset(r * stride, q * stride), bias, block,
-                                y_part + (r * output_.columns + q) * width);
+                work(padded_x_.data() + layout.offset(r * stride, q * stride),
+                     BlockLayout{pixels * width, width, width, output_.pixels() * width},
+                     (tile * output_.size() + r * output_.columns + q) * width);
             });
+    }
+}
+
+void SparseConvolution::multiply(const SparseEntries& plan, const real* values, const real* bias, const Tiling& tiling,
+                                 const real* x, real* y) {
+    for_each_block(tiling, x, [&](const real* inputs, const BlockLayout& block, index_t output) {
+        sparse_multiply(plan, values, inputs, bias, block, y + output);
     });
 }
 
 void SparseConvolution::gradient(const SparseEntries& plan, const Tiling& tiling, const real* x, const real* dy,
                                  std::span<real> g) {
-    const index_t width = tiling.width, samples = block_samples(width), stride = window_.stride;
-    const PaddedImage layout = layout_of_x(width);
-    prepare(layout, padded_x_);
     if (tiling.tiles() == 0) std::fill(g.begin(), g.end(), real{0});
     bool accumulate = false;
-    for_each_part(tiling, [&](index_t tile, index_t first) {
-        layout.fill(x + tile * input_.size() * width, width, first, padded_x_.data());
-        const real* const dy_part = dy + tile * output_.size() * width + first;
-        for (index_t r = 0; r < output_.rows; ++r)
-            for_each_group(output_.columns, block_pixels(width), [&](index_t q, index_t pixels) {
-                const BlockLayout block{pixels * samples, samples, width, output_.pixels() * width};
-                sparse_gradient(plan, padded_x_.data() + layout.offset(r * stride, q * stride), block,
-                                dy_part + (r * output_.columns + q) * width, accumulate, g.data());
-                accumulate = true;
-            });
+    for_each_block(tiling, x, [&](const real* inputs, const BlockLayout& block, index_t output) {
+        sparse_gradient(plan, inputs, block, dy + output, accumulate, g.data());
+        accumulate = true;
     });
 }
 
 void SparseConvolution::input_gradient(std::span<const TransposedEntries> plans, const Tiling& tiling, const real* dy,
                                        real* dx) {
-    const index_t width = tiling.width, samples = block_samples(width), stride = window_.stride;
+    const index_t width = tiling.width, stride = window_.stride;
     const PaddedImage layout = layout_of_dy(width);
     prepare(layout, padded_dy_);
-    for_each_part(tiling, [&](index_t tile, index_t first) {
-        layout.fill(dy + tile * output_.size() * width, width, first, padded_dy_.data());
-        real* const dx_part = dx + tile * input_.size() * width + first;
+    for (index_t tile = 0; tile < tiling.tiles(); ++tile) {
+        layout.fill(dy + tile * output_.size() * width, padded_dy_.data());
+        real* const dx_tile = dx + tile * input_.size() * width;
         for (index_t row_class = 0; row_class < stride; ++row_class)
             for (index_t column_class = 0; column_class < stride; ++column_class) {
                 const TransposedEntries& plan = plans[row_class * stride + column_class];
+                const index_t columns = (input_.columns - column_class + stride - 1) / stride;
                 for (index_t row = row_class; row < input_.rows; row += stride)
-                    for_each_group(
-                        (input_.columns - column_class + stride - 1) / stride, block_pixels(width),
-                        [&](index_t column, index_t pixels) {
-                            const BlockLayout block{pixels * samples, samples, stride * width, input_.pixels() * width};
-                            sparse_multiply(plan.entries, plan.values.data(),
-                                            padded_dy_.data() + layout.offset(row / stride, column), nullptr, block,
-                                            dx_part + (row * input_.columns + column * stride + column_class) * width);
-                        });
+                    for_each_group(columns, block_pixels(width), [&](index_t column, index_t pixels) {
+                        const BlockLayout block{pixels * width, width, stride * width, input_.pixels() * width};
+                        sparse_multiply(plan.entries, plan.values.data(),
+                                        padded_dy_.data() + layout.offset(row / stride, column), nullptr, block,
+                                        dx_tile + (row * input_.columns + column * stride + column_class) * width);
+                    });
             }
-    });
+    }
 }
 
 }  // namespace pruntrain

@@ -208,8 +208,6 @@ void gradient(const SparseEntries& entries, const real* x, const BlockLayout& la
     });
 }
 
-const char* target() { return hwy::TargetName(HWY_TARGET); }
-
 #undef PRUNTRAIN_FOUR_SUMS
 
 }  // namespace pruntrain::HWY_NAMESPACE
@@ -220,7 +218,6 @@ namespace pruntrain {
 
 HWY_EXPORT(multiply);
 HWY_EXPORT(gradient);
-HWY_EXPORT(target);
 
 void sparse_multiply(const SparseEntries& entries, const real* values, const real* x, const real* bias,
                      const BlockLayout& layout, real* y) {
@@ -231,8 +228,6 @@ void sparse_gradient(const SparseEntries& entries, const real* x, const BlockLay
                      bool accumulate, real* g) {
     HWY_DYNAMIC_DISPATCH(gradient)(entries, x, layout, dy, accumulate, g);
 }
-
-const char* sparse_kernels_target() { return HWY_DYNAMIC_DISPATCH(target)(); }
 
 }  // namespace pruntrain
 #endif

@@ -48,7 +48,6 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
         profile_.add({.summed_bytes = world_.size() > 1 ? static_cast<double>(values.size_bytes()) : 0});
     };
     network_.reserve(step_.tiling);
-    state_.execution = planner_.describe();
 }
 
 void Trainer::resume() {
@@ -200,7 +199,6 @@ void Trainer::plan_execution() {
     const std::string changes = planner_.plan(step_, trained_seconds_);
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
     step_.tiling.width = planner_.tile_width(step_.tiling.samples);
-    state_.execution = planner_.describe();
 }
 
 bool Trainer::due(double every_epochs) const {
@@ -260,6 +258,7 @@ void Trainer::save_checkpoint() {
     check_equal_models(hash, state_.step, world_);
     state_.pattern_hash = hex(hash.pattern);
     state_.weights_hash = hex(hash.weights);
+    state_.execution = planner_.describe();
     state_.seconds = seconds_before_ + clock_.seconds();
     world_.together([&] {
         if (!world_.is_root()) return;

@@ -1,5 +1,5 @@
-// Convolution with a sparse weight, without im2col: a block of the sparse kernels is a few neighbouring output pixels
-// times a few samples, and an entry W[o,c,i,j] finds its inputs at an offset computed in advance (direct sparse
+// Convolution with a sparse weight, without im2col: a block of the sparse kernels is an output pixel of a tile, or a
+// few of a narrow one, and an entry W[o,c,i,j] finds its inputs at an offset computed in advance (direct sparse
 // convolution, Park et al. 2017, "Faster CNNs with direct sparse convolutions and guided pruning"; here for training,
 // so also backward, and with samples innermost).
 #pragma once
@@ -35,12 +35,16 @@ class SparseConvolution {
     std::size_t held_bytes() const { return (padded_x_.size() + padded_dy_.size()) * sizeof(real); }
 
    private:
+    /// Calls work(where a block's inputs begin, the layout of its outputs, number of its first output) for all blocks.
+    template <class Work>
+    void for_each_block(const Tiling& tiling, const real* x, Work work);
+
     PaddedImage layout_of_x(index_t width) const;
     PaddedImage layout_of_dy(index_t width) const;
 
     Shape input_, output_;
     Window window_;
-    AlignedVector<real> padded_x_, padded_dy_;  ///< of some samples of one tile; zeros around the image
+    AlignedVector<real> padded_x_, padded_dy_;  ///< of one tile; zeros around the image
 };
 
 }  // namespace pruntrain

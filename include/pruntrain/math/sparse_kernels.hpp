@@ -61,7 +61,4 @@ void sparse_multiply(const SparseEntries& entries, const real* values, const rea
 void sparse_gradient(const SparseEntries& entries, const real* x, const BlockLayout& layout, const real* dy,
                      bool accumulate, real* g);
 
-/// The instruction set in use ("AVX2").
-const char* sparse_kernels_target();
-
 }  // namespace pruntrain
