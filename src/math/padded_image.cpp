@@ -24,17 +24,15 @@ PaddedImage::PaddedImage(const Shape& image, index_t top, index_t left, index_t 
       row_stride_(odd_lines(stride * phase_columns_ * width)),
       channel_stride_(odd_lines(rows * row_stride_)) {}
 
-PRUNTRAIN_VECTORIZED
 void PaddedImage::fill(const real* x, real* padded) const {
+    const index_t row_numbers = image_.columns * width_;
     for (index_t c = 0; c < image_.channels; ++c)
-        for (index_t i = 0; i < image_.rows; ++i) {
+        for (index_t i = 0; i < image_.rows; ++i, x += row_numbers) {
             real* const row = padded + c * channel_stride_;
-            for (index_t j = 0; j < image_.columns; ++j, x += width_) {
-                real* __restrict const to = row + offset(i + top_, j + left_);
-                const real* __restrict const from = x;
-                for (index_t begin = 0; begin < width_; begin += 8)
-                    for (index_t lane = 0; lane < 8; ++lane) to[begin + lane] = from[begin + lane];
-            }
+            if (stride_ == 1) std::copy_n(x, row_numbers, row + offset(i + top_, left_));
+            else
+                for (index_t j = 0; j < image_.columns; ++j)
+                    std::copy_n(x + j * width_, width_, row + offset(i + top_, j + left_));
         }
 }
 

@@ -104,7 +104,7 @@ void SparseConvolution::for_each_block(const Tiling& tiling, const real* x, Work
         for (index_t r = 0; r < output_.rows; ++r)
             for_each_group(output_.columns, block_pixels(width), [&](index_t q, index_t pixels) {
                 work(padded_x_.data() + layout.offset(r * stride, q * stride),
-                     BlockLayout{pixels * width, width, width, output_.pixels() * width},
+                     BlockLayout{pixels * width, width, width, output_.pixels() * width, pixels * width},
                      (tile * output_.size() + r * output_.columns + q) * width);
             });
     }
@@ -118,11 +118,14 @@ void SparseConvolution::multiply(const SparseEntries& plan, const real* values, 
 }
 
 void SparseConvolution::gradient(const SparseEntries& plan, const Tiling& tiling, const real* x, const real* dy,
-                                 std::span<real> g) {
-    if (tiling.tiles() == 0) std::fill(g.begin(), g.end(), real{0});
+                                 std::span<real> g, std::span<real> db) {
+    if (tiling.tiles() == 0) {
+        std::fill(g.begin(), g.end(), real{0});
+        std::fill(db.begin(), db.end(), real{0});
+    }
     bool accumulate = false;
     for_each_block(tiling, x, [&](const real* inputs, const BlockLayout& block, index_t output) {
-        sparse_gradient(plan, inputs, block, dy + output, accumulate, g.data());
+        sparse_gradient(plan, inputs, block, dy + output, accumulate, g.data(), db.empty() ? nullptr : db.data());
         accumulate = true;
     });
 }
@@ -141,7 +144,8 @@ void SparseConvolution::input_gradient(std::span<const TransposedEntries> plans,
                 const index_t columns = (input_.columns - column_class + stride - 1) / stride;
                 for (index_t row = row_class; row < input_.rows; row += stride)
                     for_each_group(columns, block_pixels(width), [&](index_t column, index_t pixels) {
-                        const BlockLayout block{pixels * width, width, stride * width, input_.pixels() * width};
+                        const BlockLayout block{pixels * width, width, stride * width, input_.pixels() * width,
+                                                pixels * stride * width};
                         sparse_multiply(plan.entries, plan.values.data(),
                                         padded_dy_.data() + layout.offset(row / stride, column), nullptr, block,
                                         dx_tile + (row * input_.columns + column * stride + column_class) * width);

@@ -65,12 +65,6 @@ class Conv2d final : public Layer {
 
     void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
                   Workspace workspace) override {
-        if (!bias_.name.empty()) {
-            const index_t row = output_shape().pixels() * step.tiling.width;
-            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
-            for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
-                add_row_sums(dy + tile * outputs_ * row, row, bias_.gradient);
-        }
         if (weight_.sparse()) backward_sparse(step.tiling, x, dy, dx);
         else backward_dense(step, x, dy, dx, workspace);
     }
@@ -98,6 +92,11 @@ class Conv2d final : public Layer {
         real* const gradient =
             weight_.gradient_scratch(workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
         if (step.tiling.tiles() == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
+        if (!bias_.name.empty()) {
+            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
+            for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
+                add_row_sums(dy + tile * outputs_ * row, row, bias_.gradient);
+        }
         if (dx != nullptr) std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});
         const real* const weight = weight_.unpacked_by_forward();
         for_each_block(step.tiling, [&](index_t tile, index_t first, index_t count) {
@@ -116,7 +115,7 @@ class Conv2d final : public Layer {
     }
 
     void backward_sparse(const Tiling& tiling, const real* x, const real* dy, real* dx) {
-        sparse_.gradient(row_plan(tiling.width), tiling, x, dy, weight_.parameter().gradient);
+        sparse_.gradient(row_plan(tiling.width), tiling, x, dy, weight_.parameter().gradient, bias_.gradient);
         if (dx == nullptr) return;
         const auto plans = weight_.column_plans(
             tiling.width, [&](const Pattern& pattern) { return sparse_.plan_inputs(pattern, tiling.width); });

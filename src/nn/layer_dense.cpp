@@ -43,7 +43,7 @@ class Dense final : public Layer {
             const SparseEntries& plan = row_plan(width);
             for (index_t tile = 0; tile < tiles; ++tile)
                 sparse_multiply(plan, weight_.parameter().value.data(), x + tile * inputs_ * width,
-                                bias_.name.empty() ? nullptr : bias_.value.data(), block(width),
+                                bias_.name.empty() ? nullptr : bias_.value.data(), block(width, outputs_),
                                 y + tile * outputs_ * width);
             return;
         }
@@ -59,11 +59,6 @@ class Dense final : public Layer {
     void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
                   Workspace workspace) override {
         const index_t width = step.tiling.width, tiles = step.tiling.tiles();
-        if (!bias_.name.empty()) {
-            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
-            for (index_t tile = 0; tile < tiles; ++tile)
-                add_row_sums(dy + tile * outputs_ * width, width, bias_.gradient);
-        }
         if (weight_.sparse()) backward_sparse(width, tiles, x, dy, dx);
         else backward_dense(width, tiles, x, dy, dx, workspace);
     }
@@ -72,6 +67,10 @@ class Dense final : public Layer {
     void backward_dense(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Workspace workspace) {
         real* const gradient = weight_.gradient_scratch(workspace);
         if (tiles == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
+        std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
+        if (!bias_.name.empty())
+            for (index_t tile = 0; tile < tiles; ++tile)
+                add_row_sums(dy + tile * outputs_ * width, width, bias_.gradient);
         for (index_t tile = 0; tile < tiles; ++tile)
             matrix_multiply(Transpose::no, Transpose::yes, outputs_, inputs_, width, dy + tile * outputs_ * width,
                             width, x + tile * inputs_ * width, width, tile == 0 ? real{0} : real{1}, gradient, inputs_);
@@ -85,21 +84,24 @@ class Dense final : public Layer {
 
     void backward_sparse(index_t width, index_t tiles, const real* x, const real* dy, real* dx) {
         Parameter& weight = weight_.parameter();
-        if (tiles == 0) std::fill(weight.gradient.begin(), weight.gradient.end(), real{0});
+        if (tiles == 0) {
+            std::fill(weight.gradient.begin(), weight.gradient.end(), real{0});
+            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
+        }
         const SparseEntries& rows = row_plan(width);
         for (index_t tile = 0; tile < tiles; ++tile)
-            sparse_gradient(rows, x + tile * inputs_ * width, block(width), dy + tile * outputs_ * width, tile > 0,
-                            weight.gradient.data());
+            sparse_gradient(rows, x + tile * inputs_ * width, block(width, outputs_), dy + tile * outputs_ * width,
+                            tile > 0, weight.gradient.data(), bias_.name.empty() ? nullptr : bias_.gradient.data());
         if (dx == nullptr) return;
         const TransposedEntries& columns = column_plan(width);
         for (index_t tile = 0; tile < tiles; ++tile)
-            sparse_multiply(columns.entries, columns.values.data(), dy + tile * outputs_ * width, nullptr, block(width),
-                            dx + tile * inputs_ * width);
+            sparse_multiply(columns.entries, columns.values.data(), dy + tile * outputs_ * width, nullptr,
+                            block(width, inputs_), dx + tile * inputs_ * width);
     }
 
     /// A block is a tile: all its samples of one feature lie side by side.
-    static BlockLayout block(index_t width) {
-        return {.lanes = width, .piece = width, .piece_stride = width, .row_stride = width};
+    static BlockLayout block(index_t width, index_t rows) {
+        return {.lanes = width, .piece = width, .piece_stride = width, .row_stride = width, .next = rows * width};
     }
 
     const SparseEntries& row_plan(index_t width) {

@@ -41,9 +41,9 @@ std::size_t place(const BlockLayout& layout, index_t i, index_t l) {
 std::vector<BlockLayout> layouts() {
     std::vector<BlockLayout> all;
     for (index_t lanes = 8; lanes <= most_lanes; lanes += 8) {
-        all.push_back({lanes, lanes, lanes, lanes});
-        all.push_back({lanes, 8, 24, lanes * 3 + 8});
-        if (lanes % 16 == 0) all.push_back({lanes, 16, 64, lanes * 4});
+        all.push_back({lanes, lanes, lanes, lanes, lanes});
+        all.push_back({lanes, 8, 24, lanes * 3 + 8, lanes * 3});
+        if (lanes % 16 == 0) all.push_back({lanes, 16, 64, lanes * 4, 0});
     }
     return all;
 }
@@ -80,14 +80,21 @@ TEST_CASE("sparse product and gradient of a block equal their definition, to the
                 }
                 for (const bool accumulate : {false, true}) {
                     auto g = whole_numbers(pattern.kept(), 5), expected = g;
+                    auto sums = whole_numbers(rows, 6), expected_sums = sums;
+                    for (index_t i = 0; i < rows; ++i) {
+                        if (!accumulate) expected_sums[i] = 0;
+                        for (index_t l = 0; l < layout.lanes; ++l) expected_sums[i] += before[place(layout, i, l)];
+                    }
                     for (std::size_t k = 0; k < positions.size(); ++k) {
                         if (!accumulate) expected[k] = 0;
                         for (index_t l = 0; l < layout.lanes; ++l)
                             expected[k] += before[place(layout, positions[k] / columns, l)] *
                                            x[positions[k] % columns * layout.lanes + l];
                     }
-                    sparse_gradient(entries, x.data(), layout, before.data(), accumulate, g.data());
+                    sparse_gradient(entries, x.data(), layout, before.data(), accumulate, g.data(), sums.data());
                     REQUIRE(g == expected);
+                    REQUIRE(sums == expected_sums);
+                    sparse_gradient(entries, x.data(), layout, before.data(), false, g.data(), nullptr);
                 }
             }
     }
@@ -107,7 +114,7 @@ TEST_CASE("sparse product of real numbers: within the rounding of a sum in any o
             magnitude[positions[k] / columns * lanes + l] += std::abs(term);
         }
     sparse_multiply(plan_rows(pattern, offsets_of(columns, lanes), 64), values.data(), x.data(), nullptr,
-                    {lanes, lanes, lanes, lanes}, y.data());
+                    {lanes, lanes, lanes, lanes, lanes}, y.data());
     // n additions lose at most n unit roundoffs of the sum of magnitudes (Higham 2002, section 4.2)
     const double bound = static_cast<double>(columns) * std::numeric_limits<real>::epsilon() / 2;
     for (std::size_t i = 0; i < y.size(); ++i) REQUIRE(std::abs(y[i] - exact[i]) <= bound * magnitude[i]);

@@ -27,8 +27,9 @@ class SparseConvolution {
     /// y (tile, O, pixel, T) = bias + W * x (tile, C, pixel, T). @param bias  O numbers, or null
     void multiply(const SparseEntries& plan, const real* values, const real* bias, const Tiling& tiling, const real* x,
                   real* y);
-    /// g = the gradient of the packed values.
-    void gradient(const SparseEntries& plan, const Tiling& tiling, const real* x, const real* dy, std::span<real> g);
+    /// g = the gradient of the packed values. @param db  the gradient of the bias, O numbers, or empty: not wanted
+    void gradient(const SparseEntries& plan, const Tiling& tiling, const real* x, const real* dy, std::span<real> g,
+                  std::span<real> db);
     /// dx = the gradient of x. Sets all of it.
     void input_gradient(std::span<const TransposedEntries> plans, const Tiling& tiling, const real* dy, real* dx);
 

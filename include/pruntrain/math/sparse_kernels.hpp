@@ -49,6 +49,7 @@ struct BlockLayout {
     index_t piece = 0;         ///< numbers side by side; divides lanes; a multiple of 8
     index_t piece_stride = 0;  ///< from one piece to the next
     index_t row_stride = 0;    ///< from one row to the next
+    index_t next = 0;          ///< from here to the same place of the block that will follow, to be brought near
 };
 
 constexpr index_t most_lanes = 64;
@@ -57,8 +58,10 @@ constexpr index_t most_lanes = 64;
 void sparse_multiply(const SparseEntries& entries, const real* values, const real* x, const real* bias,
                      const BlockLayout& layout, real* y);
 
-/// The gradient of all entries' values from one block. @param accumulate  adds to g instead of setting it
+/// The gradient of all entries' values from one block.
+/// @param accumulate  adds to g and row_sums instead of setting them
+/// @param row_sums  the sum of each row of dy, the gradient of a bias, or null
 void sparse_gradient(const SparseEntries& entries, const real* x, const BlockLayout& layout, const real* dy,
-                     bool accumulate, real* g);
+                     bool accumulate, real* g, real* row_sums);
 
 }  // namespace pruntrain
