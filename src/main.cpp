@@ -184,11 +184,11 @@ void fail_together(const Communicator& world, const std::string& message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    set_up_blas(argv);
     std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit (ulimit -f) is a failed write with a message, not a kill
     try {
         const MpiSession session(argc, argv);
         const Communicator world = Communicator::world();
-        use_one_blas_thread();
         try {
             return run(argc, argv, world);
         } catch (const InputError& error) {

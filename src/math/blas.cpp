@@ -1,6 +1,11 @@
 #include "pruntrain/math/blas.hpp"
 
 #include <cblas.h>
+#include <hwy/targets.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string_view>
 
 namespace pruntrain {
 
@@ -8,7 +13,28 @@ namespace {
 
 CBLAS_TRANSPOSE cblas(Transpose transpose) { return transpose == Transpose::yes ? CblasTrans : CblasNoTrans; }
 
+/// OpenBLAS looks its kernels up in a list of processors when it is loaded, and takes those of the Prescott of 2004 for
+/// one that is newer than the list. @return the core whose kernels this processor can run, or null: chosen well
+const char* better_core() {
+    if (std::string_view(openblas_get_corename()) != "Prescott") return nullptr;
+#if HWY_ARCH_X86
+    const auto supported = hwy::SupportedTargets();
+    if ((supported & HWY_AVX3) != 0) return "SkylakeX";
+    if ((supported & HWY_AVX2) != 0) return "Haswell";
+#endif
+    return nullptr;
+}
+
 }  // namespace
+
+void set_up_blas(char** argv) {
+    const char* const core = better_core();
+    if (core != nullptr && std::getenv("OPENBLAS_CORETYPE") == nullptr) {
+        setenv("OPENBLAS_CORETYPE", core, 1);
+        execv("/proc/self/exe", argv);  // where it fails, the slow kernels serve
+    }
+    openblas_set_num_threads(1);
+}
 
 void matrix_multiply(Transpose transpose_a, Transpose transpose_b, index_t m, index_t n, index_t k, const real* a,
                      index_t lda, const real* b, index_t ldb, real beta, real* c, index_t ldc) {
@@ -21,8 +47,6 @@ void matrix_multiply(Transpose transpose_a, Transpose transpose_b, index_t m, in
         CblasRowMajor, cblas(transpose_a), cblas(transpose_b), to_blas(m), to_blas(n), to_blas(k), real{1}, a,
         to_blas(lda), b, to_blas(ldb), beta, c, to_blas(ldc));
 }
-
-void use_one_blas_thread() { openblas_set_num_threads(1); }
 
 const char* blas_description() { return openblas_get_config(); }
 

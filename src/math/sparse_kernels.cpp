@@ -12,21 +12,23 @@ namespace pruntrain::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Vectors = hn::CappedTag<real, 16>;
-using Vector = hn::Vec<Vectors>;
-constexpr index_t most_vectors = 8;  // accumulators for which the 16 registers of AVX2 have room beside the operands
+// D is one of these: the widest vectors that the pieces of a block can be cut into.
+using Wide = hn::CappedTag<real, 16>;
+using Narrow = hn::CappedTag<real, 8>;  // the same as Wide where vectors have at most 8 numbers
+constexpr index_t most_vectors = 8;     // accumulators for which the 16 registers of AVX2 have room beside the operands
 constexpr index_t line = 64 / sizeof(real);
 
-HWY_INLINE index_t width() { return static_cast<index_t>(hn::Lanes(Vectors())); }
+template <class D>
+constexpr index_t width = static_cast<index_t>(hn::MaxLanes(D()));
 
 /// Where V vectors of a block lie on the side of the rows.
-template <index_t V>
+template <class D, index_t V>
 struct Places {
     index_t of[V];
 
     Places(const BlockLayout& layout, index_t first_lane) {
         index_t piece = 0, lane = first_lane;
-        for (index_t v = 0; v < V; ++v, lane += width()) {
+        for (index_t v = 0; v < V; ++v, lane += width<D>) {
             for (; lane >= layout.piece; lane -= layout.piece) piece += layout.piece_stride;
             of[v] = piece + lane;
         }
@@ -45,13 +47,13 @@ struct Places {
     }
 
    private:
-    static HWY_INLINE index_t vectors_of_line() { return line > width() ? line / width() : 1; }
+    static HWY_INLINE index_t vectors_of_line() { return line > width<D> ? line / width<D> : 1; }
 };
 
 /// Calls work(length, begins_rows, segment) for all segments; brings what a later segment needs into the first-level
 /// cache, and the rows of the next block into the second.
-template <index_t V, class Work>
-HWY_INLINE void for_each_segment(const SparseEntries& entries, const Places<V>& places, const real* packed,
+template <class D, index_t V, class Work>
+HWY_INLINE void for_each_segment(const SparseEntries& entries, const Places<D, V>& places, const real* packed,
                                  const real* rows, const BlockLayout& layout, Work work) {
     constexpr std::ptrdiff_t rows_ahead = 2, packed_ahead = 3;  // measured: about 100 cycles ahead at 10 entries each
     const SparseEntries::Segment* segment = entries.segments.data();
@@ -72,13 +74,14 @@ HWY_INLINE void for_each_segment(const SparseEntries& entries, const Places<V>& 
 
 /// V vectors of a block. Entries go in turn to `chains` sets of accumulators, so that an addition need not wait for the
 /// one before.
-template <index_t V>
+template <class D, index_t V>
 void multiply_vectors(const SparseEntries& entries, const real* HWY_RESTRICT values, const real* HWY_RESTRICT x,
                       const real* HWY_RESTRICT bias, const BlockLayout& layout, index_t first_lane,
                       real* HWY_RESTRICT y) {
     constexpr index_t chains = V >= 5 ? 1 : V >= 3 ? 2 : 4;
-    const Vectors d;
-    const Places<V> places(layout, first_lane);
+    using Vector = hn::Vec<D>;
+    const D d;
+    const Places<D, V> places(layout, first_lane);
     const std::uint32_t* HWY_RESTRICT offsets = entries.offsets.data();
     x += first_lane;
     const auto work = [&](std::ptrdiff_t length, bool begins_rows, const SparseEntries::Segment& segment) HWY_ATTR {
@@ -93,14 +96,14 @@ void multiply_vectors(const SparseEntries& entries, const real* HWY_RESTRICT val
                 const real* HWY_RESTRICT const from = x + offsets[k + c];
                 const Vector factor = hn::Set(d, value[k + c]);
                 for (index_t v = 0; v < V; ++v)
-                    sum[c][v] = hn::MulAdd(factor, hn::LoadU(d, from + v * width()), sum[c][v]);
+                    sum[c][v] = hn::MulAdd(factor, hn::LoadU(d, from + v * width<D>), sum[c][v]);
             }
         if constexpr (chains > 1)
             for (; k < length; ++k) {
                 const real* HWY_RESTRICT const from = x + offsets[k];
                 const Vector factor = hn::Set(d, value[k]);
                 for (index_t v = 0; v < V; ++v)
-                    sum[0][v] = hn::MulAdd(factor, hn::LoadU(d, from + v * width()), sum[0][v]);
+                    sum[0][v] = hn::MulAdd(factor, hn::LoadU(d, from + v * width<D>), sum[0][v]);
             }
         offsets += length;
         for (index_t c = 1; c < chains; ++c)
@@ -113,23 +116,22 @@ void multiply_vectors(const SparseEntries& entries, const real* HWY_RESTRICT val
                 hn::StoreU(hn::Add(hn::LoadU(d, row + places.of[v]), sum[0][v]), d, row + places.of[v]);
         }
     };
-    for_each_segment<V>(entries, places, values, y, layout, work);
+    for_each_segment(entries, places, values, y, layout, work);
 }
 
 /// row . x for V vectors, not yet summed over the lanes of a vector.
-template <index_t V>
-HWY_INLINE Vector products(const Vector (&row)[V], const real* HWY_RESTRICT from) {
-    const Vectors d;
-    Vector even = hn::Mul(row[0], hn::LoadU(d, from));
+template <class D, index_t V>
+HWY_INLINE hn::Vec<D> products(D d, const hn::Vec<D> (&row)[V], const real* HWY_RESTRICT from) {
+    hn::Vec<D> even = hn::Mul(row[0], hn::LoadU(d, from));
     if constexpr (V == 1) {
         return even;
     } else {
-        Vector odd = hn::Mul(row[1], hn::LoadU(d, from + width()));
+        hn::Vec<D> odd = hn::Mul(row[1], hn::LoadU(d, from + width<D>));
         for (index_t v = 2; v + 1 < V; v += 2) {
-            even = hn::MulAdd(row[v], hn::LoadU(d, from + v * width()), even);
-            odd = hn::MulAdd(row[v + 1], hn::LoadU(d, from + (v + 1) * width()), odd);
+            even = hn::MulAdd(row[v], hn::LoadU(d, from + v * width<D>), even);
+            odd = hn::MulAdd(row[v + 1], hn::LoadU(d, from + (v + 1) * width<D>), odd);
         }
-        if constexpr (V % 2 == 1) even = hn::MulAdd(row[V - 1], hn::LoadU(d, from + (V - 1) * width()), even);
+        if constexpr (V % 2 == 1) even = hn::MulAdd(row[V - 1], hn::LoadU(d, from + (V - 1) * width<D>), even);
         return hn::Add(even, odd);
     }
 }
@@ -149,8 +151,8 @@ HWY_INLINE auto add_blocks(D d, hn::Vec<D> blocks) {
 }
 
 /// The sums of four vectors, side by side: shared additions, 6 shuffles instead of 12.
-HWY_INLINE auto four_sums(Vector a, Vector b, Vector c, Vector e) {
-    const Vectors d;
+template <class D>
+HWY_INLINE auto four_sums(D d, hn::Vec<D> a, hn::Vec<D> b, hn::Vec<D> c, hn::Vec<D> e) {
     const auto ac = hn::Add(hn::InterleaveLower(d, a, c), hn::InterleaveUpper(d, a, c));
     const auto be = hn::Add(hn::InterleaveLower(d, b, e), hn::InterleaveUpper(d, b, e));
     return add_blocks(d, hn::Add(hn::InterleaveLower(d, ac, be), hn::InterleaveUpper(d, ac, be)));
@@ -160,12 +162,13 @@ HWY_INLINE auto four_sums(Vector a, Vector b, Vector c, Vector e) {
 #endif
 
 /// V vectors of a block: the row's dy stays in registers while its entries pass by.
-template <index_t V>
+template <class D, index_t V>
 void gradient_vectors(const SparseEntries& entries, const real* HWY_RESTRICT x, const BlockLayout& layout,
                       index_t first_lane, const real* HWY_RESTRICT dy, bool accumulate, real* HWY_RESTRICT g,
                       real* HWY_RESTRICT row_sums) {
-    const Vectors d;
-    const Places<V> places(layout, first_lane);
+    using Vector = hn::Vec<D>;
+    const D d;
+    const Places<D, V> places(layout, first_lane);
     const std::uint32_t* HWY_RESTRICT offsets = entries.offsets.data();
     x += first_lane;
     const auto work = [&](std::ptrdiff_t length, bool begins_rows, const SparseEntries::Segment& segment) HWY_ATTR {
@@ -183,47 +186,55 @@ void gradient_vectors(const SparseEntries& entries, const real* HWY_RESTRICT x, 
 #if PRUNTRAIN_FOUR_SUMS
         const hn::CappedTag<real, 4> four;
         for (; k + 4 <= length; k += 4) {
-            auto sum = four_sums(products<V>(row, x + offsets[k]), products<V>(row, x + offsets[k + 1]),
-                                 products<V>(row, x + offsets[k + 2]), products<V>(row, x + offsets[k + 3]));
+            auto sum =
+                four_sums(d, products<D, V>(d, row, x + offsets[k]), products<D, V>(d, row, x + offsets[k + 1]),
+                          products<D, V>(d, row, x + offsets[k + 2]), products<D, V>(d, row, x + offsets[k + 3]));
             if (accumulate) sum = hn::Add(sum, hn::LoadU(four, sums + k));
             hn::StoreU(sum, four, sums + k);
         }
 #endif
         for (; k < length; ++k) {
-            const real sum = hn::GetLane(hn::SumOfLanes(d, products<V>(row, x + offsets[k])));
+            const real sum = hn::GetLane(hn::SumOfLanes(d, products<D, V>(d, row, x + offsets[k])));
             sums[k] = accumulate ? sums[k] + sum : sum;
         }
         offsets += length;
     };
-    for_each_segment<V>(entries, places, g, dy, layout, work);
+    for_each_segment(entries, places, g, dy, layout, work);
 }
 
-/// Calls work.operator()<V>(first lane) for pieces of at most `most_vectors` vectors.
-template <class Work>
-void for_each_piece(index_t lanes, Work work) {
-    for (index_t first = 0; first < lanes; first += most_vectors * width()) {
-        const index_t vectors = (lanes - first) / width();
-        if (vectors == 1) work.template operator()<1>(first);
-        else if (vectors == 2) work.template operator()<2>(first);
-        else if (vectors == 3) work.template operator()<3>(first);
-        else if (vectors == 4) work.template operator()<4>(first);
-        else if (vectors == 5) work.template operator()<5>(first);
-        else if (vectors == 6) work.template operator()<6>(first);
-        else if (vectors == 7) work.template operator()<7>(first);
-        else work.template operator()<8>(first);
+/// Calls work.operator()<D, V>(first lane) for parts of at most `most_vectors` vectors.
+template <class D, class Work>
+void for_each_part(index_t lanes, Work work) {
+    for (index_t first = 0; first < lanes; first += most_vectors * width<D>) {
+        const index_t vectors = (lanes - first) / width<D>;
+        if (vectors == 1) work.template operator()<D, 1>(first);
+        else if (vectors == 2) work.template operator()<D, 2>(first);
+        else if (vectors == 3) work.template operator()<D, 3>(first);
+        else if (vectors == 4) work.template operator()<D, 4>(first);
+        else if (vectors == 5) work.template operator()<D, 5>(first);
+        else if (vectors == 6) work.template operator()<D, 6>(first);
+        else if (vectors == 7) work.template operator()<D, 7>(first);
+        else work.template operator()<D, 8>(first);
     }
+}
+
+template <class Work>
+void for_each_part(const BlockLayout& layout, Work work) {
+    if (layout.piece % width<Wide> == 0) for_each_part<Wide>(layout.lanes, work);
+    else for_each_part<Narrow>(layout.lanes, work);
 }
 
 void multiply(const SparseEntries& entries, const real* values, const real* x, const real* bias,
               const BlockLayout& layout, real* y) {
-    for_each_piece(layout.lanes,
-                   [&]<index_t V>(index_t lane) { multiply_vectors<V>(entries, values, x, bias, layout, lane, y); });
+    for_each_part(layout, [&]<class D, index_t V>(index_t lane) {
+        multiply_vectors<D, V>(entries, values, x, bias, layout, lane, y);
+    });
 }
 
 void gradient(const SparseEntries& entries, const real* x, const BlockLayout& layout, const real* dy, bool accumulate,
               real* g, real* row_sums) {
-    for_each_piece(layout.lanes, [&]<index_t V>(index_t lane) {
-        gradient_vectors<V>(entries, x, layout, lane, dy, accumulate || lane > 0, g, row_sums);
+    for_each_part(layout, [&]<class D, index_t V>(index_t lane) {
+        gradient_vectors<D, V>(entries, x, layout, lane, dy, accumulate || lane > 0, g, row_sums);
     });
 }
 

@@ -194,6 +194,7 @@ void compare(const Problem& problem, const std::string& pattern, double density,
 }  // namespace
 
 int main(int argc, char** argv) {
+    set_up_blas(argv);
     Arguments arguments;
     std::vector<std::string> names;
     for (const auto& problem : problems) names.push_back(problem.name);
@@ -208,7 +209,6 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
 
     const MpiSession session(argc, argv);
-    use_one_blas_thread();
     std::cout << "shape,pattern,kind,M,K,B,T,density,dense_ms,sparse_ms,speedup,gflops" << std::endl;
     for (const auto& problem : problems) {
         if (!arguments.shapes.empty() && std::ranges::count(arguments.shapes, problem.name) == 0) continue;

@@ -11,9 +11,9 @@
 #include "pruntrain/math/blas.hpp"
 
 int main(int argc, char** argv) {
+    pruntrain::set_up_blas(argv);
     const pruntrain::MpiSession session(argc, argv);
     const auto world = pruntrain::Communicator::world();
-    pruntrain::use_one_blas_thread();
     std::ostringstream report;
     doctest::Context context(argc, argv);
     context.setOption("no-colors", true);  // mpirun gives every rank a terminal of its own

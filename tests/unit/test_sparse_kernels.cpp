@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <hwy/targets.h>
 
 #include <algorithm>
 #include <numeric>
@@ -48,9 +49,22 @@ std::vector<BlockLayout> layouts() {
     return all;
 }
 
-}  // namespace
+/// Calls work() once for each instruction set that the kernels are compiled for and this processor has.
+template <class Work>
+void on_every_instruction_set(Work work) {
+    const auto choose = [](std::int64_t targets) {
+        hwy::SetSupportedTargetsForTest(targets);  // 0: all
+        hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    };
+    for (const std::int64_t target : hwy::SupportedAndGeneratedTargets()) {
+        CAPTURE(hwy::TargetName(target));
+        choose(target);
+        work();
+    }
+    choose(0);
+}
 
-TEST_CASE("sparse product and gradient of a block equal their definition, to the bit on whole numbers") {
+void check_products_and_gradients() {
     const index_t rows = 23, columns = 41;
     for (const double density : {0.02, 0.2, 0.5}) {
         const Pattern pattern = skewed_pattern(rows, columns, density);
@@ -98,6 +112,12 @@ TEST_CASE("sparse product and gradient of a block equal their definition, to the
                 }
             }
     }
+}
+
+}  // namespace
+
+TEST_CASE("sparse product and gradient of a block equal their definition, to the bit on whole numbers") {
+    on_every_instruction_set(check_products_and_gradients);
 }
 
 TEST_CASE("sparse product of real numbers: within the rounding of a sum in any order") {
@@ -185,9 +205,7 @@ LayerBench pruned_layer(const std::string& yaml, const Shape& input, const Tilin
     return bench;
 }
 
-}  // namespace
-
-TEST_CASE("a layer computes the same dense and sparse, to the bit on whole numbers") {
+void check_layers() {
     struct Sample {
         const char* yaml;
         Shape input;
@@ -235,4 +253,10 @@ TEST_CASE("a layer computes the same dense and sparse, to the bit on whole numbe
                 REQUIRE(sparse.dx == dense.dx);
                 REQUIRE(std::ranges::equal(sparse.arena->gradients(), dense.arena->gradients()));
             }
+}
+
+}  // namespace
+
+TEST_CASE("a layer computes the same dense and sparse, to the bit on whole numbers") {
+    on_every_instruction_set(check_layers);
 }
