@@ -102,15 +102,15 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
     world.together([&] { read_checkpoint(arguments.checkpoint, experiment.network, history); });
     ExecutionPlanner planner(experiment.network, "auto", world);
     planner.restore(summary.state.execution);
+    experiment.network.set_tile_widths(planner.tile_widths(evaluation_samples));
     const Split split = arguments.split == "train"        ? Split::train
                         : arguments.split == "validation" ? Split::validation
                                                           : Split::test;
     if (experiment.dataset.samples(split) == 0)
         input_error("the data have no ", arguments.split, " split: choose another --split");
     std::vector<float> outputs;
-    const Evaluation result =
-        evaluate(experiment.network, *experiment.loss, experiment.dataset, split,
-                 planner.tile_width(evaluation_samples), world, arguments.outputs.empty() ? nullptr : &outputs);
+    const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split, world,
+                                       arguments.outputs.empty() ? nullptr : &outputs);
     if (!arguments.outputs.empty()) {
         if (world.size() > 1) input_error("--outputs works on one rank: start the program without mpirun");
         write_npy(arguments.outputs, {result.samples, experiment.network.outputs()}, outputs);

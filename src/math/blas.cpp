@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
 
 namespace pruntrain {
@@ -31,7 +32,8 @@ void set_up_blas(char** argv) {
     const char* const core = better_core();
     if (core != nullptr && std::getenv("OPENBLAS_CORETYPE") == nullptr) {
         setenv("OPENBLAS_CORETYPE", core, 1);
-        execv("/proc/self/exe", argv);  // where it fails, the slow kernels serve
+        std::error_code error;  // where it fails, the slow kernels serve
+        execv(std::filesystem::read_symlink("/proc/self/exe", error).c_str(), argv);
     }
     openblas_set_num_threads(1);
 }

@@ -15,8 +15,8 @@ Network::Network(const std::vector<Config>& model, const Shape& input) : input_(
     std::map<std::string, int> counts;
     std::set<std::string> names;
     Shape shape = input;
-    activation_of_.reserve(model.size());
     std::size_t activations = 1;
+    bool flat = false;
     for (const auto& entry : model) {
         const std::string type = entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
         const std::string name =
@@ -26,11 +26,19 @@ Network::Network(const std::vector<Config>& model, const Shape& input) : input_(
         if (!names.insert(name).second) input_error("two layers of the model have the name '", name, "'");
         const auto number = static_cast<std::uint32_t>(layers_.size());
         layers_.push_back(layers().find(type)(entry, {name, number, shape}));
-        shape = layers_.back()->output_shape();
-        if (!layers_.back()->in_place()) ++activations;
+        const Layer& layer = *layers_.back();
+        if (!flat && (shape.flat() || (layer.in_place() && layer.output_shape().flat()))) {
+            flat = true;
+            first_flat_ = number;
+            if (number > 0) ++activations;
+        }
+        shape = layer.output_shape();
+        input_of_.push_back(activations - 1);
+        if (!layer.in_place()) ++activations;
         activation_of_.push_back(activations - 1);
     }
     if (layers_.empty()) input_error("the model has no layers");
+    if (!flat) first_flat_ = layers_.size();
 
     weight_number_t number = 0;
     for (const auto& layer : layers_)
@@ -94,64 +102,97 @@ void Network::initialize(std::uint64_t seed) {
     }
 }
 
-void Network::reserve(const Tiling& largest) {
-    const auto grow = [&](AlignedVector<real>& array, index_t size) {
-        if (static_cast<index_t>(array.size()) < size) array.resize(static_cast<std::size_t>(size));
-    };
-    index_t widest = input_.size(), workspace = 0;
-    grow(activations_[0], largest.size(input_.size()));
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-        const index_t features = layers_[i]->output_shape().size();
-        widest = std::max(widest, features);
-        grow(activations_[activation_of_[i]], largest.size(features));
-        workspace = std::max(workspace, layers_[i]->workspace_size(largest.width));
-    }
-    for (auto& gradient : gradients_) grow(gradient, largest.size(widest));
-    grow(workspace_, workspace);
+void Network::set_tile_widths(const TileWidths& widths) { widths_ = widths; }
+
+StepContext Network::step_of(const StepContext& step, std::size_t layer) const {
+    StepContext own = step;
+    own.tiling = tiling(layer, step.tiling.samples);
+    return own;
 }
 
-std::size_t Network::activation_bytes(const Tiling& tiling) const {
-    index_t numbers = tiling.size(input_.size()), widest = input_.size(), workspace = 0;
-    std::size_t held = 0;
-    for (const auto& layer : layers_) {
-        const index_t features = layer->output_shape().size();
-        if (!layer->in_place()) numbers += tiling.size(features);
-        widest = std::max(widest, features);
-        workspace = std::max(workspace, layer->workspace_size(tiling.width));
-        held += layer->held_bytes(tiling);
+index_t Network::gradient_size(index_t samples) const {
+    index_t largest = 0;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const Tiling own = tiling(i, samples);
+        largest = std::max(
+            {largest, own.size(layers_[i]->input_shape().size()), own.size(layers_[i]->output_shape().size())});
     }
-    return static_cast<std::size_t>(numbers + 2 * tiling.size(widest) + workspace) * sizeof(real) + held;
+    return largest;
+}
+
+index_t Network::workspace_size() const {
+    index_t size = 0;
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+        size = std::max(size, layers_[i]->workspace_size(tiling(i, 0).width));
+    return size;
+}
+
+void Network::reserve(index_t samples) {
+    const auto grow = [](AlignedVector<real>& array, index_t size) {
+        if (static_cast<index_t>(array.size()) < size) array.resize(static_cast<std::size_t>(size));
+    };
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const Tiling own = tiling(i, samples);
+        grow(activations_[input_of_[i]], own.size(layers_[i]->input_shape().size()));
+        grow(activations_[activation_of_[i]], own.size(layers_[i]->output_shape().size()));
+    }
+    for (auto& gradient : gradients_) grow(gradient, gradient_size(samples));
+    grow(workspace_, workspace_size());
+}
+
+std::size_t Network::activation_bytes(index_t samples) const {
+    index_t numbers = input_tiling(samples).size(input_.size());
+    std::size_t held = 0;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const Tiling own = tiling(i, samples);
+        if (retiles(i)) numbers += own.size(layers_[i]->input_shape().size());
+        if (!layers_[i]->in_place()) numbers += own.size(layers_[i]->output_shape().size());
+        held += layers_[i]->held_bytes(own);
+    }
+    return static_cast<std::size_t>(numbers + 2 * gradient_size(samples) + workspace_size()) * sizeof(real) + held;
 }
 
 const real* Network::forward(const StepContext& step) {
-    reserve(step.tiling);
+    reserve(step.tiling.samples);
     for (std::size_t i = 0; i < layers_.size(); ++i) forward(step, i);
     return output();
 }
 
 void Network::forward(const StepContext& step, std::size_t number) {
-    const std::size_t from = number == 0 ? 0 : activation_of_[number - 1];
-    layers_[number]->forward(step, activations_[from].data(), activations_[activation_of_[number]].data(), workspace_);
+    Layer& layer = *layers_[number];
+    const StepContext own = step_of(step, number);
+    real* const x = activations_[input_of_[number]].data();
+    if (retiles(number))
+        retile(layer.input_shape().size(), tiling(number - 1, own.tiling.samples),
+               activations_[activation_of_[number - 1]].data(), own.tiling.width, x);
+    layer.forward(own, x, activations_[activation_of_[number]].data(), workspace_);
 }
 
 void Network::backward(const StepContext& step, std::size_t number) {
     if (number < first_trained_) return;
     Layer& layer = *layers_[number];
-    const std::size_t from = number == 0 ? 0 : activation_of_[number - 1];
+    const StepContext own = step_of(step, number);
     if (number + 1 == layers_.size()) current_gradient_ = 0;
     real* const dy = gradients_[current_gradient_].data();
     if (!layer.in_place()) current_gradient_ = 1 - current_gradient_;
     real* const dx = needs_input_gradient(number) ? gradients_[current_gradient_].data() : nullptr;
-    layer.backward(step, activations_[from].data(), activations_[activation_of_[number]].data(), dy, dx, workspace_);
+    layer.backward(own, activations_[input_of_[number]].data(), activations_[activation_of_[number]].data(), dy, dx,
+                   workspace_);
+    if (retiles(number) && dx != nullptr) {
+        current_gradient_ = 1 - current_gradient_;
+        retile(layer.input_shape().size(), own.tiling, dx, tiling(number - 1, own.tiling.samples).width,
+               gradients_[current_gradient_].data());
+    }
 }
 
 void Network::rehearse(const StepContext& step, std::size_t number) {
-    reserve(step.tiling);
+    reserve(step.tiling.samples);
     Layer& layer = *layers_[number];
-    real* const x = activations_[number == 0 ? 0 : activation_of_[number - 1]].data();
+    const StepContext own = step_of(step, number);
+    real* const x = activations_[input_of_[number]].data();
     real* const y = activations_[activation_of_[number]].data();
-    layer.forward(step, x, y, workspace_);
-    layer.backward(step, x, y, gradients_[0].data(),
+    layer.forward(own, x, y, workspace_);
+    layer.backward(own, x, y, gradients_[0].data(),
                    needs_input_gradient(number) ? gradients_[layer.in_place() ? 0 : 1].data() : nullptr, workspace_);
 }
 

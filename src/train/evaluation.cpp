@@ -20,8 +20,8 @@ void append_outputs(const Tiling& tiling, index_t width, const real* outputs, st
 
 }  // namespace
 
-Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, index_t width,
-                    const Communicator& ranks, std::vector<float>* outputs) {
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
+                    std::vector<float>* outputs) {
     Evaluation result{.samples = dataset.samples(split)};
     if (result.samples == 0) return result;
     const Block block = even_block(result.samples, ranks.rank(), ranks.size());
@@ -36,16 +36,17 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
         std::iota(numbers.begin(), numbers.end(), first);
         targets.resize(numbers.size() * target_width);
         StepContext step;
-        step.tiling = {samples, width};
+        step.tiling.samples = samples;
         step.global_samples = samples;
-        network.reserve(step.tiling);
-        dataset.assemble(split, numbers, step.tiling, network.input(), targets.data());
+        network.reserve(samples);
+        dataset.assemble(split, numbers, network.input_tiling(samples), network.input(), targets.data());
         const real* const values = network.forward(step);
-        const LossSums sums = loss.evaluate(step.tiling, network.outputs(), values, targets.data(),
-                                            dataset.target_width(), samples, nullptr);
+        const Tiling tiling = network.output_tiling(samples);
+        const LossSums sums =
+            loss.evaluate(tiling, network.outputs(), values, targets.data(), dataset.target_width(), samples, nullptr);
         sum += sums.loss;
         correct += static_cast<std::uint64_t>(sums.correct);
-        if (outputs) append_outputs(step.tiling, network.outputs(), values, *outputs);
+        if (outputs) append_outputs(tiling, network.outputs(), values, *outputs);
     }
     std::array<double, 1> loss_sum{sum};
     std::array<std::uint64_t, 1> correct_sum{correct};

@@ -94,7 +94,7 @@ void ExecutionPlanner::restore(const std::string& description) {
     network_.release_scratch();
 }
 
-index_t ExecutionPlanner::tile_width(index_t samples) const {
+TileWidths ExecutionPlanner::tile_widths(index_t samples) const {
     // Measured on Zen 3: below this density panels of 64 samples hold too few entries a row, those of 32 are faster.
     constexpr double narrow_below = 0.06;
     constexpr index_t narrow = 32;
@@ -104,8 +104,10 @@ index_t ExecutionPlanner::tile_width(index_t samples) const {
             kept += planned.weight->parameter().pattern.kept();
             size += planned.weight->parameter().pattern.dense_size();
         }
-    const index_t width = pruntrain::tile_width(samples);
-    return static_cast<double>(kept) < narrow_below * static_cast<double>(size) ? std::min(width, narrow) : width;
+    TileWidths widths = pruntrain::tile_widths(samples);
+    if (static_cast<double>(kept) < narrow_below * static_cast<double>(size))
+        widths.flat = std::min(widths.flat, narrow);
+    return widths;
 }
 
 index_t ExecutionPlanner::sparse_layers() const {

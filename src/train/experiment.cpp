@@ -83,6 +83,7 @@ Experiment::Experiment(const Config& config, const Communicator& world)
     resolved = config.resolved();
     network.arena().create_slots(optimizer->slot_names());
     network.initialize(settings.seed);
+    network.set_tile_widths(tile_widths(local_batch(world.size())));
 }
 
 std::string Experiment::describe() {
@@ -101,10 +102,5 @@ std::string Experiment::describe() {
 }
 
 index_t Experiment::local_batch(int ranks) const { return even_block(settings.global_batch, ranks - 1, ranks).size; }
-
-Tiling Experiment::training_tiling(int ranks) const {
-    const index_t samples = local_batch(ranks);
-    return {samples, tile_width(samples)};
-}
 
 }  // namespace pruntrain

@@ -152,8 +152,9 @@ std::string check_text(Experiment& experiment, int ranks) {
     };
     const auto arena_bytes = [&](index_t kept) { return packed_bytes(kept, 2 + slots); };
     const auto file_bytes = [&](index_t kept) { return packed_bytes(kept, 1 + slots); };
-    const Tiling tiling = experiment.training_tiling(ranks);
-    const double activations = static_cast<double>(network.activation_bytes(tiling));
+    const index_t samples = experiment.local_batch(ranks);
+    const index_t image_width = network.input_tiling(samples).width, flat_width = network.output_tiling(samples).width;
+    const double activations = static_cast<double>(network.activation_bytes(samples));
     const double unpacked = prunes ? static_cast<double>(prunable.size * static_cast<index_t>(sizeof(real))) : 0;
     // Sparse execution: an offset a weight for the product; offset, source and value for the transposed one.
     const auto plan_bytes =
@@ -170,7 +171,8 @@ std::string check_text(Experiment& experiment, int ranks) {
         << "training\n  " << grouped(experiment.length.steps) << " steps, "
         << grouped(experiment.length.steps_per_epoch) << " an epoch; a global batch of "
         << experiment.settings.global_batch << " samples on " << ranks << (ranks == 1 ? " rank" : " ranks") << ": "
-        << tiling.samples << " a rank at most, in tiles of " << tiling.width << "\n\n"
+        << samples << " a rank at most, in tiles of "
+        << (image_width == flat_width ? "" : text(image_width, " for images and ")) << flat_width << "\n\n"
         << "pruning\n  " << (experiment.pruner ? experiment.pruner->describe() : "none");
     if (prunes)
         out << "\n  keeps " << grouped(prunable.size - removed) << " of " << grouped(prunable.size)

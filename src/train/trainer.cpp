@@ -42,12 +42,11 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
     state_.grid = text(world.size(), "x1");
     step_.training = true;
     step_.seed = experiment.settings.seed;
-    step_.tiling = experiment.training_tiling(world.size());
     step_.sum_over_replicas = [this](std::span<double> values) {
         world_.sum(values);
         profile_.add({.summed_bytes = world_.size() > 1 ? static_cast<double>(values.size_bytes()) : 0});
     };
-    network_.reserve(step_.tiling);
+    network_.reserve(experiment.local_batch(world.size()));
 }
 
 void Trainer::resume() {
@@ -79,7 +78,7 @@ void Trainer::resume() {
         state_.seed = own.seed;
     });
     planner_.restore(state_.execution);
-    step_.tiling.width = planner_.tile_width(experiment_.local_batch(world_.size()));
+    network_.set_tile_widths(planner_.tile_widths(experiment_.local_batch(world_.size())));
     check_equal_models(hash_model(network_), state_.step, world_);
     seconds_before_ = state_.seconds;
     saved_step_ = state_.step;
@@ -115,8 +114,9 @@ void Trainer::next_batch() {
     step_.global_samples = part.global_samples;
     experiment_.sampler.draw(state_.step, part, numbers_);
     targets_.resize(numbers_.size() * static_cast<std::size_t>(experiment_.dataset.target_width()));
-    network_.reserve(step_.tiling);
-    experiment_.dataset.assemble(Split::train, numbers_, step_.tiling, network_.input(), targets_.data());
+    network_.reserve(part.samples);
+    experiment_.dataset.assemble(Split::train, numbers_, network_.input_tiling(part.samples), network_.input(),
+                                 targets_.data());
 }
 
 void Trainer::forward_and_backward() {
@@ -128,9 +128,9 @@ void Trainer::forward_and_backward() {
     }
 
     profile_.enter(Phase::loss);
-    const LossSums own = experiment_.loss->evaluate(step_.tiling, network_.outputs(), network_.output(),
-                                                    targets_.data(), experiment_.dataset.target_width(),
-                                                    step_.global_samples, network_.output_gradient());
+    const LossSums own = experiment_.loss->evaluate(
+        network_.output_tiling(step_.tiling.samples), network_.outputs(), network_.output(), targets_.data(),
+        experiment_.dataset.target_width(), step_.global_samples, network_.output_gradient());
     sums_ = {own.loss, static_cast<double>(own.correct)};
     Pending summing = world_.start_sum(std::span<double>(sums_));
 
@@ -198,7 +198,7 @@ void Trainer::plan_execution() {
     step_.tiling.samples = experiment_.local_batch(world_.size());  // the last batch may have been a short one
     const std::string changes = planner_.plan(step_, trained_seconds_);
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
-    step_.tiling.width = planner_.tile_width(step_.tiling.samples);
+    network_.set_tile_widths(planner_.tile_widths(step_.tiling.samples));
 }
 
 bool Trainer::due(double every_epochs) const {
@@ -216,8 +216,7 @@ void Trainer::maybe_evaluate() {
 
 void Trainer::add_history_row() {
     profile_.enter(Phase::evaluate);
-    const Evaluation validation = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation,
-                                           planner_.tile_width(evaluation_samples), world_);
+    const Evaluation validation = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation, world_);
     HistoryRow row;
     row.step = static_cast<double>(state_.step);
     row.epoch = state_.epoch;
@@ -285,8 +284,7 @@ void Trainer::maybe_show_progress() {
 void Trainer::finish() {
     save_checkpoint();
     profile_.enter(Phase::evaluate);
-    const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test,
-                                     planner_.tile_width(evaluation_samples), world_);
+    const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, world_);
     state_.seconds = seconds_before_ + clock_.seconds();
     const double peak_mb = world_.largest(peak_resident_mb());
     profile_.stop();

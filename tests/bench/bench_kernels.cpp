@@ -100,15 +100,17 @@ class Bench {
             network_.arena().keep(flags);
             layer_.weight_matrix()->execute(Execution::sparse);
         }
-        if (tile == 0) tile = ExecutionPlanner(network_, "sparse", Communicator::world()).tile_width(batch);
+        network_.set_tile_widths(tile != 0
+                                     ? TileWidths{tile, tile}
+                                     : ExecutionPlanner(network_, "sparse", Communicator::world()).tile_widths(batch));
         step_.training = true;
-        step_.tiling = {batch, tile};
+        step_.tiling = network_.input_tiling(batch);
         step_.global_samples = batch;
         x_ = normal_numbers(step_.tiling.size(problem.input.size()), 4);
         dy_ = normal_numbers(step_.tiling.size(layer_.output_shape().size()), 5);
         y_.resize(dy_.size());
         dx_.resize(x_.size());
-        workspace_.resize(static_cast<std::size_t>(layer_.workspace_size(tile)));
+        workspace_.resize(static_cast<std::size_t>(layer_.workspace_size(step_.tiling.width)));
     }
 
     index_t tile() const { return step_.tiling.width; }

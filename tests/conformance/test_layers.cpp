@@ -288,14 +288,16 @@ TEST_CASE("layers: every layer works in a network: gradients of all weights, bef
         step.training = true;
         step.tiling = tiling;
         step.global_samples = tiling.samples;
-        network.reserve(tiling);
-        const auto x = random_numbers(tiling.size(input.size()), 9);
+        network.set_tile_widths({tiling.width, tiling.width == 8 ? 16 : 8});
+        network.reserve(tiling.samples);
+        const auto x = random_numbers(network.input_tiling(tiling.samples).size(input.size()), 9);
+        const Tiling output = network.output_tiling(tiling.samples);
         std::vector<float> targets;
         for (index_t s = 0; s < tiling.samples; ++s) targets.push_back(static_cast<float>(s % 3));
         const auto evaluate = [&](real* gradient) {
             std::copy(x.begin(), x.end(), network.input());
             const real* const outputs = network.forward(step);
-            const double sum = loss->evaluate(tiling, 3, outputs, targets.data(), 1, tiling.samples, gradient).loss;
+            const double sum = loss->evaluate(output, 3, outputs, targets.data(), 1, tiling.samples, gradient).loss;
             return sum / static_cast<double>(tiling.samples);
         };
         evaluate(network.output_gradient());

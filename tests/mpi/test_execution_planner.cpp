@@ -14,7 +14,8 @@ struct Planned {
         step.tiling = {64, 64};
         step.global_samples = 64;
         network.initialize(1);
-        network.reserve(step.tiling);
+        network.set_tile_widths({16, 64});
+        network.reserve(64);
     }
 
     /// Keeps one weight of `every` in dense1; dense2 stays whole.
@@ -94,12 +95,13 @@ TEST_CASE("execution: narrower tiles for very sparse dense layers") {
     const Communicator world = Communicator::world();
     Planned planned;
     ExecutionPlanner planner(planned.network, "sparse", world);
-    CHECK(planner.tile_width(128) == 64);
+    CHECK(planner.tile_widths(128).flat == 64);
     planned.prune(10);
     planner.plan(planned.step, 0);
-    CHECK(planner.tile_width(128) == 64);
+    CHECK(planner.tile_widths(128).flat == 64);
     planned.prune(2);
     planner.plan(planned.step, 0);
-    CHECK(planner.tile_width(128) == 32);
-    CHECK(planner.tile_width(16) == 16);
+    CHECK(planner.tile_widths(128).flat == 32);
+    CHECK(planner.tile_widths(128).image == 16);
+    CHECK(planner.tile_widths(16).flat == 16);
 }

@@ -42,13 +42,25 @@ struct Tiling {
 
 constexpr index_t widest_tile = 64;  ///< samples
 
-/// T for up to `samples` samples a rank: the widest of 64, 32, 16, 8 that pads no more than a quarter; 64 makes the
-/// eight vector registers of a sparse kernel and wide enough products for BLAS (within 5 % of one product over the
-/// batch).
-inline index_t tile_width(index_t samples) {
-    for (const index_t width : {widest_tile, index_t{32}, index_t{16}})
-        if (4 * Tiling{samples, width}.size(1) <= 5 * samples) return width;
-    return 8;
+/// T of the layers that see images, and of those that see flat vectors.
+struct TileWidths {
+    index_t image = 8;
+    index_t flat = 8;
+};
+
+/// For up to `samples` samples a rank: the widest of 64, 32, 16, 8 that pads no more than a quarter. For flat vectors
+/// 64 makes the eight vector registers of a sparse kernel and wide enough products for BLAS (within 5 % of one product
+/// over the batch). Images have their pixels beside: 16 samples are wide enough for both, and the inputs of a few
+/// pixels of all channels stay in the first-level cache.
+inline TileWidths tile_widths(index_t samples) {
+    constexpr index_t widest_image_tile = 16;
+    index_t width = widest_tile;
+    while (width > 8 && 4 * Tiling{samples, width}.size(1) > 5 * samples) width /= 2;
+    return {std::min(width, widest_image_tile), width};
 }
+
+/// The same samples in tiles of another width: y (tile, feature, sample) from x. Padding lanes that x has are copied,
+/// further ones become 0.
+void retile(index_t features, const Tiling& from, const real* x, index_t width, real* y);
 
 }  // namespace pruntrain

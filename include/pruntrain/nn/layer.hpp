@@ -22,7 +22,7 @@ struct StepContext {
     bool training = false;
     std::uint64_t seed = 0;
     index_t step = 0;
-    Tiling tiling;               ///< this rank's samples
+    Tiling tiling;               ///< this rank's samples; a network gives each layer its width
     index_t first_sample = 0;    ///< position in the global batch of this rank's first sample
     index_t global_samples = 0;  ///< samples of the global batch over all ranks; > 0
     /// Sums in place over all ranks that share the global batch. Every rank calls it alike, also with no samples.

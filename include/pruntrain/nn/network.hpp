@@ -35,14 +35,21 @@ class Network {
     /// First values of all parameters: a pure function of seed and weight number.
     void initialize(std::uint64_t seed);
 
-    /// Allocates activations for this tiling and any smaller one of the same width. Called by forward as needed.
-    void reserve(const Tiling& largest);
-    /// Activations, gradients of activations and scratch for this tiling, in bytes.
-    std::size_t activation_bytes(const Tiling& tiling) const;
+    /// How the samples lie in all that follows. Layers that see images may have another width than those that see flat
+    /// vectors: where one follows the other the network moves the numbers.
+    void set_tile_widths(const TileWidths& widths);
+    Tiling input_tiling(index_t samples) const { return tiling(0, samples); }
+    Tiling output_tiling(index_t samples) const { return tiling(layers_.size() - 1, samples); }
+
+    /// Allocates activations for up to so many samples. Called by forward as needed.
+    void reserve(index_t samples);
+    /// Activations, gradients of activations and scratch for so many samples, in bytes.
+    std::size_t activation_bytes(index_t samples) const;
 
     /// Where the caller puts a batch: (tile, input feature, sample). Valid after `reserve`.
     real* input() { return activations_.front().data(); }
 
+    /// @param step  the width of its tiling does not count
     /// @return the outputs, (tile, output, sample), valid until the next forward
     const real* forward(const StepContext& step);
     /// One layer's forward; call from the first layer to the last, after `reserve`.
@@ -66,11 +73,26 @@ class Network {
     index_t finished(std::size_t layer) const;
 
    private:
+    Tiling tiling(std::size_t layer, index_t samples) const {
+        return {samples, layer < first_flat_ ? widths_.image : widths_.flat};
+    }
+    /// The step as this layer sees it.
+    StepContext step_of(const StepContext& step, std::size_t layer) const;
+    /// This layer's input comes from a layer with another width.
+    bool retiles(std::size_t layer) const { return layer == first_flat_ && layer > 0; }
+    /// The largest activation that a gradient can belong to.
+    index_t gradient_size(index_t samples) const;
+    /// Scratch of the layer that needs most.
+    index_t workspace_size() const;
+
     Shape input_;
     std::vector<std::unique_ptr<Layer>> layers_;
     std::vector<Parameter*> parameters_;
-    std::vector<std::size_t> activation_of_;  ///< for each layer the activation that it writes; 0 is the input
-    std::size_t first_trained_ = 0;           ///< the first layer that has parameters
+    std::vector<std::size_t> input_of_;       ///< for each layer the activation that it reads; 0 is the input
+    std::vector<std::size_t> activation_of_;  ///< and the one that it writes
+    std::size_t first_flat_ = 0;              ///< from here on layers see flat vectors, before it images
+    TileWidths widths_;
+    std::size_t first_trained_ = 0;  ///< the first layer that has parameters
     std::unique_ptr<Arena> arena_;
     std::vector<AlignedVector<real>> activations_;
     std::array<AlignedVector<real>, 2> gradients_;  ///< of activations, taken in turn

@@ -20,10 +20,10 @@ struct Evaluation {
 /// Samples that are evaluated at a time: two wide tiles, so the memory of a batch at most.
 constexpr index_t evaluation_samples = 128;
 
-/// Each rank evaluates an even block of the split. Collective; the same result on every rank.
-/// @param width    T of the tiles
+/// Each rank evaluates an even block of the split, in the network's tile widths. Collective; the same result on every
+/// rank.
 /// @param outputs  null, or set to this rank's outputs, (sample, output) in the order of its block
-Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, index_t width,
-                    const Communicator& ranks, std::vector<float>* outputs = nullptr);
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
+                    std::vector<float>* outputs = nullptr);
 
 }  // namespace pruntrain

@@ -24,7 +24,7 @@ class ExecutionPlanner {
     /// @param choice  one of `execution_choices`
     ExecutionPlanner(Network& network, std::string choice, const Communicator& ranks);
 
-    /// Collective. Call after a prune event, with the tiling of a training step.
+    /// Collective. Call after a prune event, with the samples of a training step.
     /// @param training_s  seconds spent in steps so far; measuring takes less than a hundredth of the run
     /// @return what has changed and why, a line for each layer; empty if nothing has
     std::string plan(const StepContext& step, double training_s);
@@ -34,8 +34,8 @@ class ExecutionPlanner {
     /// @throws InputError if it is not of this network
     void restore(const std::string& description);
 
-    /// T for up to `samples` samples a rank: narrower tiles where very sparse dense layers want wide panels.
-    index_t tile_width(index_t samples) const;
+    /// For up to `samples` samples a rank: narrower tiles where very sparse dense layers want wide panels.
+    TileWidths tile_widths(index_t samples) const;
     index_t sparse_layers() const;
     double measuring_s() const { return measuring_s_; }
 

@@ -59,8 +59,6 @@ class Experiment {
 
     /// The most samples that a rank of `ranks` takes in a step.
     index_t local_batch(int ranks) const;
-    /// The tiling in which a rank trains: of its largest batch.
-    Tiling training_tiling(int ranks) const;
 };
 
 }  // namespace pruntrain
