@@ -6,10 +6,8 @@ namespace pruntrain {
 
 namespace {
 
-/// Pixels of a block; its samples are those of a tile, so that whole rows of y are written. Blocks of fewer samples and
-/// more pixels would share the inputs under neighbouring windows in the first-level cache, but measured no faster at
-/// any density: writing y in pieces costs as much.
-index_t block_pixels(index_t width) { return std::max<index_t>(1, most_lanes / width); }
+/// Pixels of a block; its samples are those of a tile. Neighbouring pixels share the inputs under their windows.
+index_t block_pixels(index_t width) { return std::max<index_t>(1, register_lanes() / width); }
 
 /// Calls work(first, count) for `pixels` pixels in groups of at most `most`, all about alike.
 template <class Work>
@@ -34,7 +32,8 @@ index_t pixels_before(const Window& window) { return (window.kernel - 1 - window
 /// Channels of a panel, of `channels` in all. @param entries  that a row has in a channel on average
 index_t panel_channels(index_t channels, double entries, const Window& window, index_t width) {
     const index_t pixels = window.kernel * (block_pixels(width) + window.kernel - 1);
-    return panel_inputs(channels, entries, pixels * width * static_cast<index_t>(sizeof(real)), most_lanes);
+    return panel_inputs(channels, entries, pixels * width * static_cast<index_t>(sizeof(real)),
+                        block_pixels(width) * width);
 }
 
 }  // namespace

@@ -238,6 +238,8 @@ void gradient(const SparseEntries& entries, const real* x, const BlockLayout& la
     });
 }
 
+index_t register_lanes() { return most_vectors * width<Wide>; }
+
 #undef PRUNTRAIN_FOUR_SUMS
 
 }  // namespace pruntrain::HWY_NAMESPACE
@@ -248,6 +250,7 @@ namespace pruntrain {
 
 HWY_EXPORT(multiply);
 HWY_EXPORT(gradient);
+HWY_EXPORT(register_lanes);
 
 void sparse_multiply(const SparseEntries& entries, const real* values, const real* x, const real* bias,
                      const BlockLayout& layout, real* y) {
@@ -258,6 +261,8 @@ void sparse_gradient(const SparseEntries& entries, const real* x, const BlockLay
                      bool accumulate, real* g, real* row_sums) {
     HWY_DYNAMIC_DISPATCH(gradient)(entries, x, layout, dy, accumulate, g, row_sums);
 }
+
+index_t register_lanes() { return HWY_DYNAMIC_DISPATCH(register_lanes)(); }
 
 }  // namespace pruntrain
 #endif

@@ -6,6 +6,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/math/cache.hpp"
+#include "pruntrain/math/sparse_kernels.hpp"
 
 namespace pruntrain {
 
@@ -62,8 +63,9 @@ class Columns {
 }  // namespace
 
 index_t panel_inputs(index_t inputs, double density, index_t bytes, index_t lanes) {
-    // Measured on Zen 3: below about 12 entries of 64 lanes a segment, loading and storing the row shows.
-    const double entries = 12.0 * most_lanes / static_cast<double>(lanes);
+    // Measured on Zen 3 and Emerald Rapids: below about 12 entries of full registers a segment, loading and storing the
+    // row shows.
+    const double entries = 12.0 * static_cast<double>(register_lanes()) / static_cast<double>(lanes);
     const auto enough = static_cast<index_t>(std::ceil(entries / std::max(density, 1e-6)));
     const index_t most = std::max<index_t>(1, second_level_cache_bytes() / 2 / bytes);
     const index_t panel = std::clamp<index_t>(std::max(first_level_cache_bytes() / bytes, enough), 1, most);

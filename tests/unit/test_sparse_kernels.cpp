@@ -41,7 +41,7 @@ std::size_t place(const BlockLayout& layout, index_t i, index_t l) {
 /// Blocks of one piece, and of several that lie apart.
 std::vector<BlockLayout> layouts() {
     std::vector<BlockLayout> all;
-    for (index_t lanes = 8; lanes <= most_lanes; lanes += 8) {
+    for (index_t lanes = 8; lanes <= 136; lanes += 8) {
         all.push_back({lanes, lanes, lanes, lanes, lanes});
         all.push_back({lanes, 8, 24, lanes * 3 + 8, lanes * 3});
         if (lanes % 16 == 0) all.push_back({lanes, 16, 64, lanes * 4, 0});

@@ -45,14 +45,15 @@ struct SparseEntries {
 
 /// Where the numbers of a block lie on the side of the rows (y and dy): `lanes` numbers in pieces, one for each pixel.
 struct BlockLayout {
-    index_t lanes = 0;         ///< a multiple of 8, at most 64
+    index_t lanes = 0;         ///< a multiple of 8
     index_t piece = 0;         ///< numbers side by side; divides lanes; a multiple of 8
     index_t piece_stride = 0;  ///< from one piece to the next
     index_t row_stride = 0;    ///< from one row to the next
     index_t next = 0;          ///< from here to the same place of the block that will follow, to be brought near
 };
 
-constexpr index_t most_lanes = 64;
+/// Lanes for which the registers of this processor have room: more are worked off in parts, fewer leave some empty.
+index_t register_lanes();
 
 /// y = bias + the product with one block. @param bias  a number for each row, or null: zeros
 void sparse_multiply(const SparseEntries& entries, const real* values, const real* x, const real* bias,
