@@ -16,7 +16,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input) : input_(
     std::set<std::string> names;
     Shape shape = input;
     std::size_t activations = 1;
-    bool flat = false;
+    bool flat = false, after_relu = false;
     for (const auto& entry : model) {
         const std::string type = entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
         const std::string name =
@@ -32,6 +32,9 @@ Network::Network(const std::vector<Config>& model, const Shape& input) : input_(
             first_flat_ = number;
             if (number > 0) ++activations;
         }
+        if (after_relu && layers_.back()->take_over_relu()) taken_over_.back() = true;
+        taken_over_.push_back(false);
+        after_relu = type == "relu";
         shape = layer.output_shape();
         input_of_.push_back(activations - 1);
         if (!layer.in_place()) ++activations;
@@ -165,7 +168,7 @@ void Network::forward(const StepContext& step, std::size_t number) {
     if (retiles(number))
         retile(layer.input_shape().size(), tiling(number - 1, own.tiling.samples),
                activations_[activation_of_[number - 1]].data(), own.tiling.width, x);
-    layer.forward(own, x, activations_[activation_of_[number]].data(), workspace_);
+    if (!taken_over_[number]) layer.forward(own, x, activations_[activation_of_[number]].data(), workspace_);
 }
 
 void Network::backward(const StepContext& step, std::size_t number) {
@@ -176,8 +179,9 @@ void Network::backward(const StepContext& step, std::size_t number) {
     real* const dy = gradients_[current_gradient_].data();
     if (!layer.in_place()) current_gradient_ = 1 - current_gradient_;
     real* const dx = needs_input_gradient(number) ? gradients_[current_gradient_].data() : nullptr;
-    layer.backward(own, activations_[input_of_[number]].data(), activations_[activation_of_[number]].data(), dy, dx,
-                   workspace_);
+    if (!taken_over_[number])
+        layer.backward(own, activations_[input_of_[number]].data(), activations_[activation_of_[number]].data(), dy, dx,
+                       workspace_);
     if (retiles(number) && dx != nullptr) {
         current_gradient_ = 1 - current_gradient_;
         retile(layer.input_shape().size(), own.tiling, dx, tiling(number - 1, own.tiling.samples).width,

@@ -18,6 +18,11 @@ class Pooling final : public Layer {
         return text(kernels_.type, " ", window_.kernel, "x", window_.kernel, ", stride ", window_.stride);
     }
 
+    bool take_over_relu() override {
+        rectified_ = kernels_.with_choices && window_.kernel < 16;  // one choice more: none of the pixels
+        return rectified_;
+    }
+
     std::size_t held_bytes(const Tiling& tiling) const override {
         return kernels_.with_choices ? static_cast<std::size_t>(tiling.size(output_shape().size())) : 0;
     }
@@ -37,11 +42,12 @@ class Pooling final : public Layer {
    private:
     PoolingWindows windows(const Tiling& tiling) const {
         const Shape& image = input_shape();
-        return {tiling.tiles() * image.channels, image.rows, image.columns, window_, tiling.width};
+        return {tiling.tiles() * image.channels, image.rows, image.columns, window_, tiling.width, rectified_};
     }
 
     Window window_;
     PoolingKernels kernels_;
+    bool rectified_ = false;
     AlignedVector<std::uint8_t> choices_;  // of the last forward
 };
 

@@ -119,41 +119,51 @@ TEST_CASE("conv2d: as first layer it needs no dx") {
     CHECK(std::vector<real>(bench.arena->gradients().begin(), bench.arena->gradients().end()) == gradients);
 }
 
-TEST_CASE("max_pool2d: the largest, its gradient to the first of them") {  // few different numbers: many ties
+TEST_CASE(
+    "max_pool2d: the largest, its gradient to the first of them; above 0, if it does the work of a relu") {  // few
+                                                                                                             // different
+                                                                                                             // numbers:
+                                                                                                             // many
+                                                                                                             // ties
     for (const auto& [image, window] : windows)
-        for (const auto& tiling : tilings) {
-            const Window pool{window.kernel, window.stride, 0};
-            if (pool.kernel > std::min(image.rows, image.columns)) continue;
-            LayerBench bench(yaml("max_pool2d", pool) + "}", image, tiling);
-            const Shape input = image, output = bench.layer->output_shape();
-            bench.x = whole_numbers(tiling.size(input.size()), 1);
-            bench.dy = whole_numbers(tiling.size(output.size()), 2);
-            std::fill(bench.dx.begin(), bench.dx.end(), real{99});
-            bench.forward();
-            bench.backward();
+        for (const auto& tiling : tilings)
+            for (const bool rectified : {false, true}) {
+                const Window pool{window.kernel, window.stride, 0};
+                if (pool.kernel > std::min(image.rows, image.columns)) continue;
+                LayerBench bench(yaml("max_pool2d", pool) + "}", image, tiling);
+                if (rectified) REQUIRE(bench.layer->take_over_relu());
+                const Shape input = image, output = bench.layer->output_shape();
+                bench.x = whole_numbers(tiling.size(input.size()), 1);
+                bench.dy = whole_numbers(tiling.size(output.size()), 2);
+                std::fill(bench.dx.begin(), bench.dx.end(), real{99});
+                bench.forward();
+                bench.backward();
 
-            std::vector<real> y(bench.y.size(), -std::numeric_limits<real>::infinity()), dx(bench.x.size());
-            std::vector<std::size_t> first(bench.y.size());
-            for_each_input(
-                bench, pool,
-                [&](index_t sample, index_t c, index_t r, index_t q, index_t, index_t, index_t row, index_t column) {
-                    const std::size_t from = place_of(tiling, input.size(), number(input, c, row, column), sample);
-                    const std::size_t to = place_of(tiling, output.size(), number(output, c, r, q), sample);
-                    if (bench.x[from] > y[to]) {
-                        y[to] = bench.x[from];
-                        first[to] = from;
+                constexpr auto none = std::numeric_limits<std::size_t>::max();
+                std::vector<real> y(bench.y.size(), rectified ? 0 : -std::numeric_limits<real>::infinity());
+                std::vector<real> dx(bench.x.size());
+                std::vector<std::size_t> first(bench.y.size(), none);
+                for_each_input(
+                    bench, pool,
+                    [&](index_t sample, index_t c, index_t r, index_t q, index_t, index_t, index_t row,
+                        index_t column) {
+                        const std::size_t from = place_of(tiling, input.size(), number(input, c, row, column), sample);
+                        const std::size_t to = place_of(tiling, output.size(), number(output, c, r, q), sample);
+                        if (bench.x[from] > y[to]) {
+                            y[to] = bench.x[from];
+                            first[to] = from;
+                        }
+                    });
+                for (index_t sample = 0; sample < tiling.samples; ++sample)
+                    for (index_t feature = 0; feature < output.size(); ++feature) {
+                        const std::size_t to = place_of(tiling, output.size(), feature, sample);
+                        if (first[to] != none) dx[first[to]] += bench.dy[to];
                     }
-                });
-            for (index_t sample = 0; sample < tiling.samples; ++sample)
-                for (index_t feature = 0; feature < output.size(); ++feature) {
-                    const std::size_t to = place_of(tiling, output.size(), feature, sample);
-                    dx[first[to]] += bench.dy[to];
-                }
-            fill_padding(tiling, output.size(), 0, bench.y);
-            fill_padding(tiling, output.size(), 0, y);
-            CHECK(bench.y == y);
-            CHECK(bench.dx == dx);
-        }
+                fill_padding(tiling, output.size(), 0, bench.y);
+                fill_padding(tiling, output.size(), 0, y);
+                CHECK(bench.y == y);
+                CHECK(bench.dx == dx);
+            }
 }
 
 TEST_CASE("max_pool2d: a NaN anywhere in the window is the largest, and gets the gradient") {

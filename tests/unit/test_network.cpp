@@ -160,6 +160,49 @@ TEST_CASE("network: first values depend on seed and weight number, not on what i
     CHECK(first != std::vector<real>(all->value.begin(), all->value.end()));
 }
 
+TEST_CASE("network: a max_pool2d behind a relu does the work of both") {
+    const Shape image{2, 6, 6};
+    const Tiling tiling{11, 8};
+    LayerBench relu("{layer: relu}", image, tiling), pool("{layer: max_pool2d, kernel: 2}", image, tiling);
+    relu.x = random_numbers(tiling.size(image.size()), 1);
+    pool.dy = random_numbers(tiling.size(18), 2);
+    fill_padding(tiling, 18, 0, pool.dy);
+    relu.forward();
+    pool.x = relu.y;
+    pool.forward();
+    pool.backward();
+    relu.dy = pool.dx;
+    relu.backward();
+
+    // A layer with a weight in front, which passes its input on: backward goes as far as the first weight.
+    Network network(model("{layer: conv2d, channels: 2, kernel: 1, bias: false, prunable: false}, {layer: relu}, "
+                          "{layer: max_pool2d, kernel: 2}"),
+                    image);
+    network.arena().values()[0] = network.arena().values()[3] = 1;
+    network.arena().values()[1] = network.arena().values()[2] = 0;
+    StepContext step;
+    step.training = true;
+    step.tiling.samples = step.global_samples = 11;
+    network.reserve(11);
+    std::copy(relu.x.begin(), relu.x.end(), network.input());
+    const real* const y = network.forward(step);
+    CHECK(std::vector<real>(y, y + tiling.size(18)) == pool.y);
+    std::copy(pool.dy.begin(), pool.dy.end(), network.output_gradient());
+    for (std::size_t layer = network.layer_count(); layer-- > 0;) network.backward(step, layer);
+    for (const index_t out : {0, 1})
+        for (const index_t in : {0, 1}) {  // the weight gradient is the product of x and the gradient behind the conv
+            real expected = 0, magnitude = 0;
+            for (index_t sample = 0; sample < 11; ++sample)
+                for (index_t pixel = 0; pixel < 36; ++pixel) {
+                    const real term = relu.dx[place_of(tiling, 72, out * 36 + pixel, sample)] *
+                                      relu.x[place_of(tiling, 72, in * 36 + pixel, sample)];
+                    expected += term;
+                    magnitude += std::abs(term);
+                }
+            CHECK(std::abs(network.arena().gradients()[out * 2 + in] - expected) <= 1e-5 * magnitude);
+        }
+}
+
 TEST_CASE("network: memory is counted with layers that work in place counted once") {
     Network network(model(small_model), {2, 6, 6});
     const Tiling tiling{20, 8};  // as a network has it at first

@@ -68,6 +68,10 @@ class Layer {
     /// may need its own output in backward as more than a sign.
     virtual bool in_place() const { return false; }
 
+    /// The layer before is a relu. A layer that can do its work on the way does so from now on and says yes: then
+    /// neither direction of that relu is called. The largest of a window commutes with it.
+    virtual bool take_over_relu() { return false; }
+
     /// Numbers of scratch that forward or backward need at this tile width.
     virtual index_t workspace_size(index_t /*tile_width*/) const { return 0; }
     /// Multiply-adds of the kept weights in the forward of so many samples; each of the two products of backward has as

@@ -87,6 +87,7 @@ class Network {
 
     Shape input_;
     std::vector<std::unique_ptr<Layer>> layers_;
+    std::vector<bool> taken_over_;  ///< the layer behind does this one's work
     std::vector<Parameter*> parameters_;
     std::vector<std::size_t> input_of_;       ///< for each layer the activation that it reads; 0 is the input
     std::vector<std::size_t> activation_of_;  ///< and the one that it writes

@@ -17,6 +17,7 @@ struct PoolingWindows {
     index_t rows, columns;  ///< of a plane of x
     Window window;          ///< without padding
     index_t width;          ///< T
+    bool rectified;         ///< max(x, 0) is pooled instead of x
 
     /// Every pixel lies in exactly one window.
     bool tile_the_plane() const {
@@ -27,7 +28,7 @@ struct PoolingWindows {
 /// Calls visit(first number of the window in x, first number of its place in y), in the order of memory.
 template <class Visit>
 inline void for_each_window(const PoolingWindows& windows, Visit visit) {
-    const auto [planes, rows, columns, window, width] = windows;
+    const auto [planes, rows, columns, window, width, rectified] = windows;
     const index_t output_rows = window.places(rows), output_columns = window.places(columns);
     index_t y = 0;
     for (index_t plane = 0; plane < planes; ++plane)
@@ -39,7 +40,7 @@ inline void for_each_window(const PoolingWindows& windows, Visit visit) {
 /// One kind of pooling. `choices` (planes, windows, T) holds what backward must know of forward, a byte for each y.
 struct PoolingKernels {
     const char* type;   ///< "max_pool2d"
-    bool with_choices;  ///< false: `choices` is null
+    bool with_choices;  ///< it takes one pixel of a window, and can take over a relu; false: `choices` is null
     void (*forward)(const PoolingWindows& windows, const real* x, real* y, std::uint8_t* choices);
     /// dx += the gradient; where the windows tile the plane, dx = the gradient, whatever was there.
     void (*backward)(const PoolingWindows& windows, const real* dy, const std::uint8_t* choices, real* dx);
