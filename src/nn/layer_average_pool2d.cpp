@@ -42,7 +42,7 @@ void average_pool_gradient(const PoolingWindows& windows, const real* dy, const 
     const index_t kernel = windows.window.kernel, width = windows.width, row = windows.columns * width;
     const real share = share_of(windows.window);
     const bool set = windows.tile_the_plane();
-    for_each_window(windows, [&](index_t corner, index_t place) {
+    for_each_window(windows, [&](index_t corner, index_t place) PRUNTRAIN_INLINED {
         give_shares(kernel, row, width, set, share, dy + place, dx + corner);
     });
 }

@@ -12,8 +12,8 @@ constexpr std::int32_t nothing = 255;  // chosen: the largest is not above 0, an
 
 /// The largest of one window, and which it is, for some lanes whose first pixel is x.
 template <index_t Lanes>
-inline void choose_largest(index_t kernel, index_t row, index_t width, bool rectified, const real* x,
-                           real* __restrict largest, std::int32_t* __restrict choice) {
+PRUNTRAIN_INLINED inline void choose_largest(index_t kernel, index_t row, index_t width, bool rectified, const real* x,
+                                             real* __restrict largest, std::int32_t* __restrict choice) {
     for (index_t lane = 0; lane < Lanes; ++lane) {
         largest[lane] = rectified ? real{0} : x[lane];
         choice[lane] = rectified ? nothing : 0;
@@ -32,8 +32,8 @@ inline void choose_largest(index_t kernel, index_t row, index_t width, bool rect
 
 /// The same for a window of 2x2, the usual one: in one sweep twice as fast.
 template <index_t Lanes>
-inline void choose_largest_of_four(index_t row, index_t width, bool rectified, const real* x, real* __restrict largest,
-                                   std::int32_t* __restrict choice) {
+PRUNTRAIN_INLINED inline void choose_largest_of_four(index_t row, index_t width, bool rectified, const real* x,
+                                                     real* __restrict largest, std::int32_t* __restrict choice) {
     for (index_t lane = 0; lane < Lanes; ++lane) {
         real chosen = rectified ? real{0} : x[lane];
         std::int32_t pixel = rectified ? nothing : 0;
@@ -52,10 +52,11 @@ inline void choose_largest_of_four(index_t row, index_t width, bool rectified, c
 }
 
 template <index_t Lanes>
-inline void max_pool_in_pieces(const PoolingWindows& windows, const real* x, real* y, std::uint8_t* choices) {
+PRUNTRAIN_INLINED inline void max_pool_in_pieces(const PoolingWindows& windows, const real* x, real* y,
+                                                 std::uint8_t* choices) {
     const index_t kernel = windows.window.kernel, width = windows.width, row = windows.columns * width;
     const bool rectified = windows.rectified;
-    for_each_window(windows, [&](index_t corner, index_t place) {
+    for_each_window(windows, [&](index_t corner, index_t place) PRUNTRAIN_INLINED {
         for (index_t begin = 0; begin < width; begin += Lanes) {
             const real* const from = x + corner + begin;
             real largest[Lanes];
@@ -76,8 +77,8 @@ void max_pool(const PoolingWindows& windows, const real* x, real* y, std::uint8_
 }
 
 /// dx (T of each pixel of one window) is set to, or increased by, dy at the chosen pixel and 0 at the others.
-inline void give_to_chosen(index_t kernel, index_t row, index_t width, bool set, const real* dy,
-                           const std::uint8_t* choices, real* __restrict dx) {
+PRUNTRAIN_INLINED inline void give_to_chosen(index_t kernel, index_t row, index_t width, bool set, const real* dy,
+                                             const std::uint8_t* choices, real* __restrict dx) {
     std::int32_t choice[widest_tile];
     for (index_t lane = 0; lane < width; ++lane) choice[lane] = choices[lane];
     for (index_t i = 0; i < kernel; ++i)
@@ -93,8 +94,8 @@ inline void give_to_chosen(index_t kernel, index_t row, index_t width, bool set,
 
 /// The same for a window of 2x2 that shares no pixel with another.
 template <index_t Lanes>
-inline void give_to_chosen_of_four(index_t row, index_t width, const real* __restrict dy,
-                                   const std::uint8_t* __restrict choices, real* dx) {
+PRUNTRAIN_INLINED inline void give_to_chosen_of_four(index_t row, index_t width, const real* __restrict dy,
+                                                     const std::uint8_t* __restrict choices, real* dx) {
     real* __restrict const first = dx;
     real* __restrict const second = dx + width;
     real* __restrict const third = dx + row;
@@ -110,11 +111,11 @@ inline void give_to_chosen_of_four(index_t row, index_t width, const real* __res
 }
 
 template <index_t Lanes>
-inline void max_pool_gradient_in_pieces(const PoolingWindows& windows, const real* dy, const std::uint8_t* choices,
-                                        real* dx) {
+PRUNTRAIN_INLINED inline void max_pool_gradient_in_pieces(const PoolingWindows& windows, const real* dy,
+                                                          const std::uint8_t* choices, real* dx) {
     const index_t kernel = windows.window.kernel, width = windows.width, row = windows.columns * width;
     const bool set = windows.tile_the_plane();
-    for_each_window(windows, [&](index_t corner, index_t place) {
+    for_each_window(windows, [&](index_t corner, index_t place) PRUNTRAIN_INLINED {
         if (kernel == 2 && set)
             for (index_t begin = 0; begin < width; begin += Lanes)
                 give_to_chosen_of_four<Lanes>(row, width, dy + place + begin, choices + place + begin,

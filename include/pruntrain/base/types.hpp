@@ -28,6 +28,8 @@ using weight_number_t = std::uint64_t;
 #else
 #define PRUNTRAIN_VECTORIZED
 #endif
+/// For lambdas and functions that such a function calls: one that is not inlined would be compiled for the baseline.
+#define PRUNTRAIN_INLINED __attribute__((always_inline))
 
 /// Allocates on cache-line boundaries, so that vector loads never straddle two lines.
 template <class T>

@@ -27,7 +27,7 @@ struct PoolingWindows {
 
 /// Calls visit(first number of the window in x, first number of its place in y), in the order of memory.
 template <class Visit>
-inline void for_each_window(const PoolingWindows& windows, Visit visit) {
+PRUNTRAIN_INLINED inline void for_each_window(const PoolingWindows& windows, Visit visit) {
     const auto [planes, rows, columns, window, width, rectified] = windows;
     const index_t output_rows = window.places(rows), output_columns = window.places(columns);
     index_t y = 0;
