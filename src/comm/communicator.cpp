@@ -35,6 +35,10 @@ MPI_Datatype datatype<std::uint64_t>() {
     return MPI_UINT64_T;
 }
 template <>
+MPI_Datatype datatype<Bfloat16>() {
+    return MPI_UINT16_T;
+}
+template <>
 MPI_Datatype datatype<index_t>() {
     return MPI_INT64_T;
 }
@@ -163,6 +167,25 @@ Pending Communicator::start_sum(std::span<float> values) const {
 Pending Communicator::start_sum(std::span<double> values) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>(begin_sum(values, handle_->comm));
+    return pending;
+}
+
+Pending Communicator::start_exchange(std::span<const Bfloat16> to_each, std::span<Bfloat16> from_each) const {
+    const std::size_t piece = to_each.size() / static_cast<std::size_t>(size());
+    Pending pending;
+    pending.state_ = std::make_unique<Pending::State>();
+    check(MPI_Ialltoall(to_each.data(), static_cast<int>(piece), datatype<Bfloat16>(), from_each.data(),
+                        static_cast<int>(piece), datatype<Bfloat16>(), handle_->comm, &pending.state_->request),
+          "MPI_Ialltoall");
+    return pending;
+}
+
+Pending Communicator::start_gather_to_all(std::span<const Bfloat16> own, std::span<Bfloat16> all) const {
+    Pending pending;
+    pending.state_ = std::make_unique<Pending::State>();
+    check(MPI_Iallgather(own.data(), static_cast<int>(own.size()), datatype<Bfloat16>(), all.data(),
+                         static_cast<int>(own.size()), datatype<Bfloat16>(), handle_->comm, &pending.state_->request),
+          "MPI_Iallgather");
     return pending;
 }
 

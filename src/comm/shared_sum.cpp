@@ -34,10 +34,25 @@ void add_to_both(real* __restrict one, real* __restrict other, index_t count) {
     for (index_t i = 0; i < count; ++i) one[i] = other[i] = one[i] + other[i];
 }
 
+real widened(Bfloat16 value) { return static_cast<real>(static_cast<float>(value)); }
+
+/// rounded = values + lost, and lost = what that takes away.
+void round_with_feedback(std::span<const real> values, std::span<real> lost, std::span<Bfloat16> rounded) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const real wanted = values[i] + lost[i];
+        rounded[i] = Bfloat16(static_cast<float>(wanted));
+        lost[i] = wanted - widened(rounded[i]);
+    }
+}
+
 }  // namespace
 
-SharedSum::SharedSum(const Communicator& ranks, const Communicator& node)
-    : ranks_(ranks), node_(node_or_self(ranks, node)), across_(ranks.split(node_.rank())) {}
+SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, Message message)
+    : message_(message),
+      ranks_(ranks),
+      node_(node_or_self(ranks, node)),
+      across_(ranks.split(node_.rank())),
+      back_(across_.split(0)) {}
 
 std::span<real> SharedSum::allocate(index_t size) {
     if (!ranges_.empty()) fault("memory for a sum is exchanged while the sum is under way");
@@ -70,16 +85,14 @@ void SharedSum::start(index_t begin, index_t end) {
 }
 
 bool SharedSum::progress() {
-    while (crossing_.size() < ranges_.size() && all_reached(&Counters::started, before_ + crossing_.size() + 1)) {
-        const Range slice = own_slice(ranges_[crossing_.size()]);
+    if (crossings_.size() < ranges_.size()) crossings_.resize(ranges_.size());
+    while (on_the_way_ < ranges_.size() && all_reached(&Counters::started, before_ + on_the_way_ + 1)) {
+        const Range slice = own_slice(ranges_[on_the_way_]);
         sum_on_node(slice);
-        crossing_.emplace_back();
-        if (across_.size() > 1 && slice.begin < slice.end)
-            crossing_.back() = across_.start_sum(
-                std::span(arrays_[0] + slice.begin, static_cast<std::size_t>(slice.end - slice.begin)));
+        if (across_.size() > 1 && slice.begin < slice.end) cross(slice, crossings_[on_the_way_]);
+        ++on_the_way_;
     }
-    while (finished_ < crossing_.size() && crossing_[finished_].done()) {
-        if (across_.size() > 1) spread(own_slice(ranges_[finished_]), arrays_.size());
+    while (finished_ < on_the_way_ && crossed(own_slice(ranges_[finished_]), crossings_[finished_])) {
         ++finished_;
         Shared(*counters_[static_cast<std::size_t>(node_.rank())].finished)
             .store(before_ + finished_, std::memory_order_release);
@@ -97,9 +110,48 @@ void SharedSum::finish() {
         if (poll % polls_for_mpi == 0) ranks_.make_progress();
     }
     before_ += ranges_.size();
+    for (std::size_t i = 0; i < ranges_.size(); ++i) crossings_[i].pending = {};
     ranges_.clear();
-    crossing_.clear();
-    finished_ = 0;
+    on_the_way_ = finished_ = 0;
+}
+
+void SharedSum::cross(const Range& slice, Crossing& crossing) {
+    const std::span values(arrays_[0] + slice.begin, static_cast<std::size_t>(slice.end - slice.begin));
+    if (message_ == Message::exact) {
+        crossing.pending = across_.start_sum(values);
+        return;
+    }
+    const auto nodes = static_cast<std::size_t>(across_.size());
+    const std::size_t piece = (values.size() + nodes - 1) / nodes;
+    if (crossing.lost.size() != values.size()) {
+        crossing.lost.assign(values.size(), real{0});
+        crossing.lost_total.assign(piece, real{0});
+        crossing.sent.assign(piece * nodes, Bfloat16());
+        crossing.received = crossing.sent;
+    }
+    round_with_feedback(values, crossing.lost, crossing.sent);
+    crossing.pending = across_.start_exchange(crossing.sent, crossing.received);
+    crossing.gathering = false;
+}
+
+bool SharedSum::crossed(const Range& slice, Crossing& crossing) {
+    if (!crossing.pending.done()) return false;
+    if (across_.size() == 1 || slice.begin == slice.end) return true;
+    if (message_ == Message::bf16 && !crossing.gathering) {
+        std::vector<real> total(crossing.lost_total.size(), real{0});
+        for (std::size_t i = 0; i < crossing.received.size(); ++i)
+            total[i % total.size()] += widened(crossing.received[i]);
+        const auto own = std::span(crossing.sent).first(total.size());
+        round_with_feedback(total, crossing.lost_total, own);
+        crossing.pending = back_.start_gather_to_all(own, crossing.received);
+        crossing.gathering = true;
+        return false;
+    }
+    if (message_ == Message::bf16)
+        std::transform(crossing.received.begin(), crossing.received.begin() + (slice.end - slice.begin),
+                       arrays_[0] + slice.begin, widened);
+    spread(slice, arrays_.size());
+    return true;
 }
 
 SharedSum::Range SharedSum::own_slice(const Range& range) const {

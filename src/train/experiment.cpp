@@ -39,6 +39,11 @@ Settings::Settings(const Config& config) {
     const Config parallel = config.section("parallel");
     parallel.integer("model_shards", 1, between(1, 1), "ranks that share one copy of the model");
 
+    const std::string precision = config.section("reduce").choice(
+        "precision", "fp32", {"fp32", "bf16"},
+        "of gradients that go from node to node; bf16: half the bytes, what rounding takes away is added a step later");
+    message = precision == "bf16" ? SharedSum::Message::bf16 : SharedSum::Message::exact;
+
     const Config checkpoint = config.section("checkpoint");
     checkpoint_every_epochs = checkpoint.number("every_epochs", 1.0, at_least(0),
                                                 "epochs from one checkpoint to the next; 0: only at the end");

@@ -33,7 +33,7 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
       network_(experiment.network),
       folder_(folder),
       world_(world),
-      reducer_(world),
+      reducer_(world, experiment.settings.message),
       progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()),
       profile_(profiling, names_of_layers(experiment.network)),
       planner_(experiment.network, experiment.settings.execution, world) {
@@ -190,7 +190,9 @@ void Trainer::maybe_prune() {
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
                             grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
                             hex(hash->pattern), " on all ranks"));
-    if (hash) plan_execution();
+    if (!hash) return;
+    reducer_.forget_rounding();
+    plan_execution();
 }
 
 void Trainer::plan_execution() {
@@ -266,6 +268,7 @@ void Trainer::save_checkpoint() {
         folder_.drop_old_checkpoints(state_.step, experiment_.settings.keep_checkpoints, state_.best_step);
     });
     saved_step_ = state_.step;
+    reducer_.forget_rounding();  // a checkpoint does not hold it: a run that is resumed here must go on alike
 }
 
 void Trainer::maybe_show_progress() {

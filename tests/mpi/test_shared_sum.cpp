@@ -135,6 +135,48 @@ TEST_SUITE("many ranks") {
         }
     }
 
+    TEST_CASE("shared sum: in bf16 between nodes, with what rounding takes away added a step later") {
+        const auto world = Communicator::world();
+        const index_t size = 1029;
+        for (const int ranks_of_node : {1, 2}) {
+            SharedSum sum(world, world.node().split(world.rank() / ranks_of_node), SharedSum::Message::bf16);
+            const auto values = sum.allocate(size);
+            const auto step = [&] {  // the same numbers in every step
+                sum_step(sum, world.rank(), 1, {0, 100, 101, size});
+                return std::vector<real>(values.begin(), values.end());
+            };
+            const std::vector<real> first = step();
+            CHECK(same_everywhere(world, values));
+            std::vector<double> mean(first.begin(), first.end());
+            constexpr int steps = 16;
+            for (int i = 1; i < steps; ++i) {
+                const auto next = step();
+                for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += double{next[k]};
+            }
+            sum.forget_rounding();
+            CHECK(same_bits(step(), first));
+
+            const bool crosses = world.size() > ranks_of_node;
+            double once = 0, in_the_mean = 0;
+            std::vector<real> exact(first.size()), magnitude(first.size());
+            for (int rank = 0; rank < world.size(); ++rank) {
+                const auto numbers = numbers_of(rank, size, 1);
+                for (std::size_t k = 0; k < exact.size(); ++k) {
+                    exact[k] += numbers[k];
+                    magnitude[k] += std::abs(numbers[k]);
+                }
+            }
+            for (std::size_t k = 0; k < exact.size(); ++k) {
+                once = std::max(once, std::abs(double{first[k]} - double{exact[k]}) / double{magnitude[k]});
+                in_the_mean =
+                    std::max(in_the_mean, std::abs(mean[k] / steps - double{exact[k]}) / double{magnitude[k]});
+            }
+            CHECK(once <= std::exp2(-7));  // 8 bits of precision lose 2^-8 at most, in each of two roundings
+            CHECK((once > std::exp2(-12)) == crosses);
+            CHECK(in_the_mean <= std::exp2(-7) / steps + 1e-6);
+        }
+    }
+
     TEST_CASE("shared sum: memory shrinks and grows between steps") {
         const auto world = Communicator::world();
         SharedSum sum(world, world.node());

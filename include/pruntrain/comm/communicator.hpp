@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "pruntrain/base/bfloat16.hpp"
 #include "pruntrain/base/types.hpp"
 
 namespace pruntrain {
@@ -66,6 +67,11 @@ class Communicator {
     void sum(std::span<std::uint64_t> values) const;
     Pending start_sum(std::span<float> values) const;
     Pending start_sum(std::span<double> values) const;
+
+    /// Rank r gets the r-th of as many equal pieces as there are ranks, from all, in the order of the ranks.
+    Pending start_exchange(std::span<const Bfloat16> to_each, std::span<Bfloat16> from_each) const;
+    /// All get the pieces of all, of one size, in the order of the ranks.
+    Pending start_gather_to_all(std::span<const Bfloat16> own, std::span<Bfloat16> all) const;
 
     index_t largest(index_t value) const;
     double largest(double value) const;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/comm/shared_sum.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/dataset.hpp"
 #include "pruntrain/data/sampler.hpp"
@@ -35,6 +36,7 @@ struct Settings {
     double clip_norm;                ///< 0: none
     double checkpoint_every_epochs;  ///< 0: only at the end
     index_t keep_checkpoints;
+    SharedSum::Message message;  ///< of gradients between nodes
 };
 
 /// Collective to build: all ranks throw alike.

@@ -14,7 +14,9 @@ namespace pruntrain {
 class GradientReducer {
    public:
     /// Collective over `replicas`. Must outlive the use of the gradients of an arena that it was given.
-    explicit GradientReducer(const Communicator& replicas) : replicas_(replicas), sum_(replicas, replicas.node()) {}
+    /// @param message  how the sums of a node go to the other nodes
+    explicit GradientReducer(const Communicator& replicas, SharedSum::Message message = SharedSum::Message::exact)
+        : replicas_(replicas), sum_(replicas, replicas.node(), message) {}
 
     /// A new step. The first one puts the gradients in shared memory, as zeros; the first one after a prune event puts
     /// them in less of it if a quarter or more would lie idle. Collective.
@@ -23,6 +25,9 @@ class GradientReducer {
     void ready(index_t finished);
     /// Waits for all sums; then every rank has the same sums.
     void finish();
+
+    /// Weights were removed, or a checkpoint was written: the next step depends on no rounding of earlier ones.
+    void forget_rounding() { sum_.forget_rounding(); }
 
     /// Numbers that one step sums over the ranks.
     index_t values_reduced() const { return size_; }
