@@ -102,7 +102,8 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
     world.together([&] { read_checkpoint(arguments.checkpoint, experiment.network, history); });
     ExecutionPlanner planner(experiment.network, "auto", world);
     planner.restore(summary.state.execution);
-    experiment.network.set_tile_widths(planner.tile_widths(evaluation_samples));
+    // In the tiles of the run, so that the loss is the run's to the last bit.
+    experiment.network.set_tile_widths(planner.tile_widths(experiment.local_batch(summary.state.ranks)));
     const Split split = arguments.split == "train"        ? Split::train
                         : arguments.split == "validation" ? Split::validation
                                                           : Split::test;

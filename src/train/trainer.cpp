@@ -105,18 +105,23 @@ void Trainer::run() {
     finish();
 }
 
-void Trainer::next_batch() {
+void Trainer::assemble_batch(index_t step) {
     profile_.enter(Phase::input);
-    const BatchPart part = experiment_.sampler.part(state_.step, world_.rank(), world_.size());
-    step_.step = state_.step;
-    step_.tiling.samples = part.samples;
-    step_.first_sample = part.first;
-    step_.global_samples = part.global_samples;
-    experiment_.sampler.draw(state_.step, part, numbers_);
+    batch_ = experiment_.sampler.part(step, world_.rank(), world_.size());
+    batch_step_ = step;
+    experiment_.sampler.draw(step, batch_, numbers_);
     targets_.resize(numbers_.size() * static_cast<std::size_t>(experiment_.dataset.target_width()));
-    network_.reserve(part.samples);
-    experiment_.dataset.assemble(Split::train, numbers_, network_.input_tiling(part.samples), network_.input(),
+    network_.reserve(batch_.samples);
+    experiment_.dataset.assemble(Split::train, numbers_, network_.input_tiling(batch_.samples), network_.input(),
                                  targets_.data());
+}
+
+void Trainer::next_batch() {
+    if (batch_step_ != state_.step) assemble_batch(state_.step);
+    step_.step = state_.step;
+    step_.tiling.samples = batch_.samples;
+    step_.first_sample = batch_.first;
+    step_.global_samples = batch_.global_samples;
 }
 
 void Trainer::forward_and_backward() {
@@ -144,6 +149,9 @@ void Trainer::forward_and_backward() {
         profile_.enter(Phase::reduce);
         reducer_.ready(network_.finished(layer));
     }
+    // The input is not needed any more; other ranks may still be computing, or their sums under way.
+    if (!input_is_used_after(state_.step + 1)) assemble_batch(state_.step + 1);
+    profile_.enter(Phase::reduce);
     reducer_.finish();
     summing.wait();
     profile_.add({.summed_bytes = static_cast<double>(reducer_.bytes_summed() - summed_before)});
@@ -203,17 +211,22 @@ void Trainer::plan_execution() {
     network_.set_tile_widths(planner_.tile_widths(step_.tiling.samples));
 }
 
-bool Trainer::due(double every_epochs) const {
-    if (state_.step == experiment_.length.steps) return true;
+bool Trainer::due(index_t step, double every_epochs) const {
+    if (step == experiment_.length.steps) return true;
     if (every_epochs == 0) return false;
     // The steps at which a whole number of intervals is completed, whatever fraction of an epoch an interval is.
     const double every = every_epochs * static_cast<double>(experiment_.length.steps_per_epoch);
-    const auto now = static_cast<double>(state_.step);
+    const auto now = static_cast<double>(step);
     return std::floor(now / every + 1e-9) > std::floor((now - 1) / every + 1e-9);
 }
 
+bool Trainer::input_is_used_after(index_t step) const {
+    return (experiment_.pruner && experiment_.pruner->event_at(step)) ||
+           due(step, experiment_.settings.evaluate_every_epochs);
+}
+
 void Trainer::maybe_evaluate() {
-    if (due(experiment_.settings.evaluate_every_epochs)) add_history_row();
+    if (due(state_.step, experiment_.settings.evaluate_every_epochs)) add_history_row();
 }
 
 void Trainer::add_history_row() {
@@ -249,7 +262,7 @@ void Trainer::add_history_row() {
 
 void Trainer::maybe_checkpoint() {
     const bool improved = state_.best_step == state_.step && experiment_.settings.checkpoint_every_epochs > 0;
-    if (improved || due(experiment_.settings.checkpoint_every_epochs)) save_checkpoint();
+    if (improved || due(state_.step, experiment_.settings.checkpoint_every_epochs)) save_checkpoint();
 }
 
 void Trainer::save_checkpoint() {

@@ -31,6 +31,7 @@ class Trainer {
 
    private:
     // The step, in the order of the loop.
+    void assemble_batch(index_t step);
     void next_batch();
     void forward_and_backward();
     void update();
@@ -41,7 +42,9 @@ class Trainer {
     void maybe_checkpoint();
     void maybe_show_progress();
 
-    bool due(double every_epochs) const;
+    bool due(index_t step, double every_epochs) const;
+    /// An evaluation or a new plan of execution, which may change the tiles, follows this many steps.
+    bool input_is_used_after(index_t step) const;
     void add_history_row();
     void save_checkpoint();
     void finish();
@@ -58,10 +61,14 @@ class Trainer {
     RunState state_;
     History history_;
 
-    // Of the step under way.
-    StepContext step_;
+    // Of the batch that stands in the network's input: of the step under way, or ahead of the next one.
+    BatchPart batch_;
+    index_t batch_step_ = -1;  ///< -1: none
     std::vector<index_t> numbers_;
     std::vector<float> targets_;
+
+    // Of the step under way.
+    StepContext step_;
     std::array<double, 2> sums_{};  ///< loss and correct samples, over all ranks after the step
 
     // Of this start of the program.
