@@ -1,5 +1,7 @@
 // pruntrain: arguments, subcommands, exit status.
 #include <CLI/CLI.hpp>
+#include <malloc.h>
+
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -186,6 +188,9 @@ void fail_together(const Communicator& world, const std::string& message) {
 
 int main(int argc, char** argv) {
     set_up_blas(argv);
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 1 << 19);  // else what pruning frees stays with the process: it learns from large arrays
+#endif
     std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit (ulimit -f) is a failed write with a message, not a kill
     try {
         const MpiSession session(argc, argv);

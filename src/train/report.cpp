@@ -78,6 +78,7 @@ std::string summary_json(const RunResult& result, const Network& network) {
     json["wall_s"] = result.state.seconds;
     json["samples_per_s"] = result.samples_per_s;
     json["peak_mb"] = result.peak_mb;
+    json["resident_mb"] = result.resident_mb;
     json["ranks"] = result.state.ranks;
     json["steps"] = result.state.step;
     json["epochs"] = result.state.epoch;

@@ -1,9 +1,11 @@
 #include "pruntrain/train/trainer.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
@@ -18,6 +20,13 @@ double peak_resident_mb() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
+}
+
+/// What it has resident now, in MB.
+double resident_mb() {
+    double pages = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> pages >> resident;
+    return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
 }
 
 std::vector<std::string> names_of_layers(Network& network) {
@@ -302,7 +311,7 @@ void Trainer::finish() {
     profile_.enter(Phase::evaluate);
     const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, world_);
     state_.seconds = seconds_before_ + clock_.seconds();
-    const double peak_mb = world_.largest(peak_resident_mb());
+    const double peak_mb = world_.largest(peak_resident_mb()), final_mb = world_.largest(resident_mb());
     profile_.stop();
     const ProfileRows profile = profile_.rows(world_);
     if (!world_.is_root()) return;
@@ -311,6 +320,7 @@ void Trainer::finish() {
     result.state = state_;
     result.samples_per_s = trained_seconds_ > 0 ? static_cast<double>(trained_samples_) / trained_seconds_ : 0;
     result.peak_mb = peak_mb;
+    result.resident_mb = final_mb;
     result.profile = profile;
     result.checkpoint = (folder_.checkpoints() / checkpoint_name(state_.step)).string();
     if (state_.best_step >= 0)

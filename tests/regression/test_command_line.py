@@ -13,7 +13,7 @@ from support import (CONVOLUTION, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, E
 
 COLUMNS = ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "sparsity",
            "learning_rate", "samples_per_s", "sparse_layers", "values_reduced"]
-SUMMARY = {"test_accuracy", "test_loss", "sparsity", "kept", "parameters", "wall_s", "samples_per_s", "peak_mb", "ranks",
+SUMMARY = {"test_accuracy", "test_loss", "sparsity", "kept", "parameters", "wall_s", "samples_per_s", "peak_mb", "resident_mb", "ranks",
            "steps", "pattern_hash", "weights_hash", "checkpoint"}
 
 
@@ -118,7 +118,8 @@ class RunFolder(EndToEnd):
         self.assertEqual(int(history[-1]["values_reduced"]), summary["kept"])
         self.assertEqual(summary["parameters"], UNEVEN_WEIGHTS + UNEVEN_OTHERS)
         self.assertEqual((summary["ranks"], summary["steps"]), (2, 52))
-        self.assertGreater(summary["peak_mb"], 1)   # a process that has started MPI
+        self.assertGreater(summary["resident_mb"], 1)   # a process that has started MPI
+        self.assertGreaterEqual(summary["peak_mb"], summary["resident_mb"])
         self.assertEqual(summary["checkpoint"], str(trained.checkpoints[-1]))
         self.assertEqual([p for p in self.folder.rglob("*") if p.suffix == ".tmp"], [])
 

@@ -19,6 +19,7 @@ struct RunResult {
     RunState state;
     double samples_per_s = 0;  ///< trained by this start of the program
     double peak_mb = 0;        ///< most memory that a rank has had resident, its part of the shared data included; MB
+    double resident_mb = 0;    ///< most that a rank has at the end
     std::string checkpoint;
     std::string best_checkpoint;  ///< empty without a validation split
     ProfileRows profile;          ///< empty without --profile
