@@ -1,6 +1,6 @@
 // pruntrain: arguments, subcommands, exit status.
-#include <CLI/CLI.hpp>
 #include <malloc.h>
+#include <CLI/CLI.hpp>
 
 #include <chrono>
 #include <csignal>

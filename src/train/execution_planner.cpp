@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <sstream>
 
 #include "pruntrain/base/error.hpp"
@@ -13,9 +12,8 @@ namespace pruntrain {
 namespace {
 
 constexpr double always_dense = 0.8;     // above, BLAS has won on every processor we know
-constexpr double looked_at_again = 0.9;  // of the density at the last measurement
 constexpr double clearly_faster = 0.95;  // a tie goes to the present execution
-constexpr double share_of_run = 0.005;   // that measuring may take, with room for the plans of the last measurement
+constexpr double share_of_run = 0.002;   // that measuring may take; sparse, the run will be a fraction as long
 
 const char* word(Execution execution) { return execution == Execution::sparse ? "sparse" : "dense"; }
 
@@ -24,11 +22,11 @@ const char* word(Execution execution) { return execution == Execution::sparse ? 
 ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const Communicator& ranks)
     : network_(network), choice_(std::move(choice)), ranks_(ranks) {
     for (std::size_t i = 0; i < network.layer_count(); ++i)
-        if (WeightMatrix* const weight = network.layer(i).weight_matrix()) layers_.push_back({i, weight, 1.0});
+        if (WeightMatrix* const weight = network.layer(i).weight_matrix()) layers_.push_back({i, weight, always_dense});
 }
 
-std::string ExecutionPlanner::plan(const StepContext& step, double training_s) {
-    std::uint64_t may_measure = choice_ == "auto" && (measuring_s_ == 0 || measuring_s_ < share_of_run * training_s);
+std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool last) {
+    std::uint64_t may_measure = choice_ == "auto" && (last || measuring_s_ == 0 || measuring_s_ < share_of_run * run_s);
     ranks_.broadcast(std::span(&may_measure, 1));
     std::string changes;
     for (Planned& planned : layers_) {
@@ -38,8 +36,7 @@ std::string ExecutionPlanner::plan(const StepContext& step, double training_s) {
             planned.weight->execute(Execution::sparse);
             changes += text(network_.layer(planned.layer).name(), " executes sparse at density ", fixed(density, 3),
                             ", as train.execution says\n");
-        } else if (may_measure && density <= always_dense && density <= looked_at_again * planned.measured_density) {
-            planned.measured_density = density;
+        } else if (may_measure && density <= planned.look_below) {
             changes += measure(planned, step);
         }
     }
@@ -57,9 +54,13 @@ std::string ExecutionPlanner::measure(Planned& planned, const StepContext& step)
     }
     ranks_.broadcast(std::span<double>(seconds));
     const bool sparse = seconds[1] < clearly_faster * seconds[0];
-    if (!sparse) planned.weight->execute(Execution::dense);
     measuring_s_ += timer.seconds();
-    if (!sparse) return "";
+    if (!sparse) {
+        planned.weight->execute(Execution::dense);
+        // Where it would win clearly if its time fell with the density.
+        planned.look_below = planned.weight->density() * std::clamp(0.9 * seconds[0] / seconds[1], 0.5, 0.9);
+        return "";
+    }
     return text(network_.layer(planned.layer).name(), " executes sparse from now on: at density ",
                 fixed(planned.weight->density(), 3), " its step takes ", fixed(1e3 * seconds[1], 3), " ms, dense ",
                 fixed(1e3 * seconds[0], 3), " ms\n");
@@ -67,13 +68,9 @@ std::string ExecutionPlanner::measure(Planned& planned, const StepContext& step)
 
 double ExecutionPlanner::seconds_of(std::size_t layer, const StepContext& step) {
     network_.rehearse(step, layer);  // makes plans, unpacks, warms the caches
-    double best = INFINITY;
-    for (int repetition = 0; repetition < 2; ++repetition) {
-        const Timer timer;
-        network_.rehearse(step, layer);
-        best = std::min(best, timer.seconds());
-    }
-    return best;
+    const Timer timer;
+    network_.rehearse(step, layer);
+    return timer.seconds();
 }
 
 std::string ExecutionPlanner::describe() const {

@@ -207,15 +207,16 @@ void Trainer::maybe_prune() {
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
                             grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
                             hex(hash->pattern), " on all ranks"));
-    if (!hash) return;
-    reducer_.forget_rounding();
-    plan_execution();
+    if (hash) reducer_.forget_rounding();
+    if (hash || state_.step >= experiment_.pruner->end_step()) plan_execution();
 }
 
 void Trainer::plan_execution() {
     profile_.enter(Phase::plan);
     step_.tiling.samples = experiment_.local_batch(world_.size());  // the last batch may have been a short one
-    const std::string changes = planner_.plan(step_, trained_seconds_);
+    const double run_s = trained_seconds_ * static_cast<double>(experiment_.length.steps) /
+                         std::max(1.0, static_cast<double>(state_.step));
+    const std::string changes = planner_.plan(step_, run_s, state_.step >= experiment_.pruner->end_step());
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
     network_.set_tile_widths(planner_.tile_widths(step_.tiling.samples));
 }

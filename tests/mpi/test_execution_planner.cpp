@@ -40,10 +40,10 @@ TEST_CASE("execution: a choice holds for the layers that have lost weights") {
     for (const std::string choice : {"dense", "sparse"}) {
         Planned planned;
         ExecutionPlanner planner(planned.network, choice, world);
-        CHECK(planner.plan(planned.step, 1e9).empty());  // nothing is pruned
+        CHECK(planner.plan(planned.step, 1e9, false).empty());  // nothing is pruned
         CHECK(planner.describe() == "dense dense");
         planned.prune(3);
-        const std::string changes = planner.plan(planned.step, 1e9);
+        const std::string changes = planner.plan(planned.step, 1e9, false);
         CHECK(planner.describe() == choice + " dense");
         CHECK(planner.sparse_layers() == (choice == "sparse" ? 1 : 0));
         CHECK((changes.find("dense1 executes sparse at density 0.333") != std::string::npos) == (choice == "sparse"));
@@ -56,11 +56,11 @@ TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse
     Planned planned;
     ExecutionPlanner planner(planned.network, "auto", world);
     planned.prune(100);
-    const std::string changes = planner.plan(planned.step, 0);
+    const std::string changes = planner.plan(planned.step, 0, false);
     CHECK(planner.describe() == "sparse dense");
     CHECK(changes.find("dense1 executes sparse from now on: at density 0.010 its step takes ") != std::string::npos);
     CHECK(planner.measuring_s() > 0);
-    CHECK(planner.plan(planned.step, 0).empty());  // sparse stays sparse
+    CHECK(planner.plan(planned.step, 0, false).empty());  // sparse stays sparse
     std::uint64_t sparse = planned.execution(0) == Execution::sparse;
     for (const std::uint64_t other : world.gather_to_all(sparse)) CHECK(other == sparse);
 }
@@ -69,16 +69,23 @@ TEST_CASE("execution: measuring stops when it would take too much of the run") {
     const Communicator world = Communicator::world();
     Planned planned;
     ExecutionPlanner planner(planned.network, "auto", world);
-    planned.prune(2);
-    planner.plan(planned.step, 0);  // the first measurement is always made
+    planned.prune(10);
+    planner.plan(planned.step, 0, false);  // the first measurement is always made
     const double spent = planner.measuring_s();
     CHECK(spent > 0);
     if (planner.sparse_layers() > 0) planner.restore("dense dense");
-    planned.prune(2);
-    planner.plan(planned.step, 0);
+    planned.prune(4);
+    planner.plan(planned.step, 0, false);
     CHECK(planner.measuring_s() == spent);
-    planner.plan(planned.step, 1e9);
-    CHECK(planner.measuring_s() > spent);
+    planner.plan(planned.step, 1e9, false);
+    const double more = planner.measuring_s();
+    CHECK(more > spent);
+    if (planner.sparse_layers() > 0) planner.restore("dense dense");
+    planned.prune(4);
+    planner.plan(planned.step, 0, false);
+    CHECK(planner.measuring_s() == more);
+    planner.plan(planned.step, 0, true);  // the last one is, too
+    CHECK(planner.measuring_s() > more);
 }
 
 TEST_CASE("execution: a checkpoint's words are taken up, wrong ones refused") {
@@ -97,10 +104,10 @@ TEST_CASE("execution: narrower tiles for very sparse dense layers") {
     ExecutionPlanner planner(planned.network, "sparse", world);
     CHECK(planner.tile_widths(128).flat == 64);
     planned.prune(10);
-    planner.plan(planned.step, 0);
+    planner.plan(planned.step, 0, false);
     CHECK(planner.tile_widths(128).flat == 64);
     planned.prune(2);
-    planner.plan(planned.step, 0);
+    planner.plan(planned.step, 0, false);
     CHECK(planner.tile_widths(128).flat == 32);
     CHECK(planner.tile_widths(128).image == 16);
     CHECK(planner.tile_widths(16).flat == 16);

@@ -14,20 +14,22 @@ namespace pruntrain {
 /// The words of train.execution, the first the default: measured, or one for all layers that have lost weights.
 inline const std::vector<std::string> execution_choices{"auto", "dense", "sparse"};
 
-/// Decides after prune events. With `auto`, a layer that has lost enough weights since it was last looked at is timed
-/// both ways, forward and backward, on the arrays of the step; the root's times decide for all ranks, so all run the
-/// same code. A layer that has become sparse stays so: patterns only shrink. Times may differ from run to run, and
-/// where both ways are close so may the choice, and with it the last bits of the results; a choice of `dense` or
-/// `sparse` repeats to the bit.
+/// Decides after prune events. With `auto`, a layer that has lost so many weights that sparse execution may be faster,
+/// by what the last measurement says, is timed both ways, forward and backward, on the arrays of the step; the root's
+/// times decide for all ranks, so all run the same code. A layer that has become sparse stays so: patterns only shrink.
+/// Times may differ from run to run, and where both ways are close so may the choice, and with it the last bits of the
+/// results; a choice of `dense` or `sparse` repeats to the bit.
 class ExecutionPlanner {
    public:
     /// @param choice  one of `execution_choices`
     ExecutionPlanner(Network& network, std::string choice, const Communicator& ranks);
 
     /// Collective. Call after a prune event, with the samples of a training step.
-    /// @param training_s  seconds spent in steps so far; measuring takes less than a hundredth of the run
+    /// @param run_s  seconds that all steps of the run will take at the pace so far; measuring takes less than a
+    ///     hundredth of the run
+    /// @param last  no event will follow: measures in any case, for the rest of the run
     /// @return what has changed and why, a line for each layer; empty if nothing has
-    std::string plan(const StepContext& step, double training_s);
+    std::string plan(const StepContext& step, double run_s, bool last);
 
     /// One word for each layer with a weight, for a checkpoint: a run that is resumed goes on with it.
     std::string describe() const;
@@ -43,7 +45,7 @@ class ExecutionPlanner {
     struct Planned {
         std::size_t layer;
         WeightMatrix* weight;
-        double measured_density;  ///< when both ways were last timed; 1: never
+        double look_below;  ///< density from which both ways are timed again
     };
 
     std::string measure(Planned& planned, const StepContext& step);
