@@ -6,6 +6,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/math/sparse_kernels.hpp"
 
 namespace pruntrain {
 
@@ -92,9 +93,10 @@ void ExecutionPlanner::restore(const std::string& description) {
 }
 
 TileWidths ExecutionPlanner::tile_widths(index_t samples) const {
-    // Measured on Zen 3: below this density panels of 64 samples hold too few entries a row, those of 32 are faster.
+    // Measured on Zen 3 (32 samples) and Emerald Rapids (64): below this density wide panels hold too few entries a
+    // row, tiles for half of the registers are faster.
     constexpr double narrow_below = 0.06;
-    constexpr index_t narrow = 32;
+    const index_t narrow = register_lanes() / 2;
     index_t kept = 0, size = 0;
     for (const Planned& planned : layers_)
         if (planned.weight->sparse() && network_.layer(planned.layer).input_shape().flat()) {
