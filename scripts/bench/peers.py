@@ -8,6 +8,8 @@ is pruntrain / PyTorch in the same round, and a row gives the medians over the r
 """
 
 import argparse
+import os
+import re
 import statistics
 import subprocess
 import sys
@@ -15,6 +17,13 @@ import sys
 from training import COUNTED_STEPS, LOCAL_BATCH, ROOT, WARM_UP_STEPS, file_of, train
 
 SPARSE_DENSITY = {"mlp1024": 0.05, "mlp2048": 0.05, "fashion_cnn": 0.1, "lenet5": 0.1}
+
+
+def blas_core():
+    """The core whose OpenBLAS kernels pruntrain has chosen: without it Debian's PyTorch, which uses the same library, takes
+    the slowest on a processor that the library does not know."""
+    version = subprocess.run([ROOT / "pruntrain", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return re.search(r"(\w+) MAX_THREADS", version)[1]
 
 
 def pytorch_rate(network, ranks):
@@ -30,6 +39,7 @@ def main():
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    os.environ.setdefault("OPENBLAS_CORETYPE", blas_core())     # for both sides
     print("network,ranks,density,pruntrain_samples_per_s,pytorch_samples_per_s,ratio", flush=True)
     for network in arguments.networks:
         densities = [1, SPARSE_DENSITY[network]]
