@@ -105,15 +105,15 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
     ExecutionPlanner planner(experiment.network, "auto", world);
     planner.restore(summary.state.execution);
     // In the tiles of the run, so that the loss is the run's to the last bit.
-    experiment.network.set_tile_widths(planner.tile_widths(experiment.local_batch(summary.state.ranks)));
+    experiment.network.set_tile_widths(planner.tile_widths(experiment.slice_samples(summary.state.ranks)));
     const Split split = arguments.split == "train"        ? Split::train
                         : arguments.split == "validation" ? Split::validation
                                                           : Split::test;
     if (experiment.dataset.samples(split) == 0)
         input_error("the data have no ", arguments.split, " split: choose another --split");
     std::vector<float> outputs;
-    const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split, world,
-                                       arguments.outputs.empty() ? nullptr : &outputs);
+    const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split,
+                                       experiment.slices(world), arguments.outputs.empty() ? nullptr : &outputs);
     if (!arguments.outputs.empty()) {
         if (world.size() > 1) input_error("--outputs works on one rank: start the program without mpirun");
         write_npy(arguments.outputs, {result.samples, experiment.network.outputs()}, outputs);

@@ -170,24 +170,34 @@ Pending Communicator::start_sum(std::span<double> values) const {
     return pending;
 }
 
-Pending Communicator::start_exchange(std::span<const Bfloat16> to_each, std::span<Bfloat16> from_each) const {
+template <class T>
+Pending Communicator::start_exchange(std::span<const T> to_each, std::span<T> from_each) const {
     const std::size_t piece = to_each.size() / static_cast<std::size_t>(size());
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>();
-    check(MPI_Ialltoall(to_each.data(), static_cast<int>(piece), datatype<Bfloat16>(), from_each.data(),
-                        static_cast<int>(piece), datatype<Bfloat16>(), handle_->comm, &pending.state_->request),
+    check(MPI_Ialltoall(to_each.data(), static_cast<int>(piece), datatype<T>(), from_each.data(),
+                        static_cast<int>(piece), datatype<T>(), handle_->comm, &pending.state_->request),
           "MPI_Ialltoall");
     return pending;
 }
 
-Pending Communicator::start_gather_to_all(std::span<const Bfloat16> own, std::span<Bfloat16> all) const {
+template <class T>
+Pending Communicator::start_gather_to_all(std::span<const T> own, std::span<T> all) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>();
-    check(MPI_Iallgather(own.data(), static_cast<int>(own.size()), datatype<Bfloat16>(), all.data(),
-                         static_cast<int>(own.size()), datatype<Bfloat16>(), handle_->comm, &pending.state_->request),
+    check(MPI_Iallgather(own.data(), static_cast<int>(own.size()), datatype<T>(), all.data(),
+                         static_cast<int>(own.size()), datatype<T>(), handle_->comm, &pending.state_->request),
           "MPI_Iallgather");
     return pending;
 }
+
+template Pending Communicator::start_exchange(std::span<const float>, std::span<float>) const;
+template Pending Communicator::start_exchange(std::span<const double>, std::span<double>) const;
+template Pending Communicator::start_exchange(std::span<const Bfloat16>, std::span<Bfloat16>) const;
+template Pending Communicator::start_gather_to_all(std::span<const float>, std::span<float>) const;
+template Pending Communicator::start_gather_to_all(std::span<const double>, std::span<double>) const;
+template Pending Communicator::start_gather_to_all(std::span<const std::uint64_t>, std::span<std::uint64_t>) const;
+template Pending Communicator::start_gather_to_all(std::span<const Bfloat16>, std::span<Bfloat16>) const;
 
 index_t Communicator::largest(index_t value) const { return largest_of(value, handle_->comm); }
 double Communicator::largest(double value) const { return largest_of(value, handle_->comm); }

@@ -45,18 +45,71 @@ void round_with_feedback(std::span<const real> values, std::span<real> lost, std
     }
 }
 
+/// The terms of all ranks, in their order, with numbers of nodes that fit in 32 bits.
+struct AllTerms {
+    std::vector<TreeNode> nodes;
+    std::vector<std::size_t> counts;  ///< of each rank
+};
+
+AllTerms gather_terms(const Communicator& ranks, const std::vector<TreeNode>& own) {
+    AllTerms all;
+    const auto most = static_cast<std::size_t>(ranks.largest(static_cast<index_t>(own.size())));
+    std::vector<std::uint64_t> sent(2 * most, 0), received(sent.size() * static_cast<std::size_t>(ranks.size()));
+    for (std::size_t i = 0; i < own.size(); ++i) {
+        sent[2 * i] = static_cast<std::uint64_t>(own[i].first);
+        sent[2 * i + 1] = static_cast<std::uint64_t>(own[i].size);
+    }
+    ranks.start_gather_to_all(std::span<const std::uint64_t>(sent), std::span(received)).wait();
+    for (std::size_t begin = 0; begin < received.size(); begin += sent.size()) {
+        all.counts.push_back(0);
+        for (std::size_t i = begin; i < begin + sent.size() && received[i + 1] > 0; i += 2) {
+            all.nodes.push_back({static_cast<index_t>(received[i]), static_cast<index_t>(received[i + 1])});
+            ++all.counts.back();
+        }
+    }
+    return all;
+}
+
 }  // namespace
 
 SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, Message message)
+    : SharedSum(ranks, node, message, false, {}) {}
+
+SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, const SliceTerms& terms)
+    : SharedSum(ranks, node, Message::exact, true, terms) {}
+
+SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, Message message, bool tree, SliceTerms terms)
     : message_(message),
+      tree_(tree),
       ranks_(ranks),
       node_(node_or_self(ranks, node)),
       across_(ranks.split(node_.rank())),
-      back_(across_.split(0)) {}
+      back_(across_.split(0)) {
+    if (!tree) terms = {node_.size(), {{node_.rank(), 1}}};  // the ranks of a node are its slices
+    const AllTerms here = gather_terms(node_, terms.nodes);
+    own_terms_ = terms.nodes.size();
+    most_terms_ = std::ranges::max(here.counts);
+    for (std::size_t rank = 0; rank < here.counts.size(); ++rank)
+        for (std::size_t term = 0; term < here.counts[rank]; ++term) term_at_.push_back(rank * most_terms_ + term);
+    on_node_ = reduce_terms(here.nodes, terms.slices);
+    if (!tree || across_.size() == 1) return;
+    const AllTerms left = gather_terms(across_, on_node_.nodes);
+    crossing_terms_ = std::ranges::max(left.counts);
+    over_nodes_ = reduce_terms(left.nodes, terms.slices);
+    // From numbers in that list to places among the pieces that are received.
+    std::vector<std::size_t> place;
+    for (std::size_t from = 0; from < left.counts.size(); ++from)
+        for (std::size_t term = 0; term < left.counts[from]; ++term) place.push_back(from * crossing_terms_ + term);
+    for (auto& [into, from] : over_nodes_.additions) into = place[into], from = place[from];
+    for (auto& term : over_nodes_.left) term = place[term];
+}
 
 std::span<real> SharedSum::allocate(index_t size) {
     if (!ranges_.empty()) fault("memory for a sum is exchanged while the sum is under way");
-    const std::size_t used = 2 * line_bytes + static_cast<std::size_t>(size) * sizeof(real);
+    // Arrays begin on cache lines.
+    const std::size_t array =
+        (static_cast<std::size_t>(size) * sizeof(real) + line_bytes - 1) / line_bytes * line_bytes;
+    const std::size_t used = 2 * line_bytes + most_terms_ * array;
     window_ = {};  // first, so that there is never twice the memory
     window_ = SharedWindow::with_parts(node_, used + line_bytes);
     counters_.clear();
@@ -67,13 +120,19 @@ std::span<real> SharedSum::allocate(index_t size) {
         std::align(line_bytes, used, part, space);
         const auto at = static_cast<std::byte*>(part);
         counters_.push_back({reinterpret_cast<std::uint64_t*>(at), reinterpret_cast<std::uint64_t*>(at + line_bytes)});
-        arrays_.push_back(reinterpret_cast<real*>(at + 2 * line_bytes));
+        for (std::size_t term = 0; term < most_terms_; ++term)
+            arrays_.push_back(reinterpret_cast<real*>(at + 2 * line_bytes + term * array));
     }
     const auto own = static_cast<std::size_t>(node_.rank());
     *counters_[own].started = *counters_[own].finished = before_ = 0;
     window_.publish();
-    values_ = {arrays_[own], static_cast<std::size_t>(size)};
+    values_ = {arrays_[own * most_terms_], static_cast<std::size_t>(size)};
     return values_;
+}
+
+std::span<real> SharedSum::term(std::size_t number) const {
+    if (number >= own_terms_) fault("term ", number, " of a sum: this rank has ", own_terms_);
+    return {arrays_[static_cast<std::size_t>(node_.rank()) * most_terms_ + number], values_.size()};
 }
 
 void SharedSum::start(index_t begin, index_t end) {
@@ -87,12 +146,12 @@ void SharedSum::start(index_t begin, index_t end) {
 bool SharedSum::progress() {
     if (crossings_.size() < ranges_.size()) crossings_.resize(ranges_.size());
     while (on_the_way_ < ranges_.size() && all_reached(&Counters::started, before_ + on_the_way_ + 1)) {
-        const Range slice = own_slice(ranges_[on_the_way_]);
-        sum_on_node(slice);
-        if (across_.size() > 1 && slice.begin < slice.end) cross(slice, crossings_[on_the_way_]);
+        const Range share = own_share(ranges_[on_the_way_]);
+        sum_on_node(share);
+        if (across_.size() > 1 && share.begin < share.end) cross(share, crossings_[on_the_way_]);
         ++on_the_way_;
     }
-    while (finished_ < on_the_way_ && crossed(own_slice(ranges_[finished_]), crossings_[finished_])) {
+    while (finished_ < on_the_way_ && crossed(own_share(ranges_[finished_]), crossings_[finished_])) {
         ++finished_;
         Shared(*counters_[static_cast<std::size_t>(node_.rank())].finished)
             .store(before_ + finished_, std::memory_order_release);
@@ -115,12 +174,15 @@ void SharedSum::finish() {
     on_the_way_ = finished_ = 0;
 }
 
-void SharedSum::cross(const Range& slice, Crossing& crossing) {
-    const std::span values(arrays_[0] + slice.begin, static_cast<std::size_t>(slice.end - slice.begin));
-    if (message_ == Message::exact) {
-        crossing.pending = across_.start_sum(values);
-        return;
-    }
+void SharedSum::cross(const Range& share, Crossing& crossing) {
+    const std::span values(arrays_[0] + share.begin, static_cast<std::size_t>(share.end - share.begin));
+    crossing.gathering = false;
+    if (tree_) cross_terms(share, crossing);
+    else if (message_ == Message::bf16) cross_rounded(values, crossing);
+    else crossing.pending = across_.start_sum(values);
+}
+
+void SharedSum::cross_rounded(std::span<const real> values, Crossing& crossing) {
     const auto nodes = static_cast<std::size_t>(across_.size());
     const std::size_t piece = (values.size() + nodes - 1) / nodes;
     if (crossing.lost.size() != values.size()) {
@@ -130,31 +192,62 @@ void SharedSum::cross(const Range& slice, Crossing& crossing) {
         crossing.received = crossing.sent;
     }
     round_with_feedback(values, crossing.lost, crossing.sent);
-    crossing.pending = across_.start_exchange(crossing.sent, crossing.received);
-    crossing.gathering = false;
+    crossing.pending = across_.start_exchange(std::span<const Bfloat16>(crossing.sent), std::span(crossing.received));
 }
 
-bool SharedSum::crossed(const Range& slice, Crossing& crossing) {
+void SharedSum::cross_terms(const Range& share, Crossing& crossing) {
+    const index_t nodes = across_.size(), size = share.end - share.begin, piece = (size + nodes - 1) / nodes;
+    crossing.sent_terms.assign(static_cast<std::size_t>(nodes * piece) * crossing_terms_, real{0});
+    crossing.received_terms.resize(crossing.sent_terms.size());
+    auto to = crossing.sent_terms.begin();
+    for (index_t begin = 0; begin < nodes * piece; begin += piece) {
+        const index_t count = std::clamp(size - begin, index_t{0}, piece);
+        for (std::size_t term = 0; term < crossing_terms_; ++term, to += piece)
+            if (term < on_node_.left.size())
+                std::copy_n(arrays_[term_at_[on_node_.left[term]]] + share.begin + begin, count, to);
+    }
+    crossing.pending =
+        across_.start_exchange(std::span<const real>(crossing.sent_terms), std::span(crossing.received_terms));
+}
+
+bool SharedSum::crossed(const Range& share, Crossing& crossing) {
     if (!crossing.pending.done()) return false;
-    if (across_.size() == 1 || slice.begin == slice.end) return true;
-    if (message_ == Message::bf16 && !crossing.gathering) {
-        std::vector<real> total(crossing.lost_total.size(), real{0});
-        for (std::size_t i = 0; i < crossing.received.size(); ++i)
-            total[i % total.size()] += widened(crossing.received[i]);
-        const auto own = std::span(crossing.sent).first(total.size());
-        round_with_feedback(total, crossing.lost_total, own);
-        crossing.pending = back_.start_gather_to_all(own, crossing.received);
+    if (across_.size() == 1 || share.begin == share.end) return true;
+    const bool in_pieces = tree_ || message_ == Message::bf16;
+    if (in_pieces && !crossing.gathering) {
+        return_total(crossing);
         crossing.gathering = true;
         return false;
     }
-    if (message_ == Message::bf16)
-        std::transform(crossing.received.begin(), crossing.received.begin() + (slice.end - slice.begin),
-                       arrays_[0] + slice.begin, widened);
-    spread(slice, arrays_.size());
+    if (tree_) std::copy_n(crossing.received_terms.begin(), share.end - share.begin, arrays_[0] + share.begin);
+    else if (in_pieces)
+        std::transform(crossing.received.begin(), crossing.received.begin() + (share.end - share.begin),
+                       arrays_[0] + share.begin, widened);
+    spread(share);
     return true;
 }
 
-SharedSum::Range SharedSum::own_slice(const Range& range) const {
+void SharedSum::return_total(Crossing& crossing) {
+    if (tree_) {
+        const auto nodes = static_cast<std::size_t>(across_.size());
+        const std::size_t piece = crossing.received_terms.size() / nodes / crossing_terms_;
+        real* const terms = crossing.received_terms.data();
+        for (const auto& [into, from] : over_nodes_.additions)
+            add(terms + into * piece, terms + from * piece, static_cast<index_t>(piece));
+        std::copy_n(terms + over_nodes_.left[0] * piece, piece, crossing.sent_terms.begin());
+        crossing.received_terms.resize(piece * nodes);
+        crossing.pending = back_.start_gather_to_all(std::span<const real>(crossing.sent_terms).first(piece),
+                                                     std::span(crossing.received_terms));
+        return;
+    }
+    std::vector<real> total(crossing.lost_total.size(), real{0});
+    for (std::size_t i = 0; i < crossing.received.size(); ++i) total[i % total.size()] += widened(crossing.received[i]);
+    const auto own = std::span(crossing.sent).first(total.size());
+    round_with_feedback(total, crossing.lost_total, own);
+    crossing.pending = back_.start_gather_to_all(std::span<const Bfloat16>(own), std::span(crossing.received));
+}
+
+SharedSum::Range SharedSum::own_share(const Range& range) const {
     const index_t first = range.begin / line_values;
     const index_t lines = (range.end + line_values - 1) / line_values - first;
     const auto cut = [&](index_t rank) {
@@ -164,22 +257,30 @@ SharedSum::Range SharedSum::own_slice(const Range& range) const {
 }
 
 /// In blocks that stay in the nearest cache from the first addition to the last store; for two ranks a single pass.
-void SharedSum::sum_on_node(const Range& slice) {
+void SharedSum::sum_on_node(const Range& share) {
     constexpr index_t block_values = 4096 / sizeof(real);
-    const std::size_t last = arrays_.size() - 1;
-    if (last == 0) return;
-    for (index_t begin = slice.begin; begin < slice.end; begin += block_values) {
-        const Range block{begin, std::min(begin + block_values, slice.end)};
+    const auto& additions = on_node_.additions;
+    const bool alone = across_.size() == 1;
+    for (index_t begin = share.begin; begin < share.end; begin += block_values) {
+        const Range block{begin, std::min(begin + block_values, share.end)};
         const index_t count = block.end - begin;
-        for (std::size_t rank = 1; rank < last; ++rank) add(arrays_[0] + begin, arrays_[rank] + begin, count);
-        add_to_both(arrays_[0] + begin, arrays_[last] + begin, count);
-        if (across_.size() == 1) spread(block, last);
+        for (std::size_t i = 0; i < additions.size(); ++i) {
+            real* const into = arrays_[term_at_[additions[i].into]] + begin;
+            real* const from = arrays_[term_at_[additions[i].from]] + begin;
+            if (alone && i + 1 == additions.size()) add_to_both(into, from, count);
+            else add(into, from, count);
+        }
+        if (!alone) continue;
+        const std::size_t last = additions.empty() ? 0 : term_at_[additions.back().from];
+        spread(block, last % most_terms_ == 0 ? static_cast<int>(last / most_terms_) : -1);
     }
 }
 
-void SharedSum::spread(const Range& range, std::size_t end) {
-    for (std::size_t rank = 1; rank < end; ++rank)
-        std::copy(arrays_[0] + range.begin, arrays_[0] + range.end, arrays_[rank] + range.begin);
+void SharedSum::spread(const Range& range, int but) {
+    for (int rank = 1; rank < node_.size(); ++rank)
+        if (rank != but)
+            std::copy(arrays_[0] + range.begin, arrays_[0] + range.end,
+                      arrays_[static_cast<std::size_t>(rank) * most_terms_] + range.begin);
 }
 
 bool SharedSum::all_reached(std::uint64_t* Counters::*counter, std::uint64_t number) const {

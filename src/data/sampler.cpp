@@ -6,18 +6,18 @@
 
 namespace pruntrain {
 
-Block even_block(index_t count, int rank, int ranks) {
-    const index_t first = count * rank / ranks;
-    return {first, count * (rank + 1) / ranks - first};
+Block even_block(index_t count, index_t block, index_t blocks) {
+    const index_t first = count * block / blocks;
+    return {first, count * (block + 1) / blocks - first};
 }
 
 Sampler::Sampler(index_t samples, index_t global_batch, std::uint64_t seed)
     : samples_(samples), global_batch_(global_batch), seed_(seed) {}
 
-BatchPart Sampler::part(index_t step, int rank, int ranks) const {
+BatchPart Sampler::part(index_t step, index_t slice, index_t slices) const {
     const index_t begin = step % steps_per_epoch() * global_batch_;
     const index_t global_samples = std::min(global_batch_, samples_ - begin);
-    const Block block = even_block(global_samples, rank, ranks);
+    const Block block = even_block(global_samples, slice, slices);
     return {step / steps_per_epoch(), global_samples, block.first, block.size};
 }
 

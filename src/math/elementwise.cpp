@@ -32,6 +32,12 @@ void add_row_sums(const real* x, index_t width, std::span<real> sums) {
 }
 
 PRUNTRAIN_VECTORIZED
+void add(std::span<const real> x, real* y) {
+    real* __restrict sum = y;
+    for (std::size_t i = 0; i < x.size(); ++i) sum[i] += x[i];
+}
+
+PRUNTRAIN_VECTORIZED
 void relu(std::span<const real> x, real* y) {
     for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] < 0 ? real{0} : x[i];
 }

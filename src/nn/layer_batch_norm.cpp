@@ -3,7 +3,7 @@
 // Training takes mean and variance over the n numbers of the *global* batch (samples x pixels), so every rank count
 // normalises alike; evaluation takes the running ones, which follow with the unbiased variance. Backward, with S1 = sum
 // dy and S2 = sum dy * xhat over the global batch:
-//     dscale = S2, dshift = S1 (of this rank; gradients are summed over ranks later),
+//     dscale = S2, dshift = S1 (of this slice; gradients are summed over slices later),
 //     dx = scale / sqrt(variance + epsilon) * (dy - S1 / n - xhat * S2 / n).
 // The variance is mean(x^2) - mean^2 from sums in double: their rounding, 2^-53 (mean / deviation)^2, stays below that
 // of x itself, 2^-24 mean / deviation, until mean / deviation reaches 2^29, where a float holds no deviation any more.
@@ -93,7 +93,6 @@ class BatchNorm final : public Layer {
           shift_(make_vector_parameter("shift", place.input.channels, Initializer::zeros)),
           running_mean_{"running_mean", std::vector<real>(channels_, real{0})},
           running_variance_{"running_variance", std::vector<real>(channels_, real{1})},
-          sums_(2 * channels_),
           mean_(channels_),
           inverse_deviation_(channels_) {}
 
@@ -103,38 +102,64 @@ class BatchNorm final : public Layer {
 
     std::vector<Parameter*> parameters() override { return {&scale_, &shift_}; }
     std::vector<Statistic*> statistics() override { return {&running_mean_, &running_variance_}; }
-    std::size_t held_bytes(const Tiling&) const override { return 4 * channels_ * sizeof(double); }
+    std::size_t held_bytes(const Tiling&) const override { return 2 * channels_ * sizeof(double); }
+
+    index_t batch_sums() const override { return static_cast<index_t>(2 * channels_); }
+
+    void forward_sums(const StepContext& step, const real* x, std::span<double> sums) override {
+        std::ranges::fill(sums, 0.0);
+        for_each_channel(step.tiling, [&](std::size_t c, index_t begin, index_t lanes) {
+            add_moments(pixels_, step.tiling.width, lanes, x + begin, &sums[2 * c]);
+        });
+    }
+
+    void take_forward_sums(const StepContext& step, std::span<const double> sums) override {
+        const double numbers = global_numbers(step);
+        const double unbiased = numbers / std::max(numbers - 1, 1.0);  // one number has variance 0 either way
+        const auto follow = [&](real& running, double batch) {
+            running = static_cast<real>((1 - momentum_) * running + momentum_ * batch);
+        };
+        for (std::size_t c = 0; c < channels_; ++c) {
+            mean_[c] = sums[2 * c] / numbers;
+            const double variance = sums[2 * c + 1] / numbers - mean_[c] * mean_[c];
+            const double rounded = variance < 0 ? 0 : variance;  // NaN stays NaN
+            inverse_deviation_[c] = 1 / std::sqrt(rounded + epsilon_);
+            follow(running_mean_.values[c], mean_[c]);
+            follow(running_variance_.values[c], rounded * unbiased);
+        }
+    }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
-        if (step.training) take_batch_statistics(step, x);
-        else take_running_statistics();
+        if (!step.training) take_running_statistics();
         for_each_channel(step.tiling, [&](std::size_t c, index_t begin, index_t) {
             normalize(pixels_ * step.tiling.width, x + begin, static_cast<real>(mean_[c]),
                       static_cast<real>(scale_.value[c] * inverse_deviation_[c]), shift_.value[c], y + begin);
         });
     }
 
-    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Workspace) override {
-        const index_t width = step.tiling.width;
-        std::fill(sums_.begin(), sums_.end(), 0.0);
+    void backward_sums(const StepContext& step, const real* x, const real* dy, std::span<double> sums) override {
+        std::ranges::fill(sums, 0.0);
         for_each_channel(step.tiling, [&](std::size_t c, index_t begin, index_t) {
-            add_gradient_sums(pixels_, width, x + begin, dy + begin, static_cast<real>(mean_[c]), &sums_[2 * c]);
+            add_gradient_sums(pixels_, step.tiling.width, x + begin, dy + begin, static_cast<real>(mean_[c]),
+                              &sums[2 * c]);
         });
+        for (std::size_t c = 0; c < channels_; ++c) sums[2 * c + 1] *= inverse_deviation_[c];
+    }
+
+    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Workspace) override {
         for (std::size_t c = 0; c < channels_; ++c) {
-            sums_[2 * c + 1] *= inverse_deviation_[c];
-            shift_.gradient[c] = static_cast<real>(sums_[2 * c]);
-            scale_.gradient[c] = static_cast<real>(sums_[2 * c + 1]);
+            shift_.gradient[c] = static_cast<real>(step.own_sums[2 * c]);
+            scale_.gradient[c] = static_cast<real>(step.own_sums[2 * c + 1]);
         }
-        // Running statistics do not depend on x: nothing flows back through them.
-        if (step.training) step.sum_over_replicas(sums_);
-        else std::fill(sums_.begin(), sums_.end(), 0.0);
         if (dx == nullptr) return;
-        const double numbers = global_numbers(step);
+        // Running statistics do not depend on x: nothing flows back through them.
+        const double part = step.training ? 1 / global_numbers(step) : 0;
         for_each_channel(step.tiling, [&](std::size_t c, index_t begin, index_t lanes) {
-            normalize_gradient(pixels_, width, lanes, x + begin, dy + begin, static_cast<real>(mean_[c]),
+            normalize_gradient(pixels_, step.tiling.width, lanes, x + begin, dy + begin, static_cast<real>(mean_[c]),
                                static_cast<real>(scale_.value[c] * inverse_deviation_[c]),
-                               static_cast<real>(sums_[2 * c] / numbers),
-                               static_cast<real>(inverse_deviation_[c] * sums_[2 * c + 1] / numbers), dx + begin);
+                               static_cast<real>(part * step.global_sums[2 * c]),
+                               static_cast<real>(part * inverse_deviation_[c] * step.global_sums[2 * c + 1]),
+                               dx + begin);
         });
     }
 
@@ -148,27 +173,6 @@ class BatchNorm final : public Layer {
         for (index_t tile = 0; tile < tiling.tiles(); ++tile)
             for (std::size_t c = 0; c < channels_; ++c, begin += pixels_ * tiling.width)
                 work(c, begin, tiling.lanes(tile));
-    }
-
-    void take_batch_statistics(const StepContext& step, const real* x) {
-        std::fill(sums_.begin(), sums_.end(), 0.0);
-        for_each_channel(step.tiling, [&](std::size_t c, index_t begin, index_t lanes) {
-            add_moments(pixels_, step.tiling.width, lanes, x + begin, &sums_[2 * c]);
-        });
-        step.sum_over_replicas(sums_);
-        const double numbers = global_numbers(step);
-        const double unbiased = numbers / std::max(numbers - 1, 1.0);  // one number has variance 0 either way
-        const auto follow = [&](real& running, double batch) {
-            running = static_cast<real>((1 - momentum_) * running + momentum_ * batch);
-        };
-        for (std::size_t c = 0; c < channels_; ++c) {
-            mean_[c] = sums_[2 * c] / numbers;
-            const double variance = sums_[2 * c + 1] / numbers - mean_[c] * mean_[c];
-            const double rounded = variance < 0 ? 0 : variance;  // NaN stays NaN
-            inverse_deviation_[c] = 1 / std::sqrt(rounded + epsilon_);
-            follow(running_mean_.values[c], mean_[c]);
-            follow(running_variance_.values[c], rounded * unbiased);
-        }
     }
 
     void take_running_statistics() {
@@ -186,7 +190,6 @@ class BatchNorm final : public Layer {
     Parameter shift_;
     Statistic running_mean_;
     Statistic running_variance_;
-    std::vector<double> sums_;  // two of each channel, as one message
     std::vector<double> mean_;  // this and the next: what the last forward used
     std::vector<double> inverse_deviation_;
 };

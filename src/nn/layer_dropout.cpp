@@ -42,8 +42,9 @@ class Dropout final : public Layer {
         if (!step.training) return;
         const RandomStream random(step.seed, Purpose::dropout, number(), step.step);
         const auto threshold = static_cast<std::uint32_t>(std::min(rate_ * 0x1p32, 0x1p32 - 1));
-        kept_.resize(static_cast<std::size_t>(step.tiling.size(draws_)));
-        for_each_draw(step.tiling, [&](index_t tile, index_t d, std::uint8_t* kept, index_t features, index_t begin) {
+        const index_t needed = (step.first_tile + step.tiling.tiles()) * draws_ * step.tiling.width;
+        if (static_cast<index_t>(kept_.size()) < needed) kept_.resize(static_cast<std::size_t>(needed));
+        for_each_draw(step, [&](index_t tile, index_t d, std::uint8_t* kept, index_t features, index_t begin) {
             const index_t lanes = step.tiling.lanes(tile);
             for (index_t lane = 0; lane < lanes; ++lane) {
                 const index_t sample = step.first_sample + tile * step.tiling.width + lane;
@@ -59,7 +60,7 @@ class Dropout final : public Layer {
 
     void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
         if (!step.training || dx == nullptr) return;
-        for_each_draw(step.tiling, [&](index_t, index_t, std::uint8_t* kept, index_t features, index_t begin) {
+        for_each_draw(step, [&](index_t, index_t, std::uint8_t* kept, index_t features, index_t begin) {
             drop(features, step.tiling.width, kept, factor_, dy + begin, dx + begin);
         });
     }
@@ -67,9 +68,10 @@ class Dropout final : public Layer {
    private:
     /// work(tile, draw, its kept_ (T), its features, where they begin in an array of activations)
     template <class Work>
-    void for_each_draw(const Tiling& tiling, Work work) {
+    void for_each_draw(const StepContext& step, Work work) {
+        const Tiling& tiling = step.tiling;
         const index_t size = input_shape().size();
-        std::uint8_t* kept = kept_.data();
+        std::uint8_t* kept = kept_.data() + step.first_tile * draws_ * tiling.width;
         for (index_t tile = 0; tile < tiling.tiles(); ++tile)
             for (index_t d = 0; d < draws_; ++d, kept += tiling.width) {
                 const index_t first = d * features_per_draw;

@@ -8,6 +8,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/random.hpp"
 #include "pruntrain/config/choose.hpp"
+#include "pruntrain/math/elementwise.hpp"
 
 namespace pruntrain {
 
@@ -113,6 +114,15 @@ StepContext Network::step_of(const StepContext& step, std::size_t layer) const {
     return own;
 }
 
+StepContext Network::step_of(const NetworkStep& step, std::size_t layer, std::size_t slice) const {
+    StepContext own = step_of(step, layer);
+    if (step.slices.empty()) return own;
+    own.tiling.samples = step.slices[slice].samples;
+    own.first_sample = step.slices[slice].first;
+    own.first_tile = static_cast<index_t>(slice) * tiling(layer, slice_samples_).tiles();
+    return own;
+}
+
 index_t Network::gradient_size(index_t samples) const {
     index_t largest = 0;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -130,63 +140,144 @@ index_t Network::workspace_size() const {
     return size;
 }
 
-void Network::reserve(index_t samples) {
+void Network::reserve(index_t samples, index_t slices) {
     const auto grow = [](AlignedVector<real>& array, index_t size) {
         if (static_cast<index_t>(array.size()) < size) array.resize(static_cast<std::size_t>(size));
     };
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Tiling own = tiling(i, samples);
-        grow(activations_[input_of_[i]], own.size(layers_[i]->input_shape().size()));
-        grow(activations_[activation_of_[i]], own.size(layers_[i]->output_shape().size()));
+        grow(activations_[input_of_[i]], slices * own.size(layers_[i]->input_shape().size()));
+        grow(activations_[activation_of_[i]], slices * own.size(layers_[i]->output_shape().size()));
     }
-    for (auto& gradient : gradients_) grow(gradient, gradient_size(samples));
+    for (auto& gradient : gradients_) grow(gradient, slices * gradient_size(samples));
     grow(workspace_, workspace_size());
+    slice_samples_ = samples;
 }
 
-std::size_t Network::activation_bytes(index_t samples) const {
+std::size_t Network::activation_bytes(index_t samples, index_t slices) const {
     index_t numbers = input_tiling(samples).size(input_.size());
     std::size_t held = 0;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Tiling own = tiling(i, samples);
         if (retiles(i)) numbers += own.size(layers_[i]->input_shape().size());
         if (!layers_[i]->in_place()) numbers += own.size(layers_[i]->output_shape().size());
-        held += layers_[i]->held_bytes(own);
+        held += layers_[i]->held_bytes({slices * own.tiles() * own.width, own.width});
     }
-    return static_cast<std::size_t>(numbers + 2 * gradient_size(samples) + workspace_size()) * sizeof(real) + held;
+    return static_cast<std::size_t>(slices * (numbers + 2 * gradient_size(samples)) + workspace_size()) * sizeof(real) +
+           held;
 }
 
 const real* Network::forward(const StepContext& step) {
     reserve(step.tiling.samples);
-    for (std::size_t i = 0; i < layers_.size(); ++i) forward(step, i);
+    NetworkStep one{step, {}, {}, {}};
+    for (std::size_t i = 0; i < layers_.size(); ++i) forward(one, i);
     return output();
 }
 
-void Network::forward(const StepContext& step, std::size_t number) {
-    Layer& layer = *layers_[number];
-    const StepContext own = step_of(step, number);
-    real* const x = activations_[input_of_[number]].data();
-    if (retiles(number))
-        retile(layer.input_shape().size(), tiling(number - 1, own.tiling.samples),
-               activations_[activation_of_[number - 1]].data(), own.tiling.width, x);
-    if (!taken_over_[number]) layer.forward(own, x, activations_[activation_of_[number]].data(), workspace_);
+template <class Set>
+void Network::sum_over_batch(const NetworkStep& step, std::size_t number, Set set) {
+    const auto numbers = static_cast<std::size_t>(layers_[number]->batch_sums());
+    const std::size_t slices = std::max<std::size_t>(1, step.slices.size());
+    batch_sums_.resize((slices + 1) * numbers);
+    const std::span<double> rows(batch_sums_);
+    for (std::size_t slice = 0; slice < slices; ++slice)
+        set(static_cast<index_t>(slice), rows.subspan(slice * numbers, numbers));
+    const auto own = rows.first(slices * numbers), totals = rows.last(numbers);
+    if (step.sum_over_slices) step.sum_over_slices(own, totals);
+    else std::copy_n(own.begin(), numbers, totals.begin());
 }
 
-void Network::backward(const StepContext& step, std::size_t number) {
+void Network::forward(const NetworkStep& step, std::size_t number) {
+    Layer& layer = *layers_[number];
+    const index_t inputs = layer.input_shape().size(), outputs = layer.output_shape().size();
+    const auto slices = static_cast<index_t>(std::max<std::size_t>(1, step.slices.size()));
+    const auto step_of_slice = [&](index_t slice) { return step_of(step, number, static_cast<std::size_t>(slice)); };
+    const auto x = [&](index_t slice) { return place(activations_[input_of_[number]], number, inputs, slice); };
+    if (retiles(number))
+        for (index_t slice = 0; slice < slices; ++slice) {
+            const Tiling own = step_of_slice(slice).tiling;
+            retile(inputs, tiling(number - 1, own.samples),
+                   place(activations_[activation_of_[number - 1]], number - 1, inputs, slice), own.width, x(slice));
+        }
+    if (taken_over_[number]) return;
+    if (step.training && layer.batch_sums() > 0) {
+        sum_over_batch(step, number, [&](index_t slice, std::span<double> sums) {
+            layer.forward_sums(step_of_slice(slice), x(slice), sums);
+        });
+        layer.take_forward_sums(step, std::span(batch_sums_).last(static_cast<std::size_t>(layer.batch_sums())));
+    }
+    for (index_t slice = 0; slice < slices; ++slice)
+        layer.forward(step_of_slice(slice), x(slice),
+                      place(activations_[activation_of_[number]], number, outputs, slice), workspace_);
+}
+
+void Network::backward(const NetworkStep& step, std::size_t number) {
     if (number < first_trained_) return;
     Layer& layer = *layers_[number];
-    const StepContext own = step_of(step, number);
     if (number + 1 == layers_.size()) current_gradient_ = 0;
-    real* const dy = gradients_[current_gradient_].data();
+    AlignedVector<real>& dy = gradients_[current_gradient_];
     if (!layer.in_place()) current_gradient_ = 1 - current_gradient_;
-    real* const dx = needs_input_gradient(number) ? gradients_[current_gradient_].data() : nullptr;
-    if (!taken_over_[number])
-        layer.backward(own, activations_[input_of_[number]].data(), activations_[activation_of_[number]].data(), dy, dx,
-                       workspace_);
-    if (retiles(number) && dx != nullptr) {
-        current_gradient_ = 1 - current_gradient_;
-        retile(layer.input_shape().size(), own.tiling, dx, tiling(number - 1, own.tiling.samples).width,
-               gradients_[current_gradient_].data());
+    const Backward backward{step, number, dy, needs_input_gradient(number) ? &gradients_[current_gradient_] : nullptr};
+    if (!taken_over_[number]) {
+        if (layer.batch_sums() > 0) {
+            const index_t inputs = layer.input_shape().size(), outputs = layer.output_shape().size();
+            sum_over_batch(step, number, [&](index_t slice, std::span<double> sums) {
+                layer.backward_sums(step_of(step, number, static_cast<std::size_t>(slice)),
+                                    place(activations_[input_of_[number]], number, inputs, slice),
+                                    place(dy, number, outputs, slice), sums);
+            });
+        }
+        if (step.terms.empty()) backward_slice(backward, 0);
+        for (const auto& term : step.terms)
+            backward_node(backward, term.node, term.gradients + first_gradient(number), 0);
     }
+    if (retiles(number) && backward.dx != nullptr) {
+        current_gradient_ = 1 - current_gradient_;
+        for (std::size_t slice = 0; slice < std::max<std::size_t>(1, step.slices.size()); ++slice) {
+            const Tiling own = step_of(step, number, slice).tiling;
+            const index_t inputs = layer.input_shape().size();
+            retile(inputs, own, place(*backward.dx, number, inputs, static_cast<index_t>(slice)),
+                   tiling(number - 1, own.samples).width,
+                   place(gradients_[current_gradient_], number - 1, inputs, static_cast<index_t>(slice)));
+        }
+    }
+}
+
+void Network::backward_node(const Backward& backward, const TreeNode& node, real* gradients, std::size_t depth) {
+    const index_t begin = first_gradient(backward.layer);
+    if (node.size == 1) {
+        const auto parameters = layers_[backward.layer]->parameters();
+        std::vector<std::span<real>> places;
+        for (Parameter* parameter : parameters) {
+            places.push_back(parameter->gradient);
+            const index_t offset = parameter->gradient.data() - arena_->gradients().data() - begin;
+            parameter->gradient = {gradients + offset, parameter->gradient.size()};
+        }
+        backward_slice(backward, node.first - backward.step.terms.front().node.first);
+        for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i]->gradient = places[i];
+        return;
+    }
+    const auto size = static_cast<std::size_t>(finished(backward.layer) - begin);
+    if (tree_scratch_.size() <= depth) tree_scratch_.resize(depth + 1);
+    if (tree_scratch_[depth].size() < size) tree_scratch_[depth].resize(size);
+    backward_node(backward, node.left(), gradients, depth);
+    backward_node(backward, node.right(), tree_scratch_[depth].data(), depth + 1);
+    add(std::span(tree_scratch_[depth]).first(size), gradients);
+}
+
+void Network::backward_slice(const Backward& backward, index_t slice) {
+    const auto& [step, number, dy, dx] = backward;
+    Layer& layer = *layers_[number];
+    StepContext own = step_of(step, number, static_cast<std::size_t>(slice));
+    const index_t inputs = layer.input_shape().size(), outputs = layer.output_shape().size();
+    if (const auto numbers = static_cast<std::size_t>(layer.batch_sums()); numbers > 0) {
+        own.own_sums = std::span(batch_sums_).subspan(static_cast<std::size_t>(slice) * numbers, numbers);
+        own.global_sums = std::span(batch_sums_).last(numbers);
+    }
+    layer.backward(own, place(activations_[input_of_[number]], number, inputs, slice),
+                   place(activations_[activation_of_[number]], number, outputs, slice),
+                   place(dy, number, outputs, slice), dx == nullptr ? nullptr : place(*dx, number, inputs, slice),
+                   workspace_);
 }
 
 void Network::rehearse(const StepContext& step, std::size_t number) {

@@ -28,18 +28,23 @@ class Pooling final : public Layer {
     }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
-        if (choices_.size() < held_bytes(step.tiling)) choices_.resize(held_bytes(step.tiling));
-        kernels_.forward(windows(step.tiling), x, y, choices_.data());
+        const std::size_t needed = first_choice(step) + held_bytes(step.tiling);
+        if (choices_.size() < needed) choices_.resize(needed);
+        kernels_.forward(windows(step.tiling), x, y, choices_.data() + first_choice(step));
     }
 
     void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
         if (dx == nullptr) return;
         const PoolingWindows all = windows(step.tiling);
         if (!all.tile_the_plane()) std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});
-        kernels_.backward(all, dy, choices_.data(), dx);
+        kernels_.backward(all, dy, choices_.data() + first_choice(step), dx);
     }
 
    private:
+    std::size_t first_choice(const StepContext& step) const {
+        return held_bytes({step.first_tile * step.tiling.width, step.tiling.width});
+    }
+
     PoolingWindows windows(const Tiling& tiling) const {
         const Shape& image = input_shape();
         return {tiling.tiles() * image.channels, image.rows, image.columns, window_, tiling.width, rectified_};

@@ -20,42 +20,43 @@ void append_outputs(const Tiling& tiling, index_t width, const real* outputs, st
 
 }  // namespace
 
-Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Slices& slices,
                     std::vector<float>* outputs) {
     Evaluation result{.samples = dataset.samples(split)};
     if (result.samples == 0) return result;
-    const Block block = even_block(result.samples, ranks.rank(), ranks.size());
     const auto target_width = static_cast<std::size_t>(dataset.target_width());
     std::vector<index_t> numbers;
     std::vector<float> targets;
-    double sum = 0;
-    std::uint64_t correct = 0;
-    for (index_t first = block.first; first < block.first + block.size; first += evaluation_samples) {
-        const index_t samples = std::min(evaluation_samples, block.first + block.size - first);
-        numbers.resize(static_cast<std::size_t>(samples));
-        std::iota(numbers.begin(), numbers.end(), first);
-        targets.resize(numbers.size() * target_width);
-        StepContext step;
-        step.tiling.samples = samples;
-        step.global_samples = samples;
-        network.reserve(samples);
-        dataset.assemble(split, numbers, network.input_tiling(samples), network.input(), targets.data());
-        const real* const values = network.forward(step);
-        const Tiling tiling = network.output_tiling(samples);
-        const LossSums sums =
-            loss.evaluate(tiling, network.outputs(), values, targets.data(), dataset.target_width(), samples, nullptr);
-        sum += sums.loss;
-        correct += static_cast<std::uint64_t>(sums.correct);
-        if (outputs) append_outputs(tiling, network.outputs(), values, *outputs);
+    std::vector<double> rows;  // of each slice: loss, samples told right
+    for (index_t slice = slices.own().first; slice < slices.own().first + slices.own().size; ++slice) {
+        const Block block = even_block(result.samples, slice, slices.count());
+        double sum = 0;
+        index_t correct = 0;
+        for (index_t first = block.first; first < block.first + block.size; first += evaluation_samples) {
+            const index_t samples = std::min(evaluation_samples, block.first + block.size - first);
+            numbers.resize(static_cast<std::size_t>(samples));
+            std::iota(numbers.begin(), numbers.end(), first);
+            targets.resize(numbers.size() * target_width);
+            StepContext step;
+            step.tiling.samples = samples;
+            step.global_samples = samples;
+            network.reserve(samples);
+            dataset.assemble(split, numbers, network.input_tiling(samples), network.input(), targets.data());
+            const real* const values = network.forward(step);
+            const Tiling tiling = network.output_tiling(samples);
+            const LossSums sums = loss.evaluate(tiling, network.outputs(), values, targets.data(),
+                                                dataset.target_width(), samples, nullptr);
+            sum += sums.loss;
+            correct += sums.correct;
+            if (outputs) append_outputs(tiling, network.outputs(), values, *outputs);
+        }
+        rows.insert(rows.end(), {sum, static_cast<double>(correct)});
     }
-    std::array<double, 1> loss_sum{sum};
-    std::array<std::uint64_t, 1> correct_sum{correct};
-    ranks.sum(std::span<double>(loss_sum));
-    ranks.sum(std::span<std::uint64_t>(correct_sum));
+    std::array<double, 2> totals{};
+    slices.finish(slices.start_sum(rows), totals);
     const auto count = static_cast<double>(result.samples);
-    result.loss = loss_sum[0] / count;
-    if (loss.classifies(network.outputs(), dataset.target_width()))
-        result.accuracy = static_cast<double>(correct_sum[0]) / count;
+    result.loss = totals[0] / count;
+    if (loss.classifies(network.outputs(), dataset.target_width())) result.accuracy = totals[1] / count;
     return result;
 }
 

@@ -13,6 +13,7 @@ namespace pruntrain {
 namespace {
 
 constexpr double always_dense = 0.8;     // above, BLAS has won on every processor we know
+constexpr double sparse_below = 0.4;     // where sparse execution has won on every processor we know
 constexpr double clearly_faster = 0.95;  // a tie goes to the present execution
 constexpr double share_of_run = 0.002;   // that measuring may take; sparse, the run will be a fraction as long
 
@@ -33,10 +34,10 @@ std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool l
     for (Planned& planned : layers_) {
         const double density = planned.weight->density();
         if (planned.weight->sparse() || density == 1) continue;
-        if (choice_ == "sparse") {
+        if (choice_ == "sparse" || (choice_ == "density" && density < sparse_below)) {
             planned.weight->execute(Execution::sparse);
             changes += text(network_.layer(planned.layer).name(), " executes sparse at density ", fixed(density, 3),
-                            ", as train.execution says\n");
+                            ", as train.execution: ", choice_, " says\n");
         } else if (may_measure && density <= planned.look_below) {
             changes += measure(planned, step);
         }

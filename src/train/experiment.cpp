@@ -24,8 +24,18 @@ Settings::Settings(const Config& config) {
     epochs =
         train.number("epochs", std::nullopt, at_least(0), "passes over the training split; 0: prune and save only");
     global_batch = train.integer("global_batch", std::nullopt, at_least(1), "samples of an update, over all ranks");
-    execution = train.choice("execution", "auto", execution_choices,
-                             "of layers that have lost weights; auto: the faster, as measured after prune events");
+    const bool ordered =
+        train.choice(
+            "sum", "fast", {"fast", "ordered"},
+            "of gradients, losses and statistics; ordered: over fixed slices of the batch in one fixed order, so "
+            "that any number of ranks computes the same bits") == "ordered";
+    slices = train.integer("slices", 8, at_least(1), "of the batch with sum: ordered; at least as many as ranks");
+    if (!ordered) slices = 0;
+    execution =
+        train.choice("execution", "auto", execution_choices,
+                     "of layers that have lost weights; auto: the faster, as measured after prune events; density: "
+                     "sparse below a fixed density, so that a run repeats; auto with sum: ordered is density");
+    if (ordered && execution == "auto") execution = "density";
     evaluate_every_epochs =
         train.number("evaluate_every_epochs", 1.0, above(0), "epochs from one row of history.csv to the next");
 
@@ -43,6 +53,9 @@ Settings::Settings(const Config& config) {
         "precision", "fp32", {"fp32", "bf16"},
         "of gradients that go from node to node; bf16: half the bytes, what rounding takes away is added a step later");
     message = precision == "bf16" ? SharedSum::Message::bf16 : SharedSum::Message::exact;
+    if (ordered && precision == "bf16")
+        input_error("reduce.precision is bf16 with train.sum: ordered: what rounding takes away depends on the nodes; ",
+                    "set one of them back");
 
     const Config checkpoint = config.section("checkpoint");
     checkpoint_every_epochs = checkpoint.number("every_epochs", 1.0, at_least(0),
@@ -88,7 +101,7 @@ Experiment::Experiment(const Config& config, const Communicator& world)
     resolved = config.resolved();
     network.arena().create_slots(optimizer->slot_names());
     network.initialize(settings.seed);
-    network.set_tile_widths(tile_widths(local_batch(world.size())));
+    network.set_tile_widths(tile_widths(slice_samples(world.size())));
 }
 
 std::string Experiment::describe() {
@@ -106,6 +119,13 @@ std::string Experiment::describe() {
     return config.describe();
 }
 
-index_t Experiment::local_batch(int ranks) const { return even_block(settings.global_batch, ranks - 1, ranks).size; }
+Slices Experiment::slices(const Communicator& ranks) const {
+    return settings.slices > 0 ? Slices(ranks, settings.slices) : Slices(ranks);
+}
+
+index_t Experiment::slice_samples(int ranks) const {
+    const index_t slices = settings.slices > 0 ? settings.slices : ranks;
+    return even_block(settings.global_batch, slices - 1, slices).size;
+}
 
 }  // namespace pruntrain

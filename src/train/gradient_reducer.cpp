@@ -6,6 +6,18 @@
 
 namespace pruntrain {
 
+GradientReducer::GradientReducer(const Communicator& replicas, const Slices& slices)
+    : replicas_(replicas),
+      nodes_(nodes_of(slices.own().first, slices.own().size, slices.count())),
+      sum_(replicas, replicas.node(), {slices.count(), nodes_}) {}
+
+std::vector<NetworkStep::Term> GradientReducer::terms(Arena& arena) const {
+    std::vector<NetworkStep::Term> terms;
+    for (std::size_t i = 0; i < nodes_.size(); ++i)
+        terms.push_back({nodes_[i], i == 0 ? arena.gradients().data() : sum_.term(i).data()});
+    return terms;
+}
+
 void GradientReducer::begin(Arena& arena) {
     size_ = arena.size();
     started_ = 0;

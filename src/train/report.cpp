@@ -153,9 +153,11 @@ std::string check_text(Experiment& experiment, int ranks) {
     };
     const auto arena_bytes = [&](index_t kept) { return packed_bytes(kept, 2 + slots); };
     const auto file_bytes = [&](index_t kept) { return packed_bytes(kept, 1 + slots); };
-    const index_t samples = experiment.local_batch(ranks);
+    const index_t samples = experiment.slice_samples(ranks);
+    const bool ordered = experiment.settings.slices > 0;
+    const index_t slices = ordered ? (experiment.settings.slices + ranks - 1) / ranks : 1;  // of a rank
     const index_t image_width = network.input_tiling(samples).width, flat_width = network.output_tiling(samples).width;
-    const double activations = static_cast<double>(network.activation_bytes(samples));
+    const double activations = static_cast<double>(network.activation_bytes(samples, slices));
     const double unpacked = prunes ? static_cast<double>(prunable.size * static_cast<index_t>(sizeof(real))) : 0;
     // Sparse execution: an offset a weight for the product; offset, source and value for the transposed one.
     const auto plan_bytes =
@@ -172,8 +174,9 @@ std::string check_text(Experiment& experiment, int ranks) {
         << "training\n  " << grouped(experiment.length.steps) << " steps, "
         << grouped(experiment.length.steps_per_epoch) << " an epoch; a global batch of "
         << experiment.settings.global_batch << " samples on " << ranks << (ranks == 1 ? " rank" : " ranks") << ": "
-        << samples << " a rank at most, in tiles of "
-        << (image_width == flat_width ? "" : text(image_width, " for images and ")) << flat_width << "\n\n"
+        << (ordered ? text(slices, slices == 1 ? " slice" : " slices", " of ") : "") << samples
+        << " a rank at most, in tiles of " << (image_width == flat_width ? "" : text(image_width, " for images and "))
+        << flat_width << "\n\n"
         << "pruning\n  " << (experiment.pruner ? experiment.pruner->describe() : "none");
     if (prunes)
         out << "\n  keeps " << grouped(prunable.size - removed) << " of " << grouped(prunable.size)

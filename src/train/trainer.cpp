@@ -42,7 +42,9 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
       network_(experiment.network),
       folder_(folder),
       world_(world),
-      reducer_(world, experiment.settings.message),
+      slices_(experiment.slices(world)),
+      reducer_(slices_.ordered() ? GradientReducer(world, slices_)
+                                 : GradientReducer(world, experiment.settings.message)),
       progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()),
       profile_(profiling, names_of_layers(experiment.network)),
       planner_(experiment.network, experiment.settings.execution, world) {
@@ -51,11 +53,11 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
     state_.grid = text(world.size(), "x1");
     step_.training = true;
     step_.seed = experiment.settings.seed;
-    step_.sum_over_replicas = [this](std::span<double> values) {
-        world_.sum(values);
-        profile_.add({.summed_bytes = world_.size() > 1 ? static_cast<double>(values.size_bytes()) : 0});
+    step_.sum_over_slices = [this](std::span<const double> rows, std::span<double> totals) {
+        slices_.finish(slices_.start_sum(rows), totals);
+        profile_.add({.summed_bytes = world_.size() > 1 ? static_cast<double>(rows.size_bytes()) : 0});
     };
-    network_.reserve(experiment.local_batch(world.size()));
+    network_.reserve(experiment.slice_samples(world.size()), slices_.own().size);
 }
 
 void Trainer::resume() {
@@ -87,7 +89,7 @@ void Trainer::resume() {
         state_.seed = own.seed;
     });
     planner_.restore(state_.execution);
-    network_.set_tile_widths(planner_.tile_widths(experiment_.local_batch(world_.size())));
+    network_.set_tile_widths(planner_.tile_widths(experiment_.slice_samples(world_.size())));
     check_equal_models(hash_model(network_), state_.step, world_);
     seconds_before_ = state_.seconds;
     saved_step_ = state_.step;
@@ -116,21 +118,50 @@ void Trainer::run() {
 
 void Trainer::assemble_batch(index_t step) {
     profile_.enter(Phase::input);
-    batch_ = experiment_.sampler.part(step, world_.rank(), world_.size());
+    const Dataset& dataset = experiment_.dataset;
+    network_.reserve(experiment_.slice_samples(world_.size()), slices_.own().size);
+    batch_.clear();
+    index_t samples = 0;
+    for (index_t slice = 0; slice < slices_.own().size; ++slice) {
+        batch_.push_back(experiment_.sampler.part(step, slices_.own().first + slice, slices_.count()));
+        samples += batch_.back().samples;
+    }
+    targets_.resize(static_cast<std::size_t>(samples * dataset.target_width()));
+    float* targets = targets_.data();
+    for (index_t slice = 0; slice < slices_.own().size; ++slice) {
+        const BatchPart& part = batch_[static_cast<std::size_t>(slice)];
+        experiment_.sampler.draw(step, part, numbers_);
+        dataset.assemble(Split::train, numbers_, network_.input_tiling(part.samples), network_.input(slice), targets);
+        targets += part.samples * dataset.target_width();
+    }
     batch_step_ = step;
-    experiment_.sampler.draw(step, batch_, numbers_);
-    targets_.resize(numbers_.size() * static_cast<std::size_t>(experiment_.dataset.target_width()));
-    network_.reserve(batch_.samples);
-    experiment_.dataset.assemble(Split::train, numbers_, network_.input_tiling(batch_.samples), network_.input(),
-                                 targets_.data());
 }
 
 void Trainer::next_batch() {
     if (batch_step_ != state_.step) assemble_batch(state_.step);
     step_.step = state_.step;
-    step_.tiling.samples = batch_.samples;
-    step_.first_sample = batch_.first;
-    step_.global_samples = batch_.global_samples;
+    step_.global_samples = batch_.front().global_samples;
+    step_.slices.clear();
+    step_.tiling.samples = 0;
+    for (const BatchPart& part : batch_) {
+        step_.slices.push_back({part.first, part.samples});
+        step_.tiling.samples += part.samples;
+    }
+}
+
+Slices::Sum Trainer::start_loss() {
+    profile_.enter(Phase::loss);
+    std::vector<double> rows;  // of each slice
+    const float* targets = targets_.data();
+    for (index_t slice = 0; slice < slices_.own().size; ++slice) {
+        const index_t samples = step_.slices[static_cast<std::size_t>(slice)].samples;
+        const LossSums sums = experiment_.loss->evaluate(
+            network_.output_tiling(samples), network_.outputs(), network_.output(slice), targets,
+            experiment_.dataset.target_width(), step_.global_samples, network_.output_gradient(slice));
+        targets += samples * experiment_.dataset.target_width();
+        rows.insert(rows.end(), {sums.loss, static_cast<double>(sums.correct)});
+    }
+    return slices_.start_sum(rows);
 }
 
 void Trainer::forward_and_backward() {
@@ -140,17 +171,12 @@ void Trainer::forward_and_backward() {
         profile_.add({.flops = flops(layer)});
         network_.forward(step_, layer);
     }
-
-    profile_.enter(Phase::loss);
-    const LossSums own = experiment_.loss->evaluate(
-        network_.output_tiling(step_.tiling.samples), network_.outputs(), network_.output(), targets_.data(),
-        experiment_.dataset.target_width(), step_.global_samples, network_.output_gradient());
-    sums_ = {own.loss, static_cast<double>(own.correct)};
-    Pending summing = world_.start_sum(std::span<double>(sums_));
+    Slices::Sum loss = start_loss();
 
     profile_.enter(Phase::reduce);
     const index_t summed_before = reducer_.bytes_summed();
     reducer_.begin(network_.arena());
+    step_.terms = reducer_.terms(network_.arena());
     for (std::size_t layer = network_.layer_count(); layer-- > 0;) {
         profile_.enter(Phase::backward, layer);
         profile_.add({.flops = flops(layer) * (network_.needs_input_gradient(layer) ? 2 : 1)});
@@ -162,7 +188,7 @@ void Trainer::forward_and_backward() {
     if (!input_is_used_after(state_.step + 1)) assemble_batch(state_.step + 1);
     profile_.enter(Phase::reduce);
     reducer_.finish();
-    summing.wait();
+    slices_.finish(std::move(loss), sums_);
     profile_.add({.summed_bytes = static_cast<double>(reducer_.bytes_summed() - summed_before)});
 }
 
@@ -213,12 +239,13 @@ void Trainer::maybe_prune() {
 
 void Trainer::plan_execution() {
     profile_.enter(Phase::plan);
-    step_.tiling.samples = experiment_.local_batch(world_.size());  // the last batch may have been a short one
+    StepContext slice = step_;
+    slice.tiling.samples = experiment_.slice_samples(world_.size());  // the last batch may have been a short one
     const double run_s = trained_seconds_ * static_cast<double>(experiment_.length.steps) /
                          std::max(1.0, static_cast<double>(state_.step));
-    const std::string changes = planner_.plan(step_, run_s, state_.step >= experiment_.pruner->end_step());
+    const std::string changes = planner_.plan(slice, run_s, state_.step >= experiment_.pruner->end_step());
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
-    network_.set_tile_widths(planner_.tile_widths(step_.tiling.samples));
+    network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));
 }
 
 bool Trainer::due(index_t step, double every_epochs) const {
@@ -241,7 +268,8 @@ void Trainer::maybe_evaluate() {
 
 void Trainer::add_history_row() {
     profile_.enter(Phase::evaluate);
-    const Evaluation validation = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation, world_);
+    const Evaluation validation =
+        evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation, slices_);
     HistoryRow row;
     row.step = static_cast<double>(state_.step);
     row.epoch = state_.epoch;
@@ -310,7 +338,7 @@ void Trainer::maybe_show_progress() {
 void Trainer::finish() {
     save_checkpoint();
     profile_.enter(Phase::evaluate);
-    const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, world_);
+    const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, slices_);
     state_.seconds = seconds_before_ + clock_.seconds();
     const double peak_mb = world_.largest(peak_resident_mb()), final_mb = world_.largest(resident_mb());
     profile_.stop();

@@ -284,7 +284,7 @@ TEST_CASE("layers: every layer works in a network: gradients of all weights, bef
         Network network(config.list("model"), input);
         network.initialize(5);
         const auto loss = losses().find("cross_entropy")(config_of("{}"));
-        StepContext step;
+        NetworkStep step;
         step.training = true;
         step.tiling = tiling;
         step.global_samples = tiling.samples;

@@ -1,4 +1,4 @@
-// Sums in shared memory against a twin that adds in the order of the ranks, on real and pretended nodes.
+// Sums in shared memory against a twin that adds in the order of the tree, on real and pretended nodes.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -24,14 +24,16 @@ std::vector<real> numbers_of(int rank, index_t size, index_t step) {
     return all;
 }
 
-/// Added in the order of the ranks first .. last-1.
+/// Of the ranks first .. last-1, added as the tree says in which they are the slices.
 std::vector<real> twin(int first, int last, index_t size, index_t step) {
-    std::vector<real> sum = numbers_of(first, size, step);
-    for (int rank = first + 1; rank < last; ++rank) {
-        const auto other = numbers_of(rank, size, step);
+    const auto sum_of = [&](const auto& again, const TreeNode& node) -> std::vector<real> {
+        if (node.size == 1) return numbers_of(first + static_cast<int>(node.first), size, step);
+        std::vector<real> sum = again(again, node.left());
+        const auto other = again(again, node.right());
         for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += other[i];
-    }
-    return sum;
+        return sum;
+    };
+    return sum_of(sum_of, {0, last - first});
 }
 
 bool same_bits(std::span<const real> a, std::span<const real> b) {
@@ -59,7 +61,7 @@ void sum_step(SharedSum& sum, int rank, index_t step, const std::vector<index_t>
 }  // namespace
 
 TEST_SUITE("many ranks") {
-    TEST_CASE("shared sum: the bits of additions in the order of the ranks, for all sizes and ranges") {
+    TEST_CASE("shared sum: the bits of a tree over the ranks, for all sizes and ranges") {
         const auto world = Communicator::world();
         SharedSum sum(world, world.node());
         for (const index_t size : {0, 1, 2, 15, 16, 17, 100, 1029, 3001}) {
@@ -174,6 +176,37 @@ TEST_SUITE("many ranks") {
             CHECK(once <= std::exp2(-7));  // 8 bits of precision lose 2^-8 at most, in each of two roundings
             CHECK((once > std::exp2(-12)) == crosses);
             CHECK(in_the_mean <= std::exp2(-7) / steps + 1e-6);
+        }
+    }
+
+    TEST_CASE("shared sum: slices in the order of their tree, however they are shared out over ranks and nodes") {
+        const auto world = Communicator::world();
+        const index_t size = 1029;
+        for (const index_t slices : {8, 11, 64, 100}) {
+            if (slices < world.size()) continue;
+            const index_t first = slices * world.rank() / world.size();
+            const index_t own = slices * (world.rank() + 1) / world.size() - first;
+            for (const int ranks_of_node : {world.size(), 1, 2, 3})
+                for (const bool in_turn : {false, true}) {  // ranks of a node need not follow each other
+                    const int node = in_turn ? world.rank() % ((world.size() + ranks_of_node - 1) / ranks_of_node)
+                                             : world.rank() / ranks_of_node;
+                    const auto nodes = nodes_of(first, own, slices);
+                    SharedSum sum(world, world.node().split(node), SharedSum::SliceTerms{slices, nodes});
+                    const auto values = sum.allocate(size);
+                    for (index_t step = 0; step < 3; ++step) {
+                        for (std::size_t term = 0; term < nodes.size(); ++term) {
+                            CHECK(reinterpret_cast<std::uintptr_t>(sum.term(term).data()) % 64 == 0);
+                            std::ranges::copy(twin(static_cast<int>(nodes[term].first),
+                                                   static_cast<int>(nodes[term].first + nodes[term].size), size, step),
+                                              sum.term(term).begin());
+                        }
+                        for (const auto& [begin, end] :
+                             {std::pair<index_t, index_t>{0, 5}, {5, 5}, {5, 700}, {700, size}})
+                            sum.start(begin, end);
+                        sum.finish();
+                        CHECK(same_bits(values, twin(0, static_cast<int>(slices), size, step)));
+                    }
+                }
         }
     }
 

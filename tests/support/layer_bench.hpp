@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,11 @@ struct LayerBench {
 
     void forward() {
         if (layer->in_place()) y = x;
+        if (step.training && layer->batch_sums() > 0) {
+            own_sums.resize(static_cast<std::size_t>(layer->batch_sums()));
+            layer->forward_sums(step, x.data(), own_sums);
+            layer->take_forward_sums(step, over_batch(own_sums));
+        }
         layer->forward(step, layer->in_place() ? y.data() : x.data(), y.data(), workspace);
     }
 
@@ -76,6 +82,12 @@ struct LayerBench {
     void backward() {
         fill_padding(step.tiling, outputs(), 0, dy);
         if (layer->in_place()) dx = dy;
+        if (layer->batch_sums() > 0) {
+            own_sums.resize(static_cast<std::size_t>(layer->batch_sums()));
+            layer->backward_sums(step, x.data(), dy.data(), own_sums);
+            step.own_sums = own_sums;
+            step.global_sums = over_batch(own_sums);
+        }
         layer->backward(step, layer->in_place() ? y.data() : x.data(), y.data(),
                         layer->in_place() ? dx.data() : dy.data(), dx.data(), workspace);
     }
@@ -90,6 +102,9 @@ struct LayerBench {
     std::unique_ptr<Layer> layer;
     std::unique_ptr<Arena> arena;
     std::vector<real> x, y, dy, dx, workspace;
+    std::vector<double> own_sums;
+    /// Adds the other slices' sums: the bench has the whole batch unless a test says otherwise.
+    std::function<std::span<const double>(std::span<const double>)> over_batch = [](auto own) { return own; };
     StepContext step;
 };
 

@@ -52,7 +52,7 @@ TEST_CASE("network: what finished() promises is complete, and all that came befo
     Network network(model(small_model), {2, 6, 6});
     network.initialize(1);
     auto& arena = network.arena();
-    StepContext step;
+    NetworkStep step;
     step.training = true;
     step.tiling = {5, 8};
     step.global_samples = 5;
@@ -81,7 +81,7 @@ TEST_CASE("network: layer by layer is the same forward, and layers before the fi
                           "{layer: dense, units: 4}, {layer: relu}, {layer: dense, units: 3}"),
                     {2, 3, 3});
     network.initialize(1);
-    StepContext step;
+    NetworkStep step;
     step.training = true;
     step.tiling = {5, 8};
     step.global_samples = 5;
@@ -180,7 +180,7 @@ TEST_CASE("network: a max_pool2d behind a relu does the work of both") {
                     image);
     network.arena().values()[0] = network.arena().values()[3] = 1;
     network.arena().values()[1] = network.arena().values()[2] = 0;
-    StepContext step;
+    NetworkStep step;
     step.training = true;
     step.tiling.samples = step.global_samples = 11;
     network.reserve(11);
@@ -201,6 +201,80 @@ TEST_CASE("network: a max_pool2d behind a relu does the work of both") {
                 }
             CHECK(std::abs(network.arena().gradients()[out * 2 + in] - expected) <= 1e-5 * magnitude);
         }
+}
+
+TEST_CASE("network: slices are computed by themselves, and their gradients added as the tree says") {
+    const std::vector<Slice> slices{{0, 9}, {9, 0}, {9, 10}, {19, 1}, {20, 9}};
+    constexpr index_t samples = 29, most = 10;
+    const auto x = random_numbers(samples * 72, 1), slopes = random_numbers(samples * 3, 2);
+    Network network(model(small_model), {2, 6, 6});
+    NetworkStep step;
+    step.training = true;
+    step.seed = 3;
+    step.global_samples = samples;
+    network.set_tile_widths({8, 16});
+
+    // Runs a step of these slices. @return the gradients of each term
+    const auto run = [&](const std::vector<Slice>& own, const std::vector<TreeNode>& nodes) {
+        network.initialize(1);
+        step.slices = own;
+        network.reserve(own.size() == 1 ? samples : most, static_cast<index_t>(own.size()));
+        const auto for_each_sample = [&](auto work) {
+            for (std::size_t i = 0; i < own.size(); ++i)
+                for (index_t sample = 0; sample < own[i].samples; ++sample) work(static_cast<index_t>(i), sample);
+        };
+        for_each_sample([&](index_t slice, index_t sample) {
+            const Slice& of = own[static_cast<std::size_t>(slice)];
+            for (index_t f = 0; f < 72; ++f)
+                network.input(slice)[place_of(network.input_tiling(of.samples), 72, f, sample)] =
+                    x[static_cast<std::size_t>((of.first + sample) * 72 + f)];
+        });
+        for (std::size_t layer = 0; layer < network.layer_count(); ++layer) network.forward(step, layer);
+        for (std::size_t i = 0; i < own.size(); ++i)
+            std::fill_n(network.output_gradient(static_cast<index_t>(i)), network.output_tiling(own[i].samples).size(3),
+                        real{0});
+        for_each_sample([&](index_t slice, index_t sample) {
+            const Slice& of = own[static_cast<std::size_t>(slice)];
+            for (index_t f = 0; f < 3; ++f)
+                network.output_gradient(slice)[place_of(network.output_tiling(of.samples), 3, f, sample)] =
+                    slopes[static_cast<std::size_t>((of.first + sample) * 3 + f)];
+        });
+        std::vector<std::vector<real>> gradients(nodes.size());
+        step.terms.clear();
+        for (std::size_t i = 0; i < nodes.size(); ++i) {
+            gradients[i].resize(static_cast<std::size_t>(network.arena().size()));
+            step.terms.push_back({nodes[i], gradients[i].data()});
+        }
+        for (std::size_t layer = network.layer_count(); layer-- > 0;) network.backward(step, layer);
+        if (nodes.empty())
+            gradients.emplace_back(network.arena().gradients().begin(), network.arena().gradients().end());
+        return gradients;
+    };
+
+    // As on one rank: rows of sums are added in the order of the tree.
+    step.sum_over_slices = [](std::span<const double> rows, std::span<double> totals) {
+        std::vector<double> sums(rows.begin(), rows.end());
+        std::vector<TreeNode> nodes;
+        for (std::size_t i = 0; i < rows.size() / totals.size(); ++i) nodes.push_back({static_cast<index_t>(i), 1});
+        for (const auto& [into, from] : reduce_terms(nodes, static_cast<index_t>(nodes.size())).additions)
+            for (std::size_t k = 0; k < totals.size(); ++k)
+                sums[into * totals.size() + k] += sums[from * totals.size() + k];
+        std::copy_n(sums.begin(), totals.size(), totals.begin());
+    };
+    const auto whole = run({{0, samples}}, {}).front();
+    const auto root = run(slices, {{0, 5}}).front();
+    real largest = 0;
+    for (const real gradient : whole) largest = std::max(largest, std::abs(gradient));
+    for (std::size_t i = 0; i < root.size(); ++i) CHECK(std::abs(root[i] - whole[i]) <= 1e-5 * largest);
+
+    for (const auto& nodes : {std::vector<TreeNode>{{0, 4}, {4, 1}},
+                              {{0, 1}, {1, 1}, {2, 2}, {4, 1}},
+                              {{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}}}) {
+        auto terms = run(slices, nodes);
+        for (const auto& [into, from] : reduce_terms(nodes, 5).additions)
+            for (std::size_t k = 0; k < root.size(); ++k) terms[into][k] += terms[from][k];
+        CHECK(terms[0] == root);
+    }
 }
 
 TEST_CASE("network: memory is counted with layers that work in place counted once") {

@@ -68,10 +68,13 @@ class Communicator {
     Pending start_sum(std::span<float> values) const;
     Pending start_sum(std::span<double> values) const;
 
-    /// Rank r gets the r-th of as many equal pieces as there are ranks, from all, in the order of the ranks.
-    Pending start_exchange(std::span<const Bfloat16> to_each, std::span<Bfloat16> from_each) const;
+    /// Rank r gets the r-th of as many equal pieces as there are ranks, from all, in the order of the ranks. T as for
+    /// the sums, or Bfloat16.
+    template <class T>
+    Pending start_exchange(std::span<const T> to_each, std::span<T> from_each) const;
     /// All get the pieces of all, of one size, in the order of the ranks.
-    Pending start_gather_to_all(std::span<const Bfloat16> own, std::span<Bfloat16> all) const;
+    template <class T>
+    Pending start_gather_to_all(std::span<const T> own, std::span<T> all) const;
 
     index_t largest(index_t value) const;
     double largest(double value) const;

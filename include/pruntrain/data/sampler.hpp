@@ -1,4 +1,4 @@
-// Which samples a rank takes in which step.
+// Which samples a slice of a batch has in which step.
 #pragma once
 
 #include <vector>
@@ -7,8 +7,8 @@
 
 namespace pruntrain {
 
-/// One rank's part of the global batch of a step: a contiguous block. Blocks differ by at most one sample; with more
-/// ranks than samples some are empty.
+/// A slice of the global batch of a step: a contiguous block. Blocks differ by at most one sample; with more slices
+/// than samples some are empty.
 struct BatchPart {
     index_t epoch = 0;
     index_t global_samples = 0;  ///< in the global batch, over all ranks; the last batch of an epoch may be short
@@ -23,7 +23,7 @@ class Sampler {
     Sampler(index_t samples, index_t global_batch, std::uint64_t seed);
 
     index_t steps_per_epoch() const { return (samples_ + global_batch_ - 1) / global_batch_; }
-    BatchPart part(index_t step, int rank, int ranks) const;
+    BatchPart part(index_t step, index_t slice, index_t slices) const;
     /// The numbers in the training split of the samples of a part.
     void draw(index_t step, const BatchPart& part, std::vector<index_t>& numbers) const;
 
@@ -33,11 +33,11 @@ class Sampler {
     std::uint64_t seed_;
 };
 
-/// The block of `rank` when `count` things are shared out evenly: [first, first + size).
+/// One of `blocks` blocks when `count` things are shared out evenly: [first, first + size).
 struct Block {
     index_t first = 0;
     index_t size = 0;
 };
-Block even_block(index_t count, int rank, int ranks);
+Block even_block(index_t count, index_t block, index_t blocks);
 
 }  // namespace pruntrain

@@ -1,7 +1,6 @@
 // One layer of a network: local code that knows neither MPI nor the trainer.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,16 +16,25 @@ namespace pruntrain {
 
 class WeightMatrix;
 
-/// What a layer may know of the step it works in.
+/// A part of the global batch that is computed by itself. Usually a rank has one.
+struct Slice {
+    index_t first = 0;  ///< position in the global batch of its first sample
+    index_t samples = 0;
+};
+
+/// What a layer may know of the step it works in. Layers see one slice at a time.
 struct StepContext {
     bool training = false;
     std::uint64_t seed = 0;
     index_t step = 0;
-    Tiling tiling;               ///< this rank's samples; a network gives each layer its width
-    index_t first_sample = 0;    ///< position in the global batch of this rank's first sample
+    Tiling tiling;               ///< of the slice; a network gives each layer its width
+    index_t first_sample = 0;    ///< position in the global batch of the slice's first sample
+    index_t first_tile = 0;      ///< tiles of the rank's slices before this one: for what a layer remembers
     index_t global_samples = 0;  ///< samples of the global batch over all ranks; > 0
-    /// Sums in place over all ranks that share the global batch. Every rank calls it alike, also with no samples.
-    std::function<void(std::span<double>)> sum_over_replicas = [](std::span<double>) {};
+
+    // For a layer with batch_sums, in forward and backward.
+    std::span<const double> own_sums;     ///< over this slice; backward
+    std::span<const double> global_sums;  ///< over the global batch
 };
 
 /// Numbers that are not trained but belong to the model: the running mean of batch-norm. Saved in checkpoints.
@@ -80,10 +88,20 @@ class Layer {
     /// Bytes that the layer holds itself for up to this many samples (a pooling's choices), for --check.
     virtual std::size_t held_bytes(const Tiling&) const { return 0; }
 
+    /// Numbers of which forward and backward each need the sum over the global batch before they can begin: the
+    /// statistics of batch-norm.
+    virtual index_t batch_sums() const { return 0; }
+    /// In training, before `forward` of any slice. @param sums  set: over this slice
+    virtual void forward_sums(const StepContext&, const real* /*x*/, std::span<double> /*sums*/) {}
+    /// In training, once a step, before `forward`. @param sums  over the global batch
+    virtual void take_forward_sums(const StepContext&, std::span<const double> /*sums*/) {}
+    /// Before `backward` of any slice. @param sums  set: over this slice
+    virtual void backward_sums(const StepContext&, const real* /*x*/, const real* /*dy*/, std::span<double> /*sums*/) {}
+
     /// y (tile, output feature, sample) from x (tile, input feature, sample).
     virtual void forward(const StepContext& step, const real* x, real* y, Workspace workspace) = 0;
 
-    /// From dy = d loss / d y: sets the gradients of its parameters (=, not +=) to this rank's sum, also with no
+    /// From dy = d loss / d y: sets the gradients of its parameters (=, not +=) to the slice's sum, also with no
     /// samples, and sets dx = d loss / d x unless dx is null. `x` is forward's input of the same step. Padding lanes of
     /// dy are 0 and must be 0 in dx.
     virtual void backward(const StepContext& step, const real* x, const real* y, const real* dy, real* dx,

@@ -2,15 +2,33 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "pruntrain/base/sum_tree.hpp"
 #include "pruntrain/nn/arena.hpp"
 #include "pruntrain/nn/layer.hpp"
 
 namespace pruntrain {
+
+/// A step as the network sees it: of the slices of this rank, of which there is one if none is named.
+struct NetworkStep : StepContext {
+    std::vector<Slice> slices;
+
+    /// Where the gradients of a node of the tree over the slices go.
+    struct Term {
+        TreeNode node;    ///< slices, counted among all slices of the batch
+        real* gradients;  ///< of the arena's size
+    };
+    /// The nodes that this rank's slices make up. None: the arena's gradients for its only slice.
+    std::vector<Term> terms;
+
+    /// Sums rows of numbers, one for each slice of this rank, over all slices of all ranks. Every rank calls it alike.
+    std::function<void(std::span<const double> rows, std::span<double> totals)> sum_over_slices;
+};
 
 class Network {
    public:
@@ -41,26 +59,26 @@ class Network {
     Tiling input_tiling(index_t samples) const { return tiling(0, samples); }
     Tiling output_tiling(index_t samples) const { return tiling(layers_.size() - 1, samples); }
 
-    /// Allocates activations for up to so many samples. Called by forward as needed.
-    void reserve(index_t samples);
-    /// Activations, gradients of activations and scratch for so many samples, in bytes.
-    std::size_t activation_bytes(index_t samples) const;
+    /// Allocates activations for so many slices of up to so many samples. What follows has its slices in these places.
+    void reserve(index_t samples, index_t slices = 1);
+    /// Activations, gradients of activations and scratch for them, in bytes.
+    std::size_t activation_bytes(index_t samples, index_t slices = 1) const;
 
-    /// Where the caller puts a batch: (tile, input feature, sample). Valid after `reserve`.
-    real* input() { return activations_.front().data(); }
+    /// Where the caller puts the samples of a slice: (tile, input feature, sample). Valid after `reserve`.
+    real* input(index_t slice = 0) { return place(activations_.front(), 0, input_.size(), slice); }
 
+    /// Forward of a batch of one slice: the outputs, (tile, output, sample), valid until the next forward.
     /// @param step  the width of its tiling does not count
-    /// @return the outputs, (tile, output, sample), valid until the next forward
     const real* forward(const StepContext& step);
     /// One layer's forward; call from the first layer to the last, after `reserve`.
-    void forward(const StepContext& step, std::size_t layer);
+    void forward(const NetworkStep& step, std::size_t layer);
     /// What the last layer's forward has set.
-    const real* output() const { return activations_.back().data(); }
+    const real* output(index_t slice = 0) { return place(activations_.back(), layers_.size() - 1, outputs(), slice); }
 
     /// Where the caller puts d loss / d outputs before `backward`.
-    real* output_gradient() { return gradients_[0].data(); }
+    real* output_gradient(index_t slice = 0) { return place(gradients_[0], layers_.size() - 1, outputs(), slice); }
     /// One layer's backward; call from the last layer to the first.
-    void backward(const StepContext& step, std::size_t layer);
+    void backward(const NetworkStep& step, std::size_t layer);
     /// Backward computes the gradient of this layer's input: some layer before it is trained.
     bool needs_input_gradient(std::size_t layer) const { return layer > first_trained_; }
     /// Forward and backward of one layer on whatever stands in its arrays, to see how long they take. Outputs and
@@ -78,9 +96,30 @@ class Network {
     }
     /// The step as this layer sees it.
     StepContext step_of(const StepContext& step, std::size_t layer) const;
+    StepContext step_of(const NetworkStep& step, std::size_t layer, std::size_t slice) const;
+    /// Where a slice begins in an array of this layer's tiling with so many numbers a sample.
+    real* place(AlignedVector<real>& array, std::size_t layer, index_t features, index_t slice) const {
+        return array.data() + slice * tiling(layer, slice_samples_).size(features);
+    }
+    /// Sums over the batch of what `set` sets for each slice, in batch_sums_ and its totals behind them.
+    template <class Set>
+    void sum_over_batch(const NetworkStep& step, std::size_t layer, Set set);
+
+    /// The arrays of one layer in backward.
+    struct Backward {
+        const NetworkStep& step;
+        std::size_t layer;
+        AlignedVector<real>& dy;
+        AlignedVector<real>* dx;  ///< null: not needed
+    };
+    /// Where the gradients of a layer begin in the arena.
+    index_t first_gradient(std::size_t layer) const { return layer + 1 < layers_.size() ? finished(layer + 1) : 0; }
+    /// A layer's gradients of the slices of a node, added as the tree says. @param depth  scratch from here on is free
+    void backward_node(const Backward& backward, const TreeNode& node, real* gradients, std::size_t depth);
+    void backward_slice(const Backward& backward, index_t slice);
     /// This layer's input comes from a layer with another width.
     bool retiles(std::size_t layer) const { return layer == first_flat_ && layer > 0; }
-    /// The largest activation that a gradient can belong to.
+    /// The largest activation of a slice that a gradient can belong to.
     index_t gradient_size(index_t samples) const;
     /// Scratch of the layer that needs most.
     index_t workspace_size() const;
@@ -99,6 +138,9 @@ class Network {
     std::array<AlignedVector<real>, 2> gradients_;  ///< of activations, taken in turn
     std::size_t current_gradient_ = 0;
     AlignedVector<real> workspace_;
+    index_t slice_samples_ = 0;                      ///< for which the slices have room
+    std::vector<double> batch_sums_;                 ///< of one layer: of each slice, and their total
+    std::vector<AlignedVector<real>> tree_scratch_;  ///< gradients of one layer, on the way to their sum
 };
 
 }  // namespace pruntrain

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <vector>
 
-#include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/data/dataset.hpp"
 #include "pruntrain/nn/loss.hpp"
 #include "pruntrain/nn/network.hpp"
+#include "pruntrain/parallel/slices.hpp"
 
 namespace pruntrain {
 
@@ -20,10 +20,10 @@ struct Evaluation {
 /// Samples that are evaluated at a time: two wide tiles, so the memory of a batch at most.
 constexpr index_t evaluation_samples = 128;
 
-/// Each rank evaluates an even block of the split, in the network's tile widths. Collective; the same result on every
-/// rank.
-/// @param outputs  null, or set to this rank's outputs, (sample, output) in the order of its block
-Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Communicator& ranks,
+/// Each slice is an even block of the split, evaluated in the network's tile widths. Collective; the same result on
+/// every rank.
+/// @param outputs  null, or set to this rank's outputs, (sample, output) in the order of the split
+Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Slices& slices,
                     std::vector<float>* outputs = nullptr);
 
 }  // namespace pruntrain

@@ -12,13 +12,13 @@
 namespace pruntrain {
 
 /// The words of train.execution, the first the default: measured, or one for all layers that have lost weights.
-inline const std::vector<std::string> execution_choices{"auto", "dense", "sparse"};
+inline const std::vector<std::string> execution_choices{"auto", "density", "dense", "sparse"};
 
 /// Decides after prune events. With `auto`, a layer that has lost so many weights that sparse execution may be faster,
 /// by what the last measurement says, is timed both ways, forward and backward, on the arrays of the step; the root's
 /// times decide for all ranks, so all run the same code. A layer that has become sparse stays so: patterns only shrink.
 /// Times may differ from run to run, and where both ways are close so may the choice, and with it the last bits of the
-/// results; a choice of `dense` or `sparse` repeats to the bit.
+/// results; with every other choice a run repeats to the bit. `density` takes sparse execution below a fixed density.
 class ExecutionPlanner {
    public:
     /// @param choice  one of `execution_choices`
@@ -36,7 +36,7 @@ class ExecutionPlanner {
     /// @throws InputError if it is not of this network
     void restore(const std::string& description);
 
-    /// For up to `samples` samples a rank: narrower tiles where very sparse dense layers want wide panels.
+    /// For up to `samples` samples a slice: narrower tiles where very sparse dense layers want wide panels.
     TileWidths tile_widths(index_t samples) const;
     index_t sparse_layers() const;
     double measuring_s() const { return measuring_s_; }

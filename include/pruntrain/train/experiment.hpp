@@ -14,6 +14,7 @@
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/optim/optimizer.hpp"
+#include "pruntrain/parallel/slices.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
 namespace pruntrain {
@@ -30,6 +31,7 @@ struct Settings {
     std::string execution;  ///< one of `execution_choices`
     double epochs;
     index_t global_batch;
+    index_t slices;  ///< whose sums are added in one order; 0: one for each rank, in the fastest order
     double evaluate_every_epochs;
     double learning_rate;
     double weight_decay;
@@ -59,8 +61,10 @@ class Experiment {
     std::optional<Pruner> pruner;
     std::string resolved;  ///< the configuration as read, with all defaults
 
-    /// The most samples that a rank of `ranks` takes in a step.
-    index_t local_batch(int ranks) const;
+    /// How a batch is shared out. Collective.
+    Slices slices(const Communicator& ranks) const;
+    /// The most samples of a slice when there are so many ranks.
+    index_t slice_samples(int ranks) const;
 };
 
 }  // namespace pruntrain

@@ -4,7 +4,8 @@
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/comm/shared_sum.hpp"
-#include "pruntrain/nn/arena.hpp"
+#include "pruntrain/nn/network.hpp"
+#include "pruntrain/parallel/slices.hpp"
 
 namespace pruntrain {
 
@@ -17,10 +18,14 @@ class GradientReducer {
     /// @param message  how the sums of a node go to the other nodes
     explicit GradientReducer(const Communicator& replicas, SharedSum::Message message = SharedSum::Message::exact)
         : replicas_(replicas), sum_(replicas, replicas.node(), message) {}
+    /// The sums are in the order of the tree over all slices: the slices of a rank give a term for each of its nodes.
+    GradientReducer(const Communicator& replicas, const Slices& slices);
 
     /// A new step. The first one puts the gradients in shared memory, as zeros; the first one after a prune event puts
     /// them in less of it if a quarter or more would lie idle. Collective.
     void begin(Arena& arena);
+    /// Where backward puts the gradients, for a tree: valid until the next `begin`.
+    std::vector<NetworkStep::Term> terms(Arena& arena) const;
     /// The first `finished` gradients are complete. Starts sums; also does what can be done of those under way.
     void ready(index_t finished);
     /// Waits for all sums; then every rank has the same sums.
@@ -44,6 +49,7 @@ class GradientReducer {
     static constexpr index_t bucket_values = index_t{1} << 18;
 
     Communicator replicas_;
+    std::vector<TreeNode> nodes_;  ///< of a tree; none: no tree
     SharedSum sum_;
     index_t size_ = 0;
     index_t started_ = 0;

@@ -34,6 +34,8 @@ class Trainer {
     void assemble_batch(index_t step);
     void next_batch();
     void forward_and_backward();
+    /// Of the outputs; sets their gradients.
+    Slices::Sum start_loss();
     void update();
     void observe();
     void maybe_prune();
@@ -53,6 +55,7 @@ class Trainer {
     Network& network_;
     const RunFolder& folder_;
     Communicator world_;
+    Slices slices_;
     GradientReducer reducer_;
     Progress progress_;
     Profile profile_;
@@ -62,14 +65,14 @@ class Trainer {
     History history_;
 
     // Of the batch that stands in the network's input: of the step under way, or ahead of the next one.
-    BatchPart batch_;
-    index_t batch_step_ = -1;  ///< -1: none
+    std::vector<BatchPart> batch_;  ///< this rank's slices
+    index_t batch_step_ = -1;       ///< -1: none
     std::vector<index_t> numbers_;
     std::vector<float> targets_;
 
     // Of the step under way.
-    StepContext step_;
-    std::array<double, 2> sums_{};  ///< loss and correct samples, over all ranks after the step
+    NetworkStep step_;
+    std::array<double, 2> sums_{};  ///< loss and correct samples, over all slices
 
     // Of this start of the program.
     Timer clock_;

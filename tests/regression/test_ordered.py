@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+"""With train.sum: ordered the number of ranks does not change a bit of the result, not even in the middle of a run."""
+
+import random
+import time
+import unittest
+
+from support import CONVOLUTION, HANG_S, UNEVEN, EndToEnd, Run, at_once, kill, run, start
+
+MLP = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
+IMAGES = CONVOLUTION.replace("train: {execution: sparse, epochs: 1,", "train: {sum: ordered, slices: 8, epochs: 3,")
+LONG = MLP.replace("epochs: 4,", "epochs: 60,").replace("end_step: 40", "end_step: 700")
+
+
+class Ordered(EndToEnd):
+    def outcomes(self, name, config, *arguments, ranks):
+        jobs = [(config, f"{name}-{count}", *arguments) for count in ranks]
+        counts = dict(zip((job[1] for job in jobs), ranks))
+        runs = at_once(lambda *job: self.train(*job, ranks=counts[job[1]]), jobs)
+        return [trained.outcome() for trained in runs]
+
+    def assert_all_equal(self, outcomes):
+        for outcome in outcomes[1:]:
+            self.assertEqual(outcome, outcomes[0])
+
+    def test_any_number_of_ranks_gives_the_same_bits(self):
+        # 619 samples in batches of 50 in 8 slices of 6 or 7; the last batch of 19 in slices of 2 or 3; 3, 5 and 7 ranks
+        # have slices that are no node of the tree
+        for name, config in (("mlp", MLP), ("convolution", IMAGES)):
+            outcomes = self.outcomes(name, config, ranks=(1, 2, 3, 4, 5, 7, 8))
+            self.assert_all_equal(outcomes)
+            self.assertGreater(len(outcomes[0]["history"]), 2)
+
+    def test_slices_that_are_no_power_of_two(self):
+        self.assert_all_equal(self.outcomes("eleven", MLP, "train.slices=11", ranks=(1, 2, 4, 11)))
+
+    def test_more_slices_than_samples(self):
+        arguments = ("train.slices=64", "train.epochs=2", "optimizer={type: sgd, momentum: 0.9, learning_rate: 0.02}")
+        self.assert_all_equal(self.outcomes("empty", MLP, *arguments, ranks=(1, 3, 64)))
+
+    def test_the_number_of_slices_is_another_order(self):
+        one, = self.outcomes("eight", MLP, ranks=(1,))
+        other, = self.outcomes("four", MLP, "train.slices=4", ranks=(1,))
+        self.assertNotEqual(one["weights_hash"], other["weights_hash"])
+        self.assertAlmostEqual(float(one["history"][0]["train_loss"]), float(other["history"][0]["train_loss"]),
+                               delta=3e-4)
+
+    def test_dense_and_sparse_and_by_density(self):
+        for execution in ("dense", "sparse", "density"):
+            self.assert_all_equal(self.outcomes(execution, MLP, f"train.execution={execution}", ranks=(1, 3)))
+
+    def test_killed_on_four_ranks_and_resumed_on_two_is_the_straight_run_on_one(self):
+        straight = self.train(LONG, "straight")
+        config = self.folder / "straight.yaml"
+        killed = Run(self.folder / "killed")
+        seed = time.time_ns() % 10**6
+        moment = random.Random(seed)
+        for ranks, resume in ((4, ()), (3, ("--resume",))):     # killed twice, in the middle of the schedule
+            before = killed.checkpoints[-1:]
+            process = start(config, f"run.output={self.folder}", "run.name=killed", *resume, ranks=ranks)
+            end = time.monotonic() + HANG_S
+            while killed.checkpoints[-1:] == before and process.poll() is None and time.monotonic() < end:
+                time.sleep(0.002)
+            time.sleep(moment.uniform(0, 0.15))
+            kill(process)
+            self.assertNotEqual(killed.checkpoints[-1:], before)
+        done = run(config, f"run.output={self.folder}", "run.name=killed", "--resume", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(killed.outcome(), straight.outcome(), f"seed of the moments: {seed}")
+
+    def test_what_does_not_go_together_is_refused(self):
+        config = self.write_config(MLP)
+        where = f"run.output={self.folder}"
+        self.assert_refused(run(config, where, "train.slices=2", ranks=3), "train.slices is 2", "3 ranks", "at most 2")
+        self.assert_refused(run(config, where, "reduce.precision=bf16"), "reduce.precision is bf16", "train.sum: ordered")
+        self.assert_refused(run(config, where, "train.slices=0"), "train.slices", "0", ">= 1")
+
+
+if __name__ == "__main__":
+    unittest.main()
