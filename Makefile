@@ -2,7 +2,7 @@
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
 # make lint       checks format, floors and library owners
-# make bench      bench-kernels, bench-train and bench-peers in a short form; see docs/performance.md
+# make bench      bench-kernels, bench-train, bench-peers and bench-ordered in a short form; see docs/performance.md
 #
 # On a cluster, override what pkg-config does not find, for instance
 #   make MPICXX=mpiCC HDF5_CFLAGS=-I$HDF5/include HDF5_LIBS="-L$HDF5/lib -lhdf5" BLAS_LIBS=-lopenblas PRUNTRAIN_SKIP_SETUP=1
@@ -41,7 +41,7 @@ SOURCES  := $(filter-out src/main.cpp,$(wildcard src/*.cpp src/*/*.cpp))
 suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
-.PHONY: all demo test lint bench bench-kernels bench-train bench-peers setup-% programs clean
+.PHONY: all demo test lint bench bench-kernels bench-train bench-peers bench-ordered setup-% programs clean
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -100,7 +100,7 @@ bench-kernels: setup-bench
 	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/bench_kernels
 	@OPENBLAS_NUM_THREADS=1 $(BUILD)/bench_kernels $(BENCH)
 
-bench-train bench-peers: bench-%: setup-bench
+bench-train bench-peers bench-ordered: bench-%: setup-bench
 	@$(MAKE) --no-print-directory -s -j2 pruntrain
 	@MPIRUN='$(MPIRUN)' $(PYTHON) scripts/bench/$*.py $(BENCH)
 
@@ -108,6 +108,7 @@ bench:
 	@$(MAKE) --no-print-directory bench-kernels BENCH='--density 0.1 0.02'
 	@$(MAKE) --no-print-directory bench-train BENCH='--ranks 2 --densities 1 0.1 0.02 --rounds 1'
 	@$(MAKE) --no-print-directory bench-peers BENCH='--rounds 1'
+	@$(MAKE) --no-print-directory bench-ordered BENCH='--ranks 2 --rounds 1'
 
 clean:
 	rm -rf $(BUILD) pruntrain

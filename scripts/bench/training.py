@@ -21,8 +21,8 @@ def file_of(network):
     return ROOT / f"scripts/bench/{network}.yaml"
 
 
-def train(network, ranks, density):
-    """Trains at this density from the first step. Returns what the run folder says: samples_per_s over all ranks after
+def train(network, ranks, density, *settings):
+    """Trains at this density from the first step, with further settings key=value. Returns what the run folder says: samples_per_s over all ranks after
     the warm-up, peak_mb of the largest rank, bytes_reduced in a step."""
     batch = LOCAL_BATCH[network] * ranks
     per_epoch = math.ceil(TRAINING_SAMPLES / batch)
@@ -32,7 +32,7 @@ def train(network, ranks, density):
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([*launch, ROOT / "pruntrain", file_of(network), f"run.output={folder}", f"train.global_batch={batch}",
                         f"train.epochs={(WARM_UP_STEPS + COUNTED_STEPS) / per_epoch}",
-                        f"train.evaluate_every_epochs={WARM_UP_STEPS / per_epoch}", f"prune.final_sparsity={1 - density:.6g}"],
+                        f"train.evaluate_every_epochs={WARM_UP_STEPS / per_epoch}", f"prune.final_sparsity={1 - density:.6g}", *settings],
                        check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, OPENBLAS_NUM_THREADS="1"))
         run = pathlib.Path(folder) / network
         summary = json.loads((run / "summary.json").read_text())
