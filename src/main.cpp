@@ -64,8 +64,8 @@ std::string read_text(const std::string& path, const Communicator& world) {
 void train(const Arguments& arguments, const Communicator& world) {
     const Config config = Config::parse(read_text(arguments.config, world), arguments.config, arguments.overrides);
     if (arguments.resume && arguments.overwrite) input_error("--resume and --overwrite exclude each other: give one");
-    Experiment experiment(config, world);
-    const std::string plan = check_text(experiment, world.size());
+    Experiment experiment(config, world, arguments.check);
+    const std::string plan = check_text(experiment);
     if (arguments.check) {
         if (world.is_root()) std::cout << plan;
         return;
@@ -95,17 +95,19 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
         for (const double value : values) words.push_back(exact(value));
         return "[" + join(words) + "]";
     };
-    std::vector<std::string> overrides{"data.normalization=given", "data.mean=" + list(summary.normalization.mean),
+    std::vector<std::string> overrides{"parallel.model_shards=1", "data.normalization=given",
+                                       "data.mean=" + list(summary.normalization.mean),
                                        "data.deviation=" + list(summary.normalization.deviation)};
     overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
     Experiment experiment(Config::parse(summary.config, arguments.checkpoint + ":/config", overrides), world);
     experiment.network.arena().create_slots({});
     History history;
     world.together([&] { read_checkpoint(arguments.checkpoint, experiment.network, history); });
-    ExecutionPlanner planner(experiment.network, "auto", world);
+    ExecutionPlanner planner(experiment.network, "auto", experiment.grid);
     planner.restore(summary.state.execution);
     // In the tiles of the run, so that the loss is the run's to the last bit.
-    experiment.network.set_tile_widths(planner.tile_widths(experiment.slice_samples(summary.state.ranks)));
+    experiment.network.set_tile_widths(
+        planner.tile_widths(experiment.slice_samples(Grid::replicas_of(summary.state.grid))));
     const Split split = arguments.split == "train"        ? Split::train
                         : arguments.split == "validation" ? Split::validation
                                                           : Split::test;
@@ -113,7 +115,7 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
         input_error("the data have no ", arguments.split, " split: choose another --split");
     std::vector<float> outputs;
     const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split,
-                                       experiment.slices(world), arguments.outputs.empty() ? nullptr : &outputs);
+                                       experiment.slices(), arguments.outputs.empty() ? nullptr : &outputs);
     if (!arguments.outputs.empty()) {
         if (world.size() > 1) input_error("--outputs works on one rank: start the program without mpirun");
         write_npy(arguments.outputs, {result.samples, experiment.network.outputs()}, outputs);

@@ -42,6 +42,10 @@ template <>
 MPI_Datatype datatype<index_t>() {
     return MPI_INT64_T;
 }
+template <>
+MPI_Datatype datatype<std::int32_t>() {
+    return MPI_INT32_T;
+}
 
 /// MPI counts are int: longer arrays go in pieces of this many elements.
 constexpr std::size_t largest_count = std::size_t{1} << 30;
@@ -198,6 +202,58 @@ template Pending Communicator::start_gather_to_all(std::span<const float>, std::
 template Pending Communicator::start_gather_to_all(std::span<const double>, std::span<double>) const;
 template Pending Communicator::start_gather_to_all(std::span<const std::uint64_t>, std::span<std::uint64_t>) const;
 template Pending Communicator::start_gather_to_all(std::span<const Bfloat16>, std::span<Bfloat16>) const;
+
+namespace {
+
+/// Sizes and first places of blocks as MPI takes them.
+struct Blocks {
+    std::vector<int> sizes, begins;
+    int total = 0;
+
+    template <class Sizes>
+    explicit Blocks(const Sizes& all) {
+        std::size_t sum = 0;
+        for (const auto size : all) {
+            sizes.push_back(static_cast<int>(size));
+            begins.push_back(static_cast<int>(sum));
+            sum += static_cast<std::size_t>(size);
+            if (sum > std::numeric_limits<int>::max())
+                fault("blocks of ", sum, " values in all: a message takes at most ", std::numeric_limits<int>::max());
+        }
+        total = static_cast<int>(sum);
+    }
+};
+
+}  // namespace
+
+void Communicator::gather_blocks_to_all(std::span<const real> own, std::span<real> all,
+                                        std::span<const std::size_t> sizes) const {
+    const Blocks blocks(sizes);
+    check(MPI_Allgatherv(own.data(), static_cast<int>(own.size()), datatype<real>(), all.data(), blocks.sizes.data(),
+                         blocks.begins.data(), datatype<real>(), handle_->comm),
+          "MPI_Allgatherv");
+}
+
+void Communicator::sum_blocks(std::span<const real> all, std::span<real> own,
+                              std::span<const std::size_t> sizes) const {
+    check(MPI_Reduce_scatter(all.data(), own.data(), Blocks(sizes).sizes.data(), datatype<real>(), MPI_SUM,
+                             handle_->comm),
+          "MPI_Reduce_scatter");
+}
+
+template <class T>
+std::vector<T> Communicator::gather_blocks(std::span<const T> own) const {
+    const Blocks blocks(gather_to_all(own.size()));
+    std::vector<T> all(static_cast<std::size_t>(is_root() ? blocks.total : 0));
+    check(MPI_Gatherv(own.data(), static_cast<int>(own.size()), datatype<T>(), all.data(), blocks.sizes.data(),
+                      blocks.begins.data(), datatype<T>(), 0, handle_->comm),
+          "MPI_Gatherv");
+    return all;
+}
+
+template std::vector<real> Communicator::gather_blocks(std::span<const real>) const;
+template std::vector<std::int32_t> Communicator::gather_blocks(std::span<const std::int32_t>) const;
+template std::vector<index_t> Communicator::gather_blocks(std::span<const index_t>) const;
 
 index_t Communicator::largest(index_t value) const { return largest_of(value, handle_->comm); }
 double Communicator::largest(double value) const { return largest_of(value, handle_->comm); }

@@ -35,6 +35,16 @@ Pattern::Pattern(index_t rows, index_t columns, std::vector<index_t> row_pointer
     }
 }
 
+Pattern Pattern::row_block(index_t first, index_t count) const {
+    if (full_) return {count, columns_};
+    const index_t begin = kept_before(first);
+    std::vector<index_t> pointers(row_pointers_.begin() + first, row_pointers_.begin() + first + count + 1);
+    for (index_t& pointer : pointers) pointer -= begin;
+    return {count, columns_, std::move(pointers),
+            std::vector<std::int32_t>(column_indices_.begin() + begin,
+                                      column_indices_.begin() + kept_before(first + count))};
+}
+
 void Pattern::keep(std::span<const std::uint8_t> keep) {
     const auto count =
         static_cast<index_t>(std::count_if(keep.begin(), keep.end(), [](auto flag) { return flag != 0; }));

@@ -89,15 +89,15 @@ class BatchNorm final : public Layer {
           pixels_(place.input.pixels()),
           momentum_(momentum),
           epsilon_(epsilon),
-          scale_(make_vector_parameter("scale", place.input.channels, Initializer::ones)),
-          shift_(make_vector_parameter("shift", place.input.channels, Initializer::zeros)),
+          scale_(make_vector_parameter("scale", own(), input_channels().total, Initializer::ones)),
+          shift_(make_vector_parameter("shift", own(), input_channels().total, Initializer::zeros)),
           running_mean_{"running_mean", std::vector<real>(channels_, real{0})},
           running_variance_{"running_variance", std::vector<real>(channels_, real{1})},
           mean_(channels_),
           inverse_deviation_(channels_) {}
 
     std::string describe() const override {
-        return text("batch_norm, ", channels_, input_shape().flat() ? " features" : " channels");
+        return text("batch_norm, ", input_channels().total, input_shape().flat() ? " features" : " channels");
     }
 
     std::vector<Parameter*> parameters() override { return {&scale_, &shift_}; }
@@ -164,6 +164,7 @@ class BatchNorm final : public Layer {
     }
 
    private:
+    Block own() const { return {input_channels().first, input_shape().channels}; }
     double global_numbers(const StepContext& step) const { return static_cast<double>(step.global_samples * pixels_); }
 
     /// work(channel, where its lines begin in an array of activations, real lanes) for all channels of all tiles
@@ -199,6 +200,9 @@ class BatchNorm final : public Layer {
 std::unique_ptr<Layer> make_batch_norm(const Config& config, LayerPlace place) {
     const double momentum = config.number("momentum", 0.1, between(0, 1), "weight of the batch in running statistics");
     const double epsilon = config.number("epsilon", 1e-5, above(0), "added to the variance");
+    if (place.shard.count > 1 && place.channels.total == place.input.channels)
+        input_error("layer ", place.name, " (batch_norm) stands before the first dense or conv2d layer: with ",
+                    "parallel.model_shards above 1 it must stand behind it");
     return std::make_unique<BatchNorm>(std::move(place), momentum, epsilon);
 }
 

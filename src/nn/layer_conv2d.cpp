@@ -24,20 +24,21 @@ constexpr index_t block_numbers = 64;        // columns at least, else BLAS spen
 
 class Conv2d final : public Layer {
    public:
-    Conv2d(LayerPlace place, Shape output, const Window& window, bool with_bias, bool prunable, Initializer initializer)
-        : Layer(std::move(place), output),
+    Conv2d(LayerPlace place, Block own, Shape output, const Window& window, index_t channels, bool with_bias,
+           bool prunable, Initializer initializer)
+        : Layer(std::move(place), output, own.first, channels),
           window_(window),
           outputs_(output.channels),
           inputs_(input_shape().channels * window.kernel * window.kernel),
-          weight_(outputs_, inputs_, {outputs_, input_shape().channels, window.kernel, window.kernel}, prunable,
-                  initializer, inputs_, outputs_ * window.kernel * window.kernel),
+          weight_(own, inputs_, {channels, input_shape().channels, window.kernel, window.kernel}, prunable, initializer,
+                  inputs_, channels * window.kernel * window.kernel),
           sparse_(input_shape(), output, window) {
-        if (with_bias) bias_ = make_vector_parameter("bias", outputs_, Initializer::zeros);
+        if (with_bias) bias_ = make_vector_parameter("bias", own, channels, Initializer::zeros);
     }
 
     std::string describe() const override {
         const auto [kernel, stride, padding] = window_;
-        return text("conv2d ", kernel, "x", kernel, ", ", outputs_, " channels",
+        return text("conv2d ", kernel, "x", kernel, ", ", output_channels().total, " channels",
                     stride > 1 ? text(", stride ", stride) : "", padding > 0 ? text(", padding ", padding) : "");
     }
 
@@ -146,7 +147,7 @@ class Conv2d final : public Layer {
     }
 
     Window window_;
-    index_t outputs_;  // O
+    index_t outputs_;  // O, of this shard
     index_t inputs_;   // C*k*k
     WeightMatrix weight_;
     SparseConvolution sparse_;
@@ -167,8 +168,9 @@ std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
         input_error(config.place_of("padding"), " is ", padding, ": it must be below the kernel, ", kernel,
                     ", else some windows see only zeros");
     const Window window{kernel, stride, padding};
-    const Shape output = windowed_shape(place, "conv2d", window, channels);
-    return std::make_unique<Conv2d>(std::move(place), output, window, bias, prunable, initializer);
+    const Block own = shard_block(place, channels);
+    const Shape output = windowed_shape(place, "conv2d", window, own.size);
+    return std::make_unique<Conv2d>(std::move(place), own, output, window, channels, bias, prunable, initializer);
 }
 
 }  // namespace pruntrain

@@ -14,15 +14,15 @@ namespace {
 
 class Dense final : public Layer {
    public:
-    Dense(LayerPlace place, index_t units, bool with_bias, bool prunable, Initializer initializer)
-        : Layer(std::move(place), {units, 1, 1}),
-          outputs_(units),
+    Dense(LayerPlace place, Block own, index_t units, bool with_bias, bool prunable, Initializer initializer)
+        : Layer(std::move(place), {own.size, 1, 1}, own.first, units),
+          outputs_(own.size),
           inputs_(input_shape().size()),
-          weight_(outputs_, inputs_, {outputs_, inputs_}, prunable, initializer, inputs_, outputs_) {
-        if (with_bias) bias_ = make_vector_parameter("bias", units, Initializer::zeros);
+          weight_(own, inputs_, {units, inputs_}, prunable, initializer, inputs_, units) {
+        if (with_bias) bias_ = make_vector_parameter("bias", own, units, Initializer::zeros);
     }
 
-    std::string describe() const override { return text("dense, ", outputs_, " units"); }
+    std::string describe() const override { return text("dense, ", output_channels().total, " units"); }
 
     std::vector<Parameter*> parameters() override {
         if (bias_.name.empty()) return {&weight_.parameter()};
@@ -128,7 +128,7 @@ class Dense final : public Layer {
         return panel_inputs(features, weight_.density(), width * static_cast<index_t>(sizeof(real)), width);
     }
 
-    index_t outputs_;  // M
+    index_t outputs_;  // M, of this shard
     index_t inputs_;   // K
     WeightMatrix weight_;
     Parameter bias_;  // no name: no bias
@@ -144,7 +144,8 @@ std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
     if (!place.input.flat())
         input_error("layer ", place.name, " (dense) needs a flat input, but gets an image of ", place.input.describe(),
                     ": put {layer: flatten} before it");
-    return std::make_unique<Dense>(std::move(place), units, bias, prunable, initializer);
+    const Block own = shard_block(place, units);
+    return std::make_unique<Dense>(std::move(place), own, units, bias, prunable, initializer);
 }
 
 }  // namespace pruntrain

@@ -30,7 +30,10 @@ class Dropout final : public Layer {
         : Layer(place, place.input),
           rate_(rate),
           factor_(static_cast<real>(1 / (1 - rate))),
-          draws_((place.input.size() + features_per_draw - 1) / features_per_draw) {}
+          first_feature_(input_channels().first * place.input.pixels()),
+          first_draw_(first_feature_ / features_per_draw),
+          draws_((first_feature_ + place.input.size() + features_per_draw - 1) / features_per_draw - first_draw_),
+          all_draws_((input_channels().total * place.input.pixels() + features_per_draw - 1) / features_per_draw) {}
 
     std::string describe() const override { return text("dropout, rate ", rate_); }
     bool in_place() const override { return true; }
@@ -48,10 +51,10 @@ class Dropout final : public Layer {
             const index_t lanes = step.tiling.lanes(tile);
             for (index_t lane = 0; lane < lanes; ++lane) {
                 const index_t sample = step.first_sample + tile * step.tiling.width + lane;
-                const auto bits = random.bits(static_cast<std::uint64_t>(sample * draws_ + d));
+                const auto bits = random.bits(static_cast<std::uint64_t>(sample * all_draws_ + first_draw_ + d));
                 unsigned flags = 0;
                 for (std::size_t f = 0; f < bits.size(); ++f) flags |= (bits[f] >= threshold ? 1u : 0u) << f;
-                kept[lane] = static_cast<std::uint8_t>(flags);
+                kept[lane] = static_cast<std::uint8_t>(d == 0 ? flags >> first_feature_ % features_per_draw : flags);
             }
             std::fill(kept + lanes, kept + step.tiling.width, std::uint8_t{0});  // padding lanes keep nothing
             drop(features, step.tiling.width, kept, factor_, x + begin, y + begin);
@@ -74,14 +77,19 @@ class Dropout final : public Layer {
         std::uint8_t* kept = kept_.data() + step.first_tile * draws_ * tiling.width;
         for (index_t tile = 0; tile < tiling.tiles(); ++tile)
             for (index_t d = 0; d < draws_; ++d, kept += tiling.width) {
-                const index_t first = d * features_per_draw;
-                work(tile, d, kept, std::min(features_per_draw, size - first), (tile * size + first) * tiling.width);
+                // Of the features of all shards, those of this draw that are here.
+                const index_t begin = std::max((first_draw_ + d) * features_per_draw, first_feature_) - first_feature_;
+                const index_t end = std::min((first_draw_ + d + 1) * features_per_draw - first_feature_, size);
+                work(tile, d, kept, end - begin, (tile * size + begin) * tiling.width);
             }
     }
 
     double rate_;
     real factor_;
-    index_t draws_;                   // of a sample: features / 4, rounded up
+    index_t first_feature_;           // of this shard
+    index_t first_draw_;              // that it takes part in
+    index_t draws_;                   // of a sample: features / 4, rounded up; of this shard
+    index_t all_draws_;               // of all shards
     std::vector<std::uint8_t> kept_;  // (tile, draw, sample) of the last forward
 };
 

@@ -33,10 +33,15 @@ ModelHash hash_model(Network& network) {
             if (parameter->prunable) sums.pattern += hash(number);
             sums.weights += hash(number, parameter->value[k]);
         }
-        next = parameter->first_number + static_cast<weight_number_t>(parameter->pattern.dense_size());
+        const index_t before = parameter->first_row * parameter->pattern.columns();
+        next = parameter->first_number + static_cast<weight_number_t>(parameter->tensor_size() - before);
     }
-    for (const auto& [layer, statistic] : network.statistics())
-        for (const real value : statistic->values) sums.weights += hash(next++, value);
+    for (const auto& [layer, statistic] : network.statistics()) {
+        const ChannelBlock& channels = layer->output_channels();
+        weight_number_t number = next + static_cast<weight_number_t>(channels.first);
+        for (const real value : statistic->values) sums.weights += hash(number++, value);
+        next += static_cast<weight_number_t>(channels.total);
+    }
     return sums;
 }
 

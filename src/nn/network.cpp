@@ -12,12 +12,58 @@
 
 namespace pruntrain {
 
-Network::Network(const std::vector<Config>& model, const Shape& input) : input_(input) {
+/// Takes layers from the first to the last and finds out which arrays they share.
+class Network::Builder {
+   public:
+    explicit Builder(Network& network) : network_(network), shape_(network.input_), channels_{0, shape_.channels, 1} {}
+
+    const Shape& shape() const { return shape_; }
+    const ChannelBlock& channels() const { return channels_; }
+    bool whole() const { return channels_.total == shape_.channels; }
+
+    void add(std::unique_ptr<Layer> layer, bool is_relu) {
+        const std::size_t number = network_.layers_.size();
+        if (!flat_ && (shape_.flat() || (layer->in_place() && layer->output_shape().flat()))) {
+            flat_ = true;
+            network_.first_flat_ = number;
+            if (number > 0) ++activations_;
+        }
+        if (after_relu_ && layer->take_over_relu()) network_.taken_over_.back() = true;
+        network_.taken_over_.push_back(false);
+        after_relu_ = is_relu;
+        shape_ = layer->output_shape();
+        channels_ = layer->output_channels();
+        network_.input_of_.push_back(activations_ - 1);
+        if (!layer->in_place()) ++activations_;
+        network_.activation_of_.push_back(activations_ - 1);
+        network_.layers_.push_back(std::move(layer));
+    }
+
+    void finish() {
+        if (!flat_) network_.first_flat_ = network_.layers_.size();
+        network_.activations_.resize(activations_);
+    }
+
+   private:
+    Network& network_;
+    Shape shape_;
+    ChannelBlock channels_;
+    std::size_t activations_ = 1;
+    bool flat_ = false, after_relu_ = false;
+};
+
+Network::Network(const std::vector<Config>& model, const Shape& input, ModelShard shard, const MakeExchange& exchange)
+    : input_(input) {
     std::map<std::string, int> counts;
     std::set<std::string> names;
-    Shape shape = input;
-    std::size_t activations = 1;
-    bool flat = false, after_relu = false;
+    Builder builder(*this);
+    auto entry_number = static_cast<std::uint32_t>(0);
+    int exchanges = 0;
+    const auto gather = [&](bool last) {
+        const auto number = static_cast<std::uint32_t>(model.size());  // it draws no random numbers
+        builder.add(exchange({text("exchange", ++exchanges), number, builder.shape(), builder.channels(), shard}, last),
+                    false);
+    };
     for (const auto& entry : model) {
         const std::string type = entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
         const std::string name =
@@ -25,37 +71,26 @@ Network::Network(const std::vector<Config>& model, const Shape& input) : input_(
         if (name.empty() || name.find_first_of("/. ") != std::string::npos)
             input_error(entry.place_of("name"), " is '", name, "': a name has no slash, dot or space");
         if (!names.insert(name).second) input_error("two layers of the model have the name '", name, "'");
-        const auto number = static_cast<std::uint32_t>(layers_.size());
-        layers_.push_back(layers().find(type)(entry, {name, number, shape}));
-        const Layer& layer = *layers_.back();
-        if (!flat && (shape.flat() || (layer.in_place() && layer.output_shape().flat()))) {
-            flat = true;
-            first_flat_ = number;
-            if (number > 0) ++activations;
-        }
-        if (after_relu && layers_.back()->take_over_relu()) taken_over_.back() = true;
-        taken_over_.push_back(false);
-        after_relu = type == "relu";
-        shape = layer.output_shape();
-        input_of_.push_back(activations - 1);
-        if (!layer.in_place()) ++activations;
-        activation_of_.push_back(activations - 1);
+        const LayerFactory& make = layers().find(type);
+        if (make.mixes_channels && !builder.whole()) gather(false);
+        builder.add(make(entry, {name, entry_number++, builder.shape(), builder.channels(), shard}), type == "relu");
     }
     if (layers_.empty()) input_error("the model has no layers");
-    if (!flat) first_flat_ = layers_.size();
+    if (!builder.whole()) gather(true);
+    builder.finish();
 
     weight_number_t number = 0;
     for (const auto& layer : layers_)
         for (auto* parameter : layer->parameters()) {
             parameter->layer = layer->name();
-            parameter->first_number = number;
-            number += static_cast<weight_number_t>(parameter->pattern.dense_size());
+            parameter->first_number =
+                number + static_cast<weight_number_t>(parameter->first_row * parameter->pattern.columns());
+            number += static_cast<weight_number_t>(parameter->tensor_size());
             parameters_.push_back(parameter);
         }
     if (parameters_.empty()) input_error("the model has no layer with weights: nothing can be trained");
     while (layers_[first_trained_]->parameters().empty()) ++first_trained_;
     arena_ = std::make_unique<Arena>(std::vector<Parameter*>(parameters_.rbegin(), parameters_.rend()));
-    activations_.resize(activations);
 }
 
 void Network::describe(const Config& entry) {

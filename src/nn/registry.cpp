@@ -4,14 +4,14 @@
 
 // clang-format off
 #define LAYERS(member)                                                        \
-    member(average_pool2d, "mean of each window of an image")                 \
-    member(batch_norm, "each feature or channel to mean 0 and deviation 1")   \
-    member(conv2d, "a trained window moved over an image")                    \
-    member(dense, "every output from every input")                            \
-    member(dropout, "random inputs become 0 in training")                     \
-    member(flatten, "an image becomes a vector")                              \
-    member(max_pool2d, "largest of each window of an image")                  \
-    member(relu, "max(x, 0)")                                                 \
+    member(average_pool2d, false, "mean of each window of an image")                 \
+    member(batch_norm, false, "each feature or channel to mean 0 and deviation 1")   \
+    member(conv2d, true, "a trained window moved over an image")                    \
+    member(dense, true, "every output from every input")                            \
+    member(dropout, false, "random inputs become 0 in training")                     \
+    member(flatten, false, "an image becomes a vector")                              \
+    member(max_pool2d, false, "largest of each window of an image")                  \
+    member(relu, false, "max(x, 0)")                                                 \
     /* End. */
 
 #define LOSSES(member)                                                        \
@@ -22,15 +22,16 @@
 
 namespace pruntrain {
 
-#define DECLARE_LAYER(name, meaning) std::unique_ptr<Layer> make_##name(const Config&, LayerPlace);
+#define DECLARE_LAYER(name, mixes_channels, meaning) std::unique_ptr<Layer> make_##name(const Config&, LayerPlace);
 #define DECLARE_LOSS(name, meaning) std::unique_ptr<Loss> make_##name(const Config&);
+#define LIST_LAYER(name, mixes_channels, meaning) {#name, {make_##name, mixes_channels}, meaning},
 #define LIST(name, meaning) {#name, make_##name, meaning},
 
 LAYERS(DECLARE_LAYER)
 LOSSES(DECLARE_LOSS)
 
 const Registry<LayerFactory>& layers() {
-    static const Registry<LayerFactory> registry("layer", {LAYERS(LIST)});
+    static const Registry<LayerFactory> registry("layer", {LAYERS(LIST_LAYER)});
     return registry;
 }
 

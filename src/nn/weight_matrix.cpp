@@ -2,11 +2,12 @@
 
 namespace pruntrain {
 
-WeightMatrix::WeightMatrix(index_t rows, index_t columns, std::vector<index_t> tensor_shape, bool prunable,
+WeightMatrix::WeightMatrix(Block rows, index_t columns, std::vector<index_t> tensor_shape, bool prunable,
                            Initializer initializer, index_t fan_in, index_t fan_out) {
     parameter_.name = "weight";
     parameter_.tensor_shape = std::move(tensor_shape);
-    parameter_.pattern = Pattern(rows, columns);
+    parameter_.pattern = Pattern(rows.size, columns);
+    parameter_.first_row = rows.first;
     parameter_.prunable = prunable;
     parameter_.decayed = true;
     parameter_.initializer = initializer;
@@ -77,11 +78,12 @@ std::size_t WeightMatrix::held_bytes() const {
     return bytes;
 }
 
-Parameter make_vector_parameter(std::string name, index_t size, Initializer initializer) {
+Parameter make_vector_parameter(std::string name, Block own, index_t size, Initializer initializer) {
     Parameter parameter;
     parameter.name = std::move(name);
     parameter.tensor_shape = {size};
-    parameter.pattern = Pattern(size, 1);
+    parameter.pattern = Pattern(own.size, 1);
+    parameter.first_row = own.first;
     parameter.initializer = initializer;
     return parameter;
 }

@@ -19,11 +19,13 @@ static double sum_of_squares(std::span<const real> values) {
 }
 
 double update_parameters(const Optimizer& optimizer, Arena& arena, index_t number, double learning_rate,
-                         double weight_decay, double clip_norm) {
+                         double weight_decay, double clip_norm, const Communicator& shards) {
     UpdateStep step{.number = number, .learning_rate = learning_rate};
     double norm = 0;
     if (clip_norm > 0) {
-        norm = std::sqrt(sum_of_squares(arena.gradients()));
+        double squares = sum_of_squares(arena.gradients());
+        shards.sum(std::span(&squares, 1));
+        norm = std::sqrt(squares);
         if (norm > clip_norm) step.gradient_scale = clip_norm / norm;
     }
     std::vector<std::span<real>> slots(arena.slot_names().size());

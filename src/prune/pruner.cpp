@@ -1,6 +1,7 @@
 #include "pruntrain/prune/pruner.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "pruntrain/base/error.hpp"
@@ -16,14 +17,22 @@ index_t removed_count(double sparsity, index_t weights) {
     return std::min(weights, static_cast<index_t>(std::floor(product * (1 + 1e-12))));
 }
 
-PrunableCount count_prunable(const Network& network) {
+PrunableCount count_prunable(const Network& network, std::span<const index_t> kept) {
     PrunableCount count;
-    for (const auto* parameter : network.parameters()) {
-        if (!parameter->prunable) continue;
-        count.size += parameter->pattern.dense_size();
-        count.kept += parameter->pattern.kept();
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+        if (!network.parameters()[i]->prunable) continue;
+        count.size += network.parameters()[i]->tensor_size();
+        count.kept += kept[i];
     }
     return count;
+}
+
+std::vector<index_t> count_kept(const Network& network, const Communicator& shards) {
+    std::vector<std::uint64_t> sums;
+    for (const auto* parameter : network.parameters())
+        sums.push_back(static_cast<std::uint64_t>(parameter->pattern.kept()));
+    shards.sum(std::span(sums));
+    return {sums.begin(), sums.end()};
 }
 
 Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network)
@@ -38,12 +47,14 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
         choose(allocations(), allocation, "type", "global", "how the weights to keep are shared out over the layers");
     schedule_ = choose(prune_schedules(), section.section("schedule"), "type", "cubic", "how the sparsity grows",
                        final_sparsity_, length);
-    prunable_ = count_prunable(network).size;
+    std::vector<index_t> sizes;  // nothing is pruned yet
+    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->tensor_size());
+    prunable_ = count_prunable(network, sizes).size;
     if (prunable_ == 0)
         input_error(
             "there is a prune section, but no layer of the model is prunable: remove 'prunable: false' from a layer");
     const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
-    const auto layers = prunable_layers(network, keep);
+    const auto layers = prunable_layers(network, sizes, keep);
     index_t floors = 0;
     for (const auto& layer : layers) floors += layer.at_least;
     if (floors > keep)
@@ -62,15 +73,16 @@ index_t Pruner::keep_at(index_t step) const {
     return prunable_ - removed_count(schedule_->sparsity_at(step), prunable_);
 }
 
-std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, index_t keep) const {
+std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::span<const index_t> kept,
+                                                   index_t keep) const {
     std::vector<PrunableLayer> layers;
     const double share = static_cast<double>(keep) / static_cast<double>(prunable_);
-    for (const auto* parameter : network.parameters()) {
-        if (!parameter->prunable) continue;
-        const index_t size = parameter->pattern.dense_size();
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+        const Parameter& parameter = *network.parameters()[i];
+        if (!parameter.prunable) continue;
+        const index_t size = parameter.tensor_size();
         const auto floor = static_cast<index_t>(std::floor(layer_floor_ * share * static_cast<double>(size)));
-        layers.push_back({parameter->layer, size, parameter->pattern.kept(),
-                          std::clamp<index_t>(floor, 1, parameter->pattern.kept())});
+        layers.push_back({parameter.layer, size, kept[i], std::clamp<index_t>(floor, 1, kept[i])});
     }
     return layers;
 }
@@ -93,8 +105,8 @@ Scored score(const Criterion& criterion, const Parameter& parameter) {
     return scored;
 }
 
-/// The candidates of some tensors that this rank brings into a selection. Ranks hold equal copies, so each brings its
-/// part: the work of the histograms is shared, and each candidate stands on one rank.
+/// The candidates of some tensors that this rank brings into a selection. Replicas hold equal copies, so each brings
+/// its part: the work of the histograms is shared, and each candidate stands on one rank.
 struct Candidates {
     std::vector<std::uint64_t> keys;
     std::vector<weight_number_t> numbers;
@@ -117,35 +129,36 @@ void mark(const Cut& cut, Scored& scored) {
 
 /// Marks what a group keeps: first the floor of each layer, then the best of all the rest.
 void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layers, std::vector<Scored>& scored,
-            const Communicator& replicas) {
+            const Grid& grid) {
     index_t keep = group.keep;
     if (group.layers.size() > 1)  // a single layer keeps group.keep anyway, which is no less than its floor
         for (const std::size_t i : group.layers) {
             Candidates own;
-            own.add_part(scored[i], replicas);
-            mark(cut_keeping(static_cast<std::uint64_t>(layers[i].at_least), own.keys, own.numbers, replicas),
+            own.add_part(scored[i], grid.replicas());
+            mark(cut_keeping(static_cast<std::uint64_t>(layers[i].at_least), own.keys, own.numbers, grid.world()),
                  scored[i]);
             keep -= layers[i].at_least;
         }
     Candidates all;
-    for (const std::size_t i : group.layers) all.add_part(scored[i], replicas);
-    const Cut cut = cut_keeping(static_cast<std::uint64_t>(keep), all.keys, all.numbers, replicas);
+    for (const std::size_t i : group.layers) all.add_part(scored[i], grid.replicas());
+    const Cut cut = cut_keeping(static_cast<std::uint64_t>(keep), all.keys, all.numbers, grid.world());
     for (const std::size_t i : group.layers) mark(cut, scored[i]);
 }
 
 }  // namespace
 
-std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Communicator& replicas) const {
+std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid) const {
     const index_t keep = keep_at(step);
-    if (keep >= count_prunable(network).kept) return std::nullopt;
-    auto layers = prunable_layers(network, keep);
+    const std::vector<index_t> kept = count_kept(network, grid.shards());
+    if (keep >= count_prunable(network, kept).kept) return std::nullopt;
+    const auto layers = prunable_layers(network, kept, keep);
     std::vector<Scored> scored;
-    replicas.together([&] {
+    grid.world().together([&] {
         for (const auto* parameter : network.parameters())
             if (parameter->prunable) scored.push_back(score(*criterion_, *parameter));
     });
     const double progress = schedule_->sparsity_at(step) / final_sparsity_;
-    for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, replicas);
+    for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, grid);
 
     Arena& arena = network.arena();
     std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
@@ -153,17 +166,17 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Com
     for (std::size_t i = 0; i < flags.size(); ++i)
         if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
     arena.keep(flags);
-    if (count_prunable(network).kept != keep)
-        fault("a prune event at step ", step, " kept ", count_prunable(network).kept, " weights instead of ", keep);
-
-    const ModelHash hash = hash_model(network);
-    check_equal_models(hash, step, replicas);
-    return hash;
+    if (const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept; left != keep)
+        fault("a prune event at step ", step, " kept ", left, " weights instead of ", keep);
+    return hash_of_equal_models(network, step, grid);
 }
 
-void check_equal_models(const ModelHash& hash, index_t step, const Communicator& replicas) {
-    const auto patterns = replicas.gather_to_all(hash.pattern);
-    const auto weights = replicas.gather_to_all(hash.weights);
+ModelHash hash_of_equal_models(Network& network, index_t step, const Grid& grid) {
+    const ModelHash own = hash_model(network);
+    std::array<std::uint64_t, 2> sums{own.pattern, own.weights};
+    grid.shards().sum(std::span<std::uint64_t>(sums));
+    const auto patterns = grid.world().gather_to_all(sums[0]);
+    const auto weights = grid.world().gather_to_all(sums[1]);
     std::vector<std::string> different;
     for (std::size_t rank = 0; rank < patterns.size(); ++rank)
         if (patterns[rank] != patterns[0] || weights[rank] != weights[0]) different.push_back(std::to_string(rank));
@@ -171,6 +184,7 @@ void check_equal_models(const ModelHash& hash, index_t step, const Communicator&
         fault("at step ", step, " the model of ranks ", join(different),
               " differs from rank 0's: memory or network faults; "
               "resume from the last checkpoint");
+    return {sums[0], sums[1]};
 }
 
 }  // namespace pruntrain

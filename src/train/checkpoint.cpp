@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <optional>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
@@ -42,16 +43,27 @@ void each_field(State& state, Use&& use) {
     use("validation_accuracy", validation_accuracy);
 }
 
-/// Calls `use(layer, name, tensor shape, pattern, values)` for every parameter and statistic, in model order.
+/// A tensor of the model on this shard: rows first_row .. of a whole of this shape.
+struct TensorPart {
+    std::string layer, name;
+    std::vector<index_t> tensor_shape;
+    index_t first_row;
+    const Pattern& pattern;
+    std::span<real> values;
+};
+
+/// Calls `use(part)` for every parameter and statistic, in model order.
 template <class Use>
 void each_tensor(Network& network, Use&& use) {
     for (std::size_t i = 0; i < network.layer_count(); ++i) {
         Layer& layer = network.layer(i);
         for (const auto* parameter : layer.parameters())
-            use(layer.name(), parameter->name, parameter->tensor_shape, parameter->pattern, parameter->value);
+            use(TensorPart{layer.name(), parameter->name, parameter->tensor_shape, parameter->first_row,
+                           parameter->pattern, parameter->value});
         for (auto* statistic : layer.statistics()) {
-            const auto size = static_cast<index_t>(statistic->values.size());
-            use(layer.name(), statistic->name, std::vector{size}, Pattern(size, 1), std::span(statistic->values));
+            const Pattern full(static_cast<index_t>(statistic->values.size()), 1);
+            const ChannelBlock& channels = layer.output_channels();
+            use(TensorPart{layer.name(), statistic->name, {channels.total}, channels.first, full, statistic->values});
         }
     }
 }
@@ -73,27 +85,92 @@ void each_slot(Arena& arena, Use&& use) {
         }
 }
 
-void write_model(H5File& file, Network& network) {
-    file.create_group("model");
+/// The rows of all shards, on the root.
+struct WholeTensor {
+    Pattern pattern;
+    std::vector<real> values;
+};
+
+WholeTensor gather_rows(const TensorPart& part, const Communicator& shards) {
+    const Pattern& own = part.pattern;
+    WholeTensor whole;
+    whole.values = shards.gather_blocks(std::span<const real>(part.values));
+    const index_t rows = part.tensor_shape[0], columns = own.columns();
+    if (shards.largest(index_t{own.full() ? 0 : 1}) == 0) {
+        whole.pattern = Pattern(rows, columns);
+        return whole;
+    }
+    std::vector<index_t> row_sizes;
+    std::vector<std::int32_t> indices(own.column_indices().begin(), own.column_indices().end());
+    for (index_t row = 0; row < own.rows(); ++row) {
+        row_sizes.push_back(own.kept_before(row + 1) - own.kept_before(row));
+        if (own.full())
+            for (index_t column = 0; column < columns; ++column) indices.push_back(static_cast<std::int32_t>(column));
+    }
+    const auto sizes = shards.gather_blocks(std::span<const index_t>(row_sizes));
+    indices = shards.gather_blocks(std::span<const std::int32_t>(indices));
+    if (!shards.is_root()) return whole;
+    std::vector<index_t> pointers{0};
+    for (const index_t size : sizes) pointers.push_back(pointers.back() + size);
+    whole.pattern = Pattern(rows, columns, std::move(pointers), std::move(indices));
+    return whole;
+}
+
+/// What a rank writes; a fault is kept while the ranks go on sending it their parts, which it must take.
+class Writer {
+   public:
+    explicit Writer(const fs::path& path) : path_(path) {}
+
+    template <class Work>
+    void attempt(Work&& work) {
+        if (!failure_.empty()) return;
+        try {
+            work();
+        } catch (const std::exception& error) {
+            failure_ = error.what();
+        }
+    }
+    void finish() const {
+        if (!failure_.empty()) fault("cannot write ", path_.string(), ": ", failure_);
+    }
+
+   private:
+    fs::path path_;
+    std::string failure_;
+};
+
+void write_model(H5File* file, Network& network, const Communicator& shards, Writer& writer) {
     std::string group;
-    each_tensor(network, [&](const std::string& layer, const std::string& name, const std::vector<index_t>& shape,
-                             const Pattern& pattern, std::span<const real> values) {
-        if (group != layer) file.create_group("model/" + layer);
-        group = layer;
-        write_tensor(file, model_path(layer, name), layer + "." + name, shape, pattern, values);
+    if (file) writer.attempt([&] { file->create_group("model"); });
+    each_tensor(network, [&](const TensorPart& part) {
+        const WholeTensor whole = gather_rows(part, shards);
+        if (!file) return;
+        writer.attempt([&] {
+            if (group != part.layer) file->create_group("model/" + part.layer);
+            group = part.layer;
+            write_tensor(*file, model_path(part.layer, part.name), part.layer + "." + part.name, part.tensor_shape,
+                         whole.pattern, whole.values);
+        });
     });
 }
 
-void write_slots(H5File& file, Arena& arena) {
-    file.create_group("optimizer");
+void write_slots(H5File* file, Arena& arena, const Communicator& shards, Writer& writer) {
     std::string group;
-    for (const auto& slot : arena.slot_names()) file.create_group("optimizer/" + slot);
+    if (file)
+        writer.attempt([&] {
+            file->create_group("optimizer");
+            for (const auto& slot : arena.slot_names()) file->create_group("optimizer/" + slot);
+        });
     each_slot(arena, [&](const std::string& slot, const Parameter& parameter, std::span<const real> values) {
-        const std::string parent = "optimizer/" + slot + "/" + parameter.layer;
-        if (group != parent) file.create_group(parent);
-        group = parent;
-        const std::array size{static_cast<index_t>(values.size())};
-        file.write(slot_path(slot, parameter.layer, parameter.name), values, size);
+        const std::vector<real> whole = shards.gather_blocks(values);
+        if (!file) return;
+        writer.attempt([&] {
+            const std::string parent = "optimizer/" + slot + "/" + parameter.layer;
+            if (group != parent) file->create_group(parent);
+            group = parent;
+            const std::array size{static_cast<index_t>(whole.size())};
+            file->write(slot_path(slot, parameter.layer, parameter.name), std::span<const real>(whole), size);
+        });
     });
 }
 
@@ -166,13 +243,13 @@ void check_same_network(const std::string& file, const CheckpointSummary& checkp
     const auto other = [&](const std::string& theirs, const std::string& ours) {
         input_error(file, ": the checkpoint has ", theirs, ", the network ", ours, ": it is of another network");
     };
-    each_tensor(network, [&](const std::string& layer, const std::string& name, const std::vector<index_t>& shape,
-                             const Pattern&, std::span<const real>) {
-        const std::string full_name = layer + "." + name;
+    each_tensor(network, [&](const TensorPart& part) {
+        const std::string full_name = part.layer + "." + part.name;
         if (number == checkpoint.tensors.size()) other("nothing more", full_name);
         const auto& tensor = checkpoint.tensors[number++];
         if (tensor.name != full_name) other(tensor.name, full_name);
-        if (tensor.shape != shape) other(full_name + " " + crossed(tensor.shape), crossed(shape));
+        if (tensor.shape != part.tensor_shape)
+            other(full_name + " " + crossed(tensor.shape), crossed(part.tensor_shape));
     });
     if (number < checkpoint.tensors.size()) other(checkpoint.tensors[number].name, "nothing more");
 }
@@ -190,25 +267,32 @@ void check_same_slots(const std::string& file, const CheckpointSummary& checkpoi
 }  // namespace
 
 void write_checkpoint(const fs::path& path, Network& network, const RunState& state, const History& history,
-                      const std::string& config, const Normalization& normalization) {
-    const MemoryFile memory;
-    try {
-        H5File file = H5File::create(memory.path(), seal_bytes);
-        file.set_attribute<index_t>("/", "format_version", checkpoint_kind.format_version);
-        file.set_attribute<std::string>("/", "program_version", PRUNTRAIN_VERSION);
-        each_field(state, [&](const char* name, const auto& field) { file.set_attribute("/", name, field); });
-        file.write_text("config", config);
-        file.create_group("data");
-        file.set_attribute("data", "mean", normalization.mean);
-        file.set_attribute("data", "deviation", normalization.deviation);
-        write_model(file, network);
-        write_slots(file, network.arena());
-        write_history(file, history);
-        file.close();
-    } catch (const std::runtime_error& error) {
-        fault("cannot write ", path.string(), ": ", error.what());
+                      const std::string& config, const Normalization& normalization, const Communicator& shards) {
+    Writer writer(path);
+    std::optional<MemoryFile> memory;
+    std::optional<H5File> file;
+    if (shards.is_root()) {
+        writer.attempt([&] {
+            memory.emplace();
+            file.emplace(H5File::create(memory->path(), seal_bytes));
+            file->set_attribute<index_t>("/", "format_version", checkpoint_kind.format_version);
+            file->set_attribute<std::string>("/", "program_version", PRUNTRAIN_VERSION);
+            each_field(state, [&](const char* name, const auto& field) { file->set_attribute("/", name, field); });
+            file->write_text("config", config);
+            file->create_group("data");
+            file->set_attribute("data", "mean", normalization.mean);
+            file->set_attribute("data", "deviation", normalization.deviation);
+        });
     }
-    publish_sealed(memory, path, checkpoint_kind, [](const fs::path& written) { inspect_checkpoint(written); });
+    write_model(file ? &*file : nullptr, network, shards, writer);
+    write_slots(file ? &*file : nullptr, network.arena(), shards, writer);
+    if (!shards.is_root()) return;
+    writer.attempt([&] {
+        write_history(*file, history);
+        file->close();
+    });
+    writer.finish();
+    publish_sealed(*memory, path, checkpoint_kind, [](const fs::path& written) { inspect_checkpoint(written); });
 }
 
 CheckpointSummary inspect_checkpoint(const fs::path& path) {
@@ -235,14 +319,27 @@ RunState read_checkpoint(const fs::path& path, Network& network, History& histor
     with_file(path, [&](const H5File& file) {
         Arena& arena = network.arena();
         std::vector<Pattern> patterns;
-        for (const auto* parameter : arena.parameters())
-            patterns.push_back(read_tensor(file, model_path(parameter->layer, parameter->name)).pattern);
+        std::map<std::string, std::pair<index_t, index_t>> places;  // of the own numbers: all in the file, first
+        const auto read_part = [&](const std::string& path, const std::string& tensor, std::span<real> own) {
+            const auto [all, first] = places.at(tensor);
+            if (all == static_cast<index_t>(own.size())) return read_tensor_values(file, path, own);
+            std::vector<real> whole(static_cast<std::size_t>(all));
+            read_tensor_values(file, path, whole);
+            std::copy_n(whole.begin() + first, own.size(), own.begin());
+        };
+        for (const auto* parameter : arena.parameters()) {
+            const Pattern whole = read_tensor(file, model_path(parameter->layer, parameter->name)).pattern;
+            places[parameter->full_name()] = {whole.kept(), whole.kept_before(parameter->first_row)};
+            patterns.push_back(whole.row_block(parameter->first_row, parameter->pattern.rows()));
+        }
         arena.reset(patterns);
-        each_tensor(network,
-                    [&](const std::string& layer, const std::string& name, const std::vector<index_t>&, const Pattern&,
-                        std::span<real> values) { read_tensor_values(file, model_path(layer, name), values); });
+        each_tensor(network, [&](const TensorPart& part) {
+            const std::string name = part.layer + "." + part.name;
+            places.try_emplace(name, part.tensor_shape[0], part.first_row);  // a statistic
+            read_part(model_path(part.layer, part.name), name, part.values);
+        });
         each_slot(arena, [&](const std::string& slot, const Parameter& parameter, std::span<real> values) {
-            file.read(slot_path(slot, parameter.layer, parameter.name), values);
+            read_part(slot_path(slot, parameter.layer, parameter.name), parameter.full_name(), values);
         });
         history = read_history(file);
     });

@@ -21,18 +21,30 @@ const char* word(Execution execution) { return execution == Execution::sparse ? 
 
 }  // namespace
 
-ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const Communicator& ranks)
-    : network_(network), choice_(std::move(choice)), ranks_(ranks) {
+ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const Grid& grid)
+    : network_(network), choice_(std::move(choice)), grid_(grid) {
     for (std::size_t i = 0; i < network.layer_count(); ++i)
         if (WeightMatrix* const weight = network.layer(i).weight_matrix()) layers_.push_back({i, weight, always_dense});
 }
 
+void ExecutionPlanner::count() {
+    std::vector<std::uint64_t> kept;
+    for (const Planned& planned : layers_)
+        kept.push_back(static_cast<std::uint64_t>(planned.weight->parameter().pattern.kept()));
+    grid_.shards().sum(std::span(kept));
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        layers_[i].size = layers_[i].weight->parameter().tensor_size();
+        layers_[i].kept = static_cast<index_t>(kept[i]);
+    }
+}
+
 std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool last) {
     std::uint64_t may_measure = choice_ == "auto" && (last || measuring_s_ == 0 || measuring_s_ < share_of_run * run_s);
-    ranks_.broadcast(std::span(&may_measure, 1));
+    grid_.world().broadcast(std::span(&may_measure, 1));
+    count();
     std::string changes;
     for (Planned& planned : layers_) {
-        const double density = planned.weight->density();
+        const double density = planned.density();
         if (planned.weight->sparse() || density == 1) continue;
         if (choice_ == "sparse" || (choice_ == "density" && density < sparse_below)) {
             planned.weight->execute(Execution::sparse);
@@ -54,17 +66,17 @@ std::string ExecutionPlanner::measure(Planned& planned, const StepContext& step)
         planned.weight->execute(execution);
         seconds[static_cast<std::size_t>(execution)] = seconds_of(planned.layer, step);
     }
-    ranks_.broadcast(std::span<double>(seconds));
+    grid_.world().broadcast(std::span<double>(seconds));
     const bool sparse = seconds[1] < clearly_faster * seconds[0];
     measuring_s_ += timer.seconds();
     if (!sparse) {
         planned.weight->execute(Execution::dense);
         // Where it would win clearly if its time fell with the density.
-        planned.look_below = planned.weight->density() * std::clamp(0.9 * seconds[0] / seconds[1], 0.5, 0.9);
+        planned.look_below = planned.density() * std::clamp(0.9 * seconds[0] / seconds[1], 0.5, 0.9);
         return "";
     }
     return text(network_.layer(planned.layer).name(), " executes sparse from now on: at density ",
-                fixed(planned.weight->density(), 3), " its step takes ", fixed(1e3 * seconds[1], 3), " ms, dense ",
+                fixed(planned.density(), 3), " its step takes ", fixed(1e3 * seconds[1], 3), " ms, dense ",
                 fixed(1e3 * seconds[0], 3), " ms\n");
 }
 
@@ -91,6 +103,7 @@ void ExecutionPlanner::restore(const std::string& description) {
         planned.weight->execute(execution == "sparse" ? Execution::sparse : Execution::dense);
     }
     network_.release_scratch();
+    count();
 }
 
 TileWidths ExecutionPlanner::tile_widths(index_t samples) const {
@@ -101,8 +114,8 @@ TileWidths ExecutionPlanner::tile_widths(index_t samples) const {
     index_t kept = 0, size = 0;
     for (const Planned& planned : layers_)
         if (planned.weight->sparse() && network_.layer(planned.layer).input_shape().flat()) {
-            kept += planned.weight->parameter().pattern.kept();
-            size += planned.weight->parameter().pattern.dense_size();
+            kept += planned.kept;
+            size += planned.size;
         }
     TileWidths widths = pruntrain::tile_widths(samples);
     if (static_cast<double>(kept) < narrow_below * static_cast<double>(size))

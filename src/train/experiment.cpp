@@ -5,6 +5,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
+#include "pruntrain/parallel/exchange_layer.hpp"
 #include "pruntrain/train/execution_planner.hpp"
 
 namespace pruntrain {
@@ -47,7 +48,9 @@ Settings::Settings(const Config& config) {
         optimizer.number("clip_norm", 0.0, at_least(0), "largest Euclidean norm of the gradient; 0: not clipped");
 
     const Config parallel = config.section("parallel");
-    parallel.integer("model_shards", 1, between(1, 1), "ranks that share one copy of the model");
+    model_shards =
+        parallel.integer("model_shards", 1, at_least(1),
+                         "ranks that share one copy of the model, each with a block of every layer's outputs");
 
     const std::string precision = config.section("reduce").choice(
         "precision", "fp32", {"fp32", "bf16"},
@@ -85,10 +88,13 @@ std::unique_ptr<Optimizer> choose_optimizer(const Config& config) {
 
 }  // namespace
 
-Experiment::Experiment(const Config& config, const Communicator& world)
+Experiment::Experiment(const Config& config, const Communicator& world, bool look)
     : settings(config),
+      grid(look ? Grid::to_look_at(world, settings.model_shards) : Grid(world, settings.model_shards)),
       dataset(config.section("data"), world),
-      network(config.list("model"), dataset.shape()),
+      network(
+          config.list("model"), dataset.shape(), {grid.shard(), grid.model_shards()},
+          [this](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); }),
       loss(choose_loss(config)),
       sampler(dataset.samples(Split::train), settings.global_batch, settings.seed),
       length(length_of(settings, sampler)),
@@ -101,7 +107,7 @@ Experiment::Experiment(const Config& config, const Communicator& world)
     resolved = config.resolved();
     network.arena().create_slots(optimizer->slot_names());
     network.initialize(settings.seed);
-    network.set_tile_widths(tile_widths(slice_samples(world.size())));
+    network.set_tile_widths(tile_widths(slice_samples(grid.replicas().size())));
 }
 
 std::string Experiment::describe() {
@@ -119,12 +125,12 @@ std::string Experiment::describe() {
     return config.describe();
 }
 
-Slices Experiment::slices(const Communicator& ranks) const {
-    return settings.slices > 0 ? Slices(ranks, settings.slices) : Slices(ranks);
+Slices Experiment::slices() const {
+    return settings.slices > 0 ? Slices(grid.replicas(), settings.slices) : Slices(grid.replicas());
 }
 
-index_t Experiment::slice_samples(int ranks) const {
-    const index_t slices = settings.slices > 0 ? settings.slices : ranks;
+index_t Experiment::slice_samples(int replicas) const {
+    const index_t slices = settings.slices > 0 ? settings.slices : replicas;
     return even_block(settings.global_batch, slices - 1, slices).size;
 }
 

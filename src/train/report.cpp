@@ -20,13 +20,20 @@ struct ParameterCount {
     index_t kept = 0;
 };
 
-ParameterCount count_parameters(const Network& network) {
+ParameterCount count_parameters(const Network& network, std::span<const index_t> kept) {
     ParameterCount count;
-    for (const auto* parameter : network.parameters()) {
-        count.size += parameter->pattern.dense_size();
-        count.kept += parameter->pattern.kept();
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+        count.size += network.parameters()[i]->tensor_size();
+        count.kept += kept[i];
     }
     return count;
+}
+
+/// Of all tensors, before any pruning.
+std::vector<index_t> sizes_of(const Network& network) {
+    std::vector<index_t> sizes;
+    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->tensor_size());
+    return sizes;
 }
 
 std::string density(index_t kept, index_t size) {
@@ -63,8 +70,8 @@ std::string summary_json(const RunResult& result, const Network& network) {
     const auto known = [](double value) {
         return std::isnan(value) ? nlohmann::ordered_json() : nlohmann::ordered_json(value);
     };
-    const ParameterCount all = count_parameters(network);
-    const PrunableCount prunable = count_prunable(network);
+    const ParameterCount all = count_parameters(network, result.kept);
+    const PrunableCount prunable = count_prunable(network, result.kept);
     nlohmann::ordered_json json;
     json["test_accuracy"] = known(result.test.accuracy);
     json["test_loss"] = known(result.test.loss);
@@ -92,25 +99,28 @@ std::string summary_json(const RunResult& result, const Network& network) {
         auto& seconds = json["seconds"][name_of(row.phase)];
         seconds = seconds.is_null() ? row.seconds : seconds.get<double>() + row.seconds;  // all layers of a phase
     }
-    for (const auto* parameter : network.parameters())
-        json["layers"].push_back({{"name", parameter->full_name()},
-                                  {"shape", parameter->tensor_shape},
-                                  {"kept", parameter->pattern.kept()},
-                                  {"size", parameter->pattern.dense_size()},
-                                  {"prunable", parameter->prunable}});
+    for (std::size_t i = 0; i < result.kept.size(); ++i) {
+        const Parameter& parameter = *network.parameters()[i];
+        json["layers"].push_back({{"name", parameter.full_name()},
+                                  {"shape", parameter.tensor_shape},
+                                  {"kept", result.kept[i]},
+                                  {"size", parameter.tensor_size()},
+                                  {"prunable", parameter.prunable}});
+    }
     return json.dump(2) + "\n";
 }
 
 std::string result_text(const RunResult& result, const Network& network, const std::string& folder) {
     Rows rows{{"tensor", "shape", "kept", "of", "density"}};
-    for (const auto* parameter : network.parameters()) {
-        if (!parameter->prunable) continue;
-        rows.push_back({parameter->full_name(), crossed(parameter->tensor_shape), grouped(parameter->pattern.kept()),
-                        grouped(parameter->pattern.dense_size()),
-                        density(parameter->pattern.kept(), parameter->pattern.dense_size())});
+    for (std::size_t i = 0; i < result.kept.size(); ++i) {
+        const Parameter& parameter = *network.parameters()[i];
+        if (!parameter.prunable) continue;
+        const index_t size = parameter.tensor_size();
+        rows.push_back({parameter.full_name(), crossed(parameter.tensor_shape), grouped(result.kept[i]), grouped(size),
+                        density(result.kept[i], size)});
     }
-    const ParameterCount all = count_parameters(network);
-    const PrunableCount prunable = count_prunable(network);
+    const ParameterCount all = count_parameters(network, result.kept);
+    const PrunableCount prunable = count_prunable(network, result.kept);
     std::ostringstream out;
     out << "\n"
         << table(rows) << "\n"
@@ -128,40 +138,55 @@ std::string result_text(const RunResult& result, const Network& network, const s
     return out.str();
 }
 
-std::string check_text(Experiment& experiment, int ranks) {
+std::string check_text(Experiment& experiment) {
     Network& network = experiment.network;
+    const int replicas = experiment.grid.replicas().size();
+    const index_t shards = experiment.grid.model_shards(), ranks = replicas * shards;
     Rows rows{{"layer", "what", "output", "parameters"}};
     for (std::size_t i = 0; i < network.layer_count(); ++i) {
         Layer& layer = network.layer(i);
         index_t parameters = 0;
-        for (const auto* parameter : layer.parameters()) parameters += parameter->pattern.dense_size();
+        for (const auto* parameter : layer.parameters()) parameters += parameter->tensor_size();
         rows.push_back({layer.name(), layer.describe(), layer.output_shape().describe(), grouped(parameters)});
     }
 
-    // Bytes of all packed arrays and patterns at a number of kept weights.
-    const ParameterCount all = count_parameters(network);
-    const PrunableCount prunable = count_prunable(network);
     const auto slots = static_cast<index_t>(network.arena().slot_names().size());
-    index_t pointers = 0;
-    for (const auto* parameter : network.parameters())
-        if (parameter->prunable) pointers += parameter->pattern.rows() + 1;
+    const auto sizes = sizes_of(network);
+    const PrunableCount prunable = count_prunable(network, sizes);
     const bool prunes = experiment.pruner && experiment.pruner->final_sparsity() > 0;
     const index_t removed = prunes ? removed_count(experiment.pruner->final_sparsity(), prunable.size) : 0;
-    const auto packed_bytes = [&](index_t kept, index_t arrays) {
-        const index_t indices = kept < all.size ? (prunable.size - (all.size - kept)) * 4 + pointers * 8 : 0;
-        return static_cast<double>(kept * arrays * static_cast<index_t>(sizeof(real)) + indices);
+
+    // Bytes of packed arrays and patterns, of the whole model or of this shard.
+    struct Packed {
+        index_t size = 0, prunable = 0, pointers = 0;
+
+        double bytes(index_t removed, index_t arrays) const {
+            const index_t indices = removed > 0 ? (prunable - removed) * 4 + pointers * 8 : 0;
+            return static_cast<double>((size - removed) * arrays * static_cast<index_t>(sizeof(real)) + indices);
+        }
     };
-    const auto arena_bytes = [&](index_t kept) { return packed_bytes(kept, 2 + slots); };
-    const auto file_bytes = [&](index_t kept) { return packed_bytes(kept, 1 + slots); };
-    const index_t samples = experiment.slice_samples(ranks);
+    Packed all, own;
+    for (const auto* parameter : network.parameters()) {
+        all.size += parameter->tensor_size();
+        own.size += parameter->pattern.dense_size();
+        if (!parameter->prunable) continue;
+        all.prunable += parameter->tensor_size();
+        all.pointers += parameter->tensor_shape[0] + 1;
+        own.prunable += parameter->pattern.dense_size();
+        own.pointers += parameter->pattern.rows() + 1;
+    }
+    // Shards lose about alike.
+    const auto own_removed = static_cast<index_t>(static_cast<double>(removed) * static_cast<double>(own.prunable) /
+                                                  std::max(1.0, static_cast<double>(all.prunable)));
+    const index_t samples = experiment.slice_samples(replicas);
     const bool ordered = experiment.settings.slices > 0;
-    const index_t slices = ordered ? (experiment.settings.slices + ranks - 1) / ranks : 1;  // of a rank
+    const index_t slices = ordered ? (experiment.settings.slices + replicas - 1) / replicas : 1;  // of a rank
     const index_t image_width = network.input_tiling(samples).width, flat_width = network.output_tiling(samples).width;
     const double activations = static_cast<double>(network.activation_bytes(samples, slices));
-    const double unpacked = prunes ? static_cast<double>(prunable.size * static_cast<index_t>(sizeof(real))) : 0;
+    const double unpacked = prunes ? static_cast<double>(own.prunable * static_cast<index_t>(sizeof(real))) : 0;
     // Sparse execution: an offset a weight for the product; offset, source and value for the transposed one.
-    const auto plan_bytes =
-        static_cast<double>((prunable.size - removed) * static_cast<index_t>(3 * sizeof(std::uint32_t) + sizeof(real)));
+    const auto plan_bytes = static_cast<double>((own.prunable - own_removed) *
+                                                static_cast<index_t>(3 * sizeof(std::uint32_t) + sizeof(real)));
 
     std::ostringstream out;
     out << "network\n"
@@ -173,23 +198,25 @@ std::string check_text(Experiment& experiment, int ranks) {
         << bytes_text(static_cast<double>(experiment.dataset.bytes_per_node())) << " a node\n\n"
         << "training\n  " << grouped(experiment.length.steps) << " steps, "
         << grouped(experiment.length.steps_per_epoch) << " an epoch; a global batch of "
-        << experiment.settings.global_batch << " samples on " << ranks << (ranks == 1 ? " rank" : " ranks") << ": "
-        << (ordered ? text(slices, slices == 1 ? " slice" : " slices", " of ") : "") << samples
+        << experiment.settings.global_batch << " samples on " << ranks << (ranks == 1 ? " rank" : " ranks")
+        << (shards == 1 ? ""
+                        : text(", ", replicas, replicas == 1 ? " replica" : " replicas", " of ", shards, " shards"))
+        << ": " << (ordered ? text(slices, slices == 1 ? " slice" : " slices", " of ") : "") << samples
         << " a rank at most, in tiles of " << (image_width == flat_width ? "" : text(image_width, " for images and "))
         << flat_width << "\n\n"
         << "pruning\n  " << (experiment.pruner ? experiment.pruner->describe() : "none");
     if (prunes)
         out << "\n  keeps " << grouped(prunable.size - removed) << " of " << grouped(prunable.size)
             << " prunable weights in the end";
-    out << "\n\nmemory of a rank\n  " << bytes_text(arena_bytes(all.size)) << " for values, gradients, " << slots
+    out << "\n\nmemory of a rank\n  " << bytes_text(own.bytes(0, 2 + slots)) << " for values, gradients, " << slots
         << " optimizer slots"
-        << (prunes ? text("; ", bytes_text(arena_bytes(all.size - removed)), " in the end with indices") : "") << "\n  "
-        << bytes_text(activations) << " for activations and scratch"
+        << (prunes ? text("; ", bytes_text(own.bytes(own_removed, 2 + slots)), " in the end with indices") : "")
+        << "\n  " << bytes_text(activations) << " for activations and scratch"
         << (prunes ? text("\n  ", bytes_text(unpacked), " for weights that are unpacked while layers execute dense\n  ",
                           bytes_text(plan_bytes), " for plans when all execute sparse in the end")
                    : "")
-        << "\n\ncheckpoint, before compression\n  " << bytes_text(file_bytes(all.size))
-        << (prunes ? text("; ", bytes_text(file_bytes(all.size - removed)), " in the end") : "") << "\n";
+        << "\n\ncheckpoint, before compression\n  " << bytes_text(all.bytes(0, 1 + slots))
+        << (prunes ? text("; ", bytes_text(all.bytes(removed, 1 + slots)), " in the end") : "") << "\n";
     return out.str();
 }
 

@@ -42,22 +42,23 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
       network_(experiment.network),
       folder_(folder),
       world_(world),
-      slices_(experiment.slices(world)),
-      reducer_(slices_.ordered() ? GradientReducer(world, slices_)
-                                 : GradientReducer(world, experiment.settings.message)),
+      grid_(experiment.grid),
+      slices_(experiment.slices()),
+      reducer_(slices_.ordered() ? GradientReducer(grid_.replicas(), slices_)
+                                 : GradientReducer(grid_.replicas(), experiment.settings.message)),
       progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()),
       profile_(profiling, names_of_layers(experiment.network)),
-      planner_(experiment.network, experiment.settings.execution, world) {
+      planner_(experiment.network, experiment.settings.execution, grid_) {
     state_.seed = experiment.settings.seed;
     state_.ranks = world.size();
-    state_.grid = text(world.size(), "x1");
+    state_.grid = grid_.text();
     step_.training = true;
     step_.seed = experiment.settings.seed;
     step_.sum_over_slices = [this](std::span<const double> rows, std::span<double> totals) {
         slices_.finish(slices_.start_sum(rows), totals);
-        profile_.add({.summed_bytes = world_.size() > 1 ? static_cast<double>(rows.size_bytes()) : 0});
+        profile_.add({.summed_bytes = grid_.replicas().size() > 1 ? static_cast<double>(rows.size_bytes()) : 0});
     };
-    network_.reserve(experiment.slice_samples(world.size()), slices_.own().size);
+    network_.reserve(slice_samples(), slices_.own().size);
 }
 
 void Trainer::resume() {
@@ -89,8 +90,11 @@ void Trainer::resume() {
         state_.seed = own.seed;
     });
     planner_.restore(state_.execution);
-    network_.set_tile_widths(planner_.tile_widths(experiment_.slice_samples(world_.size())));
-    check_equal_models(hash_model(network_), state_.step, world_);
+    network_.set_tile_widths(planner_.tile_widths(slice_samples()));
+    const ModelHash hash = hash_of_equal_models(network_, state_.step, grid_);
+    if (hex(hash.pattern) != state_.pattern_hash || hex(hash.weights) != state_.weights_hash)
+        fault("the model read from ", newest, " has the hashes ", hex(hash.pattern), " and ", hex(hash.weights),
+              ", the one written had ", state_.pattern_hash, " and ", state_.weights_hash);
     seconds_before_ = state_.seconds;
     saved_step_ = state_.step;
     progress_.note(text("resuming from ", newest, " at step ", state_.step));
@@ -119,7 +123,7 @@ void Trainer::run() {
 void Trainer::assemble_batch(index_t step) {
     profile_.enter(Phase::input);
     const Dataset& dataset = experiment_.dataset;
-    network_.reserve(experiment_.slice_samples(world_.size()), slices_.own().size);
+    network_.reserve(slice_samples(), slices_.own().size);
     batch_.clear();
     index_t samples = 0;
     for (index_t slice = 0; slice < slices_.own().size; ++slice) {
@@ -207,7 +211,7 @@ void Trainer::update() {
     profile_.add({.moved_bytes = static_cast<double>(arrays * arena.size()) * sizeof(real)});
     const Settings& settings = experiment_.settings;
     update_parameters(*experiment_.optimizer, arena, state_.step + 1, experiment_.learning_rate.at(state_.step),
-                      settings.weight_decay, settings.clip_norm);
+                      settings.weight_decay, settings.clip_norm, grid_.shards());
     ++state_.step;
     state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
 }
@@ -226,8 +230,8 @@ void Trainer::observe() {
 void Trainer::maybe_prune() {
     if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
     profile_.enter(Phase::prune);
-    const auto hash = experiment_.pruner->prune(state_.step, network_, world_);
-    const PrunableCount count = count_prunable(network_);
+    const auto hash = experiment_.pruner->prune(state_.step, network_, grid_);
+    const PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));
     state_.sparsity = count.sparsity();
     if (hash && state_.step >= experiment_.pruner->end_step())
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
@@ -240,13 +244,15 @@ void Trainer::maybe_prune() {
 void Trainer::plan_execution() {
     profile_.enter(Phase::plan);
     StepContext slice = step_;
-    slice.tiling.samples = experiment_.slice_samples(world_.size());  // the last batch may have been a short one
+    slice.tiling.samples = slice_samples();  // the last batch may have been a short one
     const double run_s = trained_seconds_ * static_cast<double>(experiment_.length.steps) /
                          std::max(1.0, static_cast<double>(state_.step));
     const std::string changes = planner_.plan(slice, run_s, state_.step >= experiment_.pruner->end_step());
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
     network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));
 }
+
+index_t Trainer::slice_samples() const { return experiment_.slice_samples(grid_.replicas().size()); }
 
 bool Trainer::due(index_t step, double every_epochs) const {
     if (step == experiment_.length.steps) return true;
@@ -306,16 +312,21 @@ void Trainer::maybe_checkpoint() {
 void Trainer::save_checkpoint() {
     if (saved_step_ == state_.step) return;
     profile_.enter(Phase::checkpoint);
-    const ModelHash hash = hash_model(network_);
-    check_equal_models(hash, state_.step, world_);
+    const ModelHash hash = hash_of_equal_models(network_, state_.step, grid_);
     state_.pattern_hash = hex(hash.pattern);
     state_.weights_hash = hex(hash.weights);
     state_.execution = planner_.describe();
     state_.seconds = seconds_before_ + clock_.seconds();
+    std::string failure;
+    if (grid_.replicas().is_root()) try {
+            write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,
+                             experiment_.resolved, experiment_.dataset.normalization(), grid_.shards());
+        } catch (const std::exception& error) {
+            failure = error.what();  // of the root alone: the others learn of it below
+        }
     world_.together([&] {
         if (!world_.is_root()) return;
-        write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,
-                         experiment_.resolved, experiment_.dataset.normalization());
+        if (!failure.empty()) fault(failure);
         folder_.drop_old_checkpoints(state_.step, experiment_.settings.keep_checkpoints, state_.best_step);
     });
     saved_step_ = state_.step;
@@ -340,6 +351,7 @@ void Trainer::finish() {
     profile_.enter(Phase::evaluate);
     const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, slices_);
     state_.seconds = seconds_before_ + clock_.seconds();
+    const std::vector<index_t> kept = count_kept(network_, grid_.shards());
     const double peak_mb = world_.largest(peak_resident_mb()), final_mb = world_.largest(resident_mb());
     profile_.stop();
     const ProfileRows profile = profile_.rows(world_);
@@ -351,6 +363,7 @@ void Trainer::finish() {
     result.peak_mb = peak_mb;
     result.resident_mb = final_mb;
     result.profile = profile;
+    result.kept = kept;
     result.checkpoint = (folder_.checkpoints() / checkpoint_name(state_.step)).string();
     if (state_.best_step >= 0)
         result.best_checkpoint = (folder_.checkpoints() / checkpoint_name(state_.best_step)).string();

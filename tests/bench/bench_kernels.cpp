@@ -100,9 +100,9 @@ class Bench {
             network_.arena().keep(flags);
             layer_.weight_matrix()->execute(Execution::sparse);
         }
-        network_.set_tile_widths(tile != 0
-                                     ? TileWidths{tile, tile}
-                                     : ExecutionPlanner(network_, "sparse", Communicator::world()).tile_widths(batch));
+        network_.set_tile_widths(
+            tile != 0 ? TileWidths{tile, tile}
+                      : ExecutionPlanner(network_, "sparse", Grid(Communicator::world(), 1)).tile_widths(batch));
         step_.training = true;
         step_.tiling = network_.input_tiling(batch);
         step_.global_samples = batch;

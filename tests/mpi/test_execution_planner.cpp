@@ -40,7 +40,7 @@ TEST_CASE("execution: a choice holds for the layers that have lost weights") {
     const Communicator world = Communicator::world();
     for (const std::string choice : {"dense", "sparse"}) {
         Planned planned;
-        ExecutionPlanner planner(planned.network, choice, world);
+        ExecutionPlanner planner(planned.network, choice, Grid(world, 1));
         CHECK(planner.plan(planned.step, 1e9, false).empty());  // nothing is pruned
         CHECK(planner.describe() == "dense dense");
         planned.prune(3);
@@ -55,7 +55,7 @@ TEST_CASE("execution: a choice holds for the layers that have lost weights") {
 TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse wins") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "auto", world);
+    ExecutionPlanner planner(planned.network, "auto", Grid(world, 1));
     planned.prune(100);
     const std::string changes = planner.plan(planned.step, 0, false);
     CHECK(planner.describe() == "sparse dense");
@@ -69,7 +69,7 @@ TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse
 TEST_CASE("execution: measuring stops when it would take too much of the run") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "auto", world);
+    ExecutionPlanner planner(planned.network, "auto", Grid(world, 1));
     planned.prune(10);
     planner.plan(planned.step, 0, false);  // the first measurement is always made
     const double spent = planner.measuring_s();
@@ -92,7 +92,7 @@ TEST_CASE("execution: measuring stops when it would take too much of the run") {
 TEST_CASE("execution: a checkpoint's words are taken up, wrong ones refused") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "auto", world);
+    ExecutionPlanner planner(planned.network, "auto", Grid(world, 1));
     planned.prune(20);
     planner.restore("sparse dense");
     CHECK(planner.describe() == "sparse dense");
@@ -102,7 +102,7 @@ TEST_CASE("execution: a checkpoint's words are taken up, wrong ones refused") {
 TEST_CASE("execution: narrower tiles for very sparse dense layers") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "sparse", world);
+    ExecutionPlanner planner(planned.network, "sparse", Grid(world, 1));
     CHECK(planner.tile_widths(128).flat == 64);
     planned.prune(10);
     planner.plan(planned.step, 0, false);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/parallel/exchange_layer.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
 using namespace pruntrain;
@@ -21,8 +22,10 @@ model:
 
 const RunLength length{.steps_per_epoch = 10, .steps = 100};
 
-std::unique_ptr<Network> fresh_network() {
-    auto network = std::make_unique<Network>(Config::parse(model, "test", {}).list("model"), Shape{20, 1, 1});
+std::unique_ptr<Network> fresh_network(const Grid& grid) {
+    auto network = std::make_unique<Network>(
+        Config::parse(model, "test", {}).list("model"), Shape{20, 1, 1}, ModelShard{grid.shard(), grid.model_shards()},
+        [&](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); });
     network->initialize(9);
     network->arena().create_slots({"slot"});
     for (index_t i = 0; i < network->arena().size(); ++i)
@@ -37,13 +40,13 @@ Pruner make_pruner(const std::string& yaml, const Network& network) {
 }  // namespace
 
 TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for every criterion and allocation") {
-    const auto world = Communicator::world();
+    const Grid grid(Communicator::world(), 1);
     for (const auto& criterion : criteria().members())
         for (const auto& allocation : allocations().members())
             for (const double sparsity : {0.5, 0.9, 0.99}) {
                 CAPTURE(criterion.name);
                 CAPTURE(allocation.name);
-                auto network = fresh_network();
+                auto network = fresh_network(grid);
                 std::vector<std::vector<real>> before;
                 for (const auto* parameter : network->parameters())
                     before.emplace_back(parameter->value.begin(), parameter->value.end());
@@ -56,8 +59,8 @@ TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for ev
                                 *network);
                 for (index_t step = 0; step <= 20; ++step) {
                     if (!pruner.event_at(step)) continue;
-                    pruner.prune(step, *network, world);
-                    const PrunableCount count = count_prunable(*network);
+                    pruner.prune(step, *network, grid);
+                    const PrunableCount count = count_prunable(*network, count_kept(*network, grid.shards()));
                     const index_t size = 20 * 40 + 40 * 30 + 30 * 5;
                     CHECK(count.size == size);
                     CHECK(count.kept == size - removed_count(sparsity * static_cast<double>(step) / 20, size));
@@ -82,14 +85,15 @@ TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for ev
 }
 
 TEST_CASE("pruner: global magnitude keeps what a sort keeps") {
-    auto network = fresh_network();
+    const Grid grid(Communicator::world(), 1);
+    auto network = fresh_network(grid);
     std::vector<real> all;
     for (const auto* parameter : network->parameters())
         if (parameter->prunable)
             for (const real value : parameter->value) all.push_back(std::abs(value));
     std::sort(all.begin(), all.end());
     const Pruner pruner = make_pruner("final_sparsity: 0.7, layer_floor: 0, schedule: one_shot", *network);
-    pruner.prune(0, *network, Communicator::world());
+    pruner.prune(0, *network, grid);
     const real smallest = all[static_cast<std::size_t>(removed_count(0.7, static_cast<index_t>(all.size())))];
     for (const auto* parameter : network->parameters())
         if (parameter->prunable)
@@ -97,32 +101,39 @@ TEST_CASE("pruner: global magnitude keeps what a sort keeps") {
 }
 
 TEST_SUITE("many ranks") {
-    TEST_CASE("pruner: the pattern is the one that a single rank finds") {
+    TEST_CASE("pruner: the pattern is the one that a single rank finds, on every grid of replicas and shards") {
         const auto world = Communicator::world();
-        const auto alone = world.split(world.rank());  // a communicator of this rank only
+        const Grid alone(world.split(world.rank()), 1);
         for (const auto& criterion : criteria().members())
-            for (const double sparsity : {0.3, 0.95}) {
-                const std::string yaml =
-                    text("final_sparsity: ", sparsity, ", criterion: ", criterion.name, ", schedule: one_shot");
-                auto together = fresh_network(), single = fresh_network();
-                const auto hash = make_pruner(yaml, *together).prune(0, *together, world);
-                const auto hash_alone = make_pruner(yaml, *single).prune(0, *single, alone);
-                REQUIRE(hash);
-                CHECK(hash->pattern == hash_alone->pattern);
-                CHECK(hash->weights == hash_alone->weights);
-                CHECK_FALSE(make_pruner(yaml, *together).prune(0, *together, world));  // nothing is left to remove
-            }
+            for (const auto& allocation : {"global", "uniform"})
+                for (const double sparsity : {0.3, 0.95})
+                    for (const index_t shards : {1, 2, 3, 4}) {
+                        if (world.size() % shards != 0) continue;
+                        const Grid grid(world, shards);
+                        const std::string yaml =
+                            text("final_sparsity: ", sparsity, ", criterion: ", criterion.name,
+                                 ", allocation: ", allocation, ", layer_floor: 0.8, schedule: one_shot");
+                        auto together = fresh_network(grid), single = fresh_network(alone);
+                        const auto hash = make_pruner(yaml, *together).prune(0, *together, grid);
+                        const auto hash_alone = make_pruner(yaml, *single).prune(0, *single, alone);
+                        REQUIRE(hash);
+                        CHECK(hash->pattern == hash_alone->pattern);
+                        CHECK(hash->weights == hash_alone->weights);
+                        const auto again = make_pruner(yaml, *together).prune(0, *together, grid);
+                        CHECK_FALSE(again);  // nothing is left to remove
+                    }
     }
 }
 
 TEST_CASE("pruner: ranks whose weights differ are named") {
     const auto world = Communicator::world();
     if (world.size() == 1) return;
-    auto network = fresh_network();
+    const Grid grid(world, 1);
+    auto network = fresh_network(grid);
     if (world.rank() == world.size() - 1) network->parameters()[0]->value[0] += 1;
     const std::string expected = text("ranks ", world.size() - 1, " differs");
     try {
-        make_pruner("final_sparsity: 0.5, schedule: one_shot", *network).prune(0, *network, world);
+        make_pruner("final_sparsity: 0.5, schedule: one_shot", *network).prune(0, *network, grid);
         FAIL("differing models were not noticed");
     } catch (const std::runtime_error& error) {
         CHECK(std::string(error.what()).find(expected) != std::string::npos);

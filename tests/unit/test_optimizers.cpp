@@ -74,7 +74,7 @@ void compare(const std::string& type, const std::string& keys, double decay, con
         const auto positions = weight.pattern.dense_positions();
         for (std::size_t k = 0; k < positions.size(); ++k)
             weight.gradient[k] = static_cast<real>(gradient[static_cast<std::size_t>(positions[k])]);
-        update_parameters(*optimizer, arena, t, 0.01, decay, 0);
+        update_parameters(*optimizer, arena, t, 0.01, decay, 0, Communicator::world());
         twin.update(gradient, mask, 0.01, decay, t);
         for (std::size_t k = 0; k < positions.size(); ++k)
             // 30 updates of float rounding, each about 1e-7 of numbers near 1
@@ -145,12 +145,12 @@ TEST_CASE("optimizers: clipping by the global norm scales all gradients alike; b
     for (auto& value : arena.values()) value = 1;
     for (auto& gradient : arena.gradients()) gradient = 2;
     const double norm = 2 * std::sqrt(15.0);
-    CHECK(update_parameters(*optimizer, arena, 1, 1, 0, norm / 2) == doctest::Approx(norm));
+    CHECK(update_parameters(*optimizer, arena, 1, 1, 0, norm / 2, Communicator::world()) == doctest::Approx(norm));
     for (const real value : arena.values()) CHECK(value == doctest::Approx(0));
-    CHECK(update_parameters(*optimizer, arena, 1, 1, 0, 10 * norm) == doctest::Approx(norm));
+    CHECK(update_parameters(*optimizer, arena, 1, 1, 0, 10 * norm, Communicator::world()) == doctest::Approx(norm));
     for (const real value : arena.values()) CHECK(value == doctest::Approx(-2));
     for (auto& gradient : arena.gradients()) gradient = 0;
-    update_parameters(*optimizer, arena, 1, 1, 0.5, 0);
+    update_parameters(*optimizer, arena, 1, 1, 0.5, 0, Communicator::world());
     for (const real value : network.parameters()[0]->value) CHECK(value == doctest::Approx(-1));
     for (const real value : network.parameters()[1]->value) CHECK(value == doctest::Approx(-2));
 }

@@ -76,6 +76,15 @@ class Communicator {
     template <class T>
     Pending start_gather_to_all(std::span<const T> own, std::span<T> all) const;
 
+    /// All get the blocks of all, in the order of the ranks. @param sizes  of each rank's block
+    void gather_blocks_to_all(std::span<const real> own, std::span<real> all, std::span<const std::size_t> sizes) const;
+    /// Rank r gets the r-th block of the sum of all ranks' arrays.
+    void sum_blocks(std::span<const real> all, std::span<real> own, std::span<const std::size_t> sizes) const;
+    /// The root gets the blocks of all, in the order of the ranks, whatever their sizes; the others nothing.
+    /// T: real, std::int32_t, index_t
+    template <class T>
+    std::vector<T> gather_blocks(std::span<const T> own) const;
+
     index_t largest(index_t value) const;
     double largest(double value) const;
 

@@ -28,6 +28,11 @@ class Pattern {
     std::span<const index_t> row_pointers() const { return row_pointers_; }
     std::span<const std::int32_t> column_indices() const { return column_indices_; }
 
+    /// The rows first .. first + count - 1 as a pattern of their own.
+    Pattern row_block(index_t first, index_t count) const;
+    /// Packed positions before a row.
+    index_t kept_before(index_t row) const { return full_ ? row * columns_ : row_pointers_[row]; }
+
     /// Removes the packed positions whose flag is 0. @param keep  one flag for each kept position
     void keep(std::span<const std::uint8_t> keep);
 

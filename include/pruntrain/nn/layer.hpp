@@ -9,6 +9,7 @@
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/config/config.hpp"
+#include "pruntrain/data/sampler.hpp"
 #include "pruntrain/math/tile.hpp"
 #include "pruntrain/nn/parameter.hpp"
 
@@ -47,16 +48,38 @@ struct Statistic {
 /// needs.
 using Workspace = std::span<real>;
 
+/// Of the ranks that share one copy of the model, the part that this one holds: a block of each layer's outputs.
+struct ModelShard {
+    index_t number = 0;
+    index_t count = 1;
+};
+
+/// The channels of an activation that a shard holds; the features of a vector are channels.
+struct ChannelBlock {
+    index_t first = 0;
+    index_t total = 0;  ///< of all shards; 0: as many as there are here
+    index_t grain = 1;  ///< channels that are never cut: the pixels of one channel of an image that has become a vector
+};
+
 /// Where a layer stands in its network.
 struct LayerPlace {
-    std::string name;      ///< unique: "conv2d1"
-    std::uint32_t number;  ///< from 0; the stream of its random numbers
-    Shape input;
+    std::string name;            ///< unique: "conv2d1"
+    std::uint32_t number;        ///< from 0; the stream of its random numbers
+    Shape input;                 ///< of this shard
+    ChannelBlock channels = {};  ///< of the input
+    ModelShard shard = {};
 };
+
+/// A shard's block of the units or channels of a layer.
+/// @throws InputError if there are fewer than shards
+Block shard_block(const LayerPlace& place, index_t outputs);
 
 class Layer {
    public:
-    Layer(LayerPlace place, Shape output) : place_(std::move(place)), output_(output) {}
+    /// A layer whose outputs are channels of its input, or their pixels.
+    Layer(LayerPlace place, Shape output);
+    /// A layer with outputs of its own. @param first  of all outputs, the first of this shard
+    Layer(LayerPlace place, Shape output, index_t first, index_t total);
     virtual ~Layer() = default;
     Layer(const Layer&) = delete;
     Layer& operator=(const Layer&) = delete;
@@ -65,6 +88,8 @@ class Layer {
     std::uint32_t number() const { return place_.number; }
     const Shape& input_shape() const { return place_.input; }
     const Shape& output_shape() const { return output_; }
+    const ChannelBlock& input_channels() const { return place_.channels; }
+    const ChannelBlock& output_channels() const { return channels_; }
 
     virtual std::string describe() const = 0;  ///< "conv2d 3x3, 32 channels, padding 1"
     virtual std::vector<Parameter*> parameters() { return {}; }
@@ -110,10 +135,18 @@ class Layer {
    private:
     LayerPlace place_;
     Shape output_;
+    ChannelBlock channels_;  ///< of the output
 };
 
 /// Reads all its keys first, then checks the input shape. @throws InputError if it does not accept place.input
-using LayerFactory = std::unique_ptr<Layer> (*)(const Config&, LayerPlace);
+struct LayerFactory {
+    std::unique_ptr<Layer> (*make)(const Config&, LayerPlace);
+    bool mixes_channels;  ///< every output depends on all channels: its input must be whole, not a shard's part
+
+    std::unique_ptr<Layer> operator()(const Config& config, LayerPlace place) const {
+        return make(config, std::move(place));
+    }
+};
 const Registry<LayerFactory>& layers();
 
 /// The `initializer` key of a layer with weights.

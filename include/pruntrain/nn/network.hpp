@@ -32,9 +32,15 @@ struct NetworkStep : StepContext {
 
 class Network {
    public:
-    /// @param model  the list of layers, each {layer: TYPE, ...}
+    /// Makes the layer that gathers the channels of all shards. @param last  behind the last layer of the model
+    using MakeExchange = std::function<std::unique_ptr<Layer>(LayerPlace place, bool last)>;
+
+    /// @param model     the list of layers, each {layer: TYPE, ...}
+    /// @param shard     which part of the layers' outputs this network has
+    /// @param exchange  for more than one shard: stands before layers that need all channels, and at the end
     /// @throws InputError if a layer does not fit the one before it
-    Network(const std::vector<Config>& model, const Shape& input);
+    Network(const std::vector<Config>& model, const Shape& input, ModelShard shard = {},
+            const MakeExchange& exchange = {});
 
     /// Reads all keys that an entry of the model list can have, for --describe.
     static void describe(const Config& entry);
@@ -91,6 +97,8 @@ class Network {
     index_t finished(std::size_t layer) const;
 
    private:
+    class Builder;
+
     Tiling tiling(std::size_t layer, index_t samples) const {
         return {samples, layer < first_flat_ ? widths_.image : widths_.flat};
     }

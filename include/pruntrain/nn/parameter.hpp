@@ -28,15 +28,16 @@ struct Parameter {
     std::string layer;                  ///< "dense1"
     std::string name;                   ///< "weight"
     std::vector<index_t> tensor_shape;  ///< as its users see it: (O,C,kh,kw), (M,K), (M)
-    Pattern pattern;
+    Pattern pattern;                    ///< of this shard's rows
+    index_t first_row = 0;              ///< of the tensor's rows, the first that this rank's shard of the model holds
     bool prunable = false;
     bool decayed = false;  ///< weight decay applies: weights yes, biases and batch-norm no
     Initializer initializer = Initializer::zeros;
     index_t fan_in = 1;   ///< inputs of one output
     index_t fan_out = 1;  ///< outputs of one input
 
-    /// Set by Network: its dense position p has the number first_number + p in the whole model. Numbers run from the
-    /// first layer to the last, over all parameters, pruned or not, so they never change.
+    /// Set by Network: dense position p of its pattern has the number first_number + p in the whole model. Numbers run
+    /// from the first layer to the last, over all parameters, pruned or not, so they never change.
     weight_number_t first_number = 0;
 
     /// Set by Arena: where the packed numbers lie. Valid until the next prune event, the gradient also only until
@@ -44,6 +45,12 @@ struct Parameter {
     std::span<real> value;
     std::span<real> gradient;
 
+    /// Numbers of the whole tensor, over all shards.
+    index_t tensor_size() const {
+        index_t size = 1;
+        for (const index_t one : tensor_shape) size *= one;
+        return size;
+    }
     std::string full_name() const { return layer + "." + name; }
 };
 

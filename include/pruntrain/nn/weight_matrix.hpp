@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "pruntrain/data/sampler.hpp"
 #include "pruntrain/math/sparse_plan.hpp"
 #include "pruntrain/nn/parameter.hpp"
 
@@ -20,8 +21,9 @@ enum class Execution : std::uint8_t {
 /// then they are unpacked into a matrix of zeros that this object holds, and the gradient is gathered from scratch.
 class WeightMatrix {
    public:
-    WeightMatrix(index_t rows, index_t columns, std::vector<index_t> tensor_shape, bool prunable,
-                 Initializer initializer, index_t fan_in, index_t fan_out);
+    /// @param rows  of the tensor, those of this shard
+    WeightMatrix(Block rows, index_t columns, std::vector<index_t> tensor_shape, bool prunable, Initializer initializer,
+                 index_t fan_in, index_t fan_out);
 
     Parameter& parameter() { return parameter_; }
     const Parameter& parameter() const { return parameter_; }
@@ -74,6 +76,7 @@ class WeightMatrix {
 };
 
 /// A trained vector of a layer: a bias, batch-norm's scale.
-Parameter make_vector_parameter(std::string name, index_t size, Initializer initializer);
+/// @param own  of its `size` numbers, those of this shard
+Parameter make_vector_parameter(std::string name, Block own, index_t size, Initializer initializer);
 
 }  // namespace pruntrain

@@ -8,6 +8,7 @@
 
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/base/types.hpp"
+#include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/nn/arena.hpp"
 
@@ -36,11 +37,12 @@ class Optimizer {
 using OptimizerFactory = std::unique_ptr<Optimizer> (*)(const Config&);
 const Registry<OptimizerFactory>& optimizers();
 
-/// Updates all parameters of an arena.
+/// Updates all parameters of an arena. Collective over the shards if there is clipping.
 /// @param weight_decay  of the parameters that are decayed
 /// @param clip_norm     0: no clipping; else the gradient is scaled down to this Euclidean norm (Pascanu et al. 2013)
+/// @param shards        ranks with the other shards of the model, whose gradients belong to the norm
 /// @return the norm of the gradient before clipping, 0 if there is no clipping
 double update_parameters(const Optimizer& optimizer, Arena& arena, index_t number, double learning_rate,
-                         double weight_decay, double clip_norm);
+                         double weight_decay, double clip_norm, const Communicator& shards);
 
 }  // namespace pruntrain

@@ -3,10 +3,11 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/comm/grid.hpp"
 #include "pruntrain/nn/model_hash.hpp"
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/prune/allocation.hpp"
@@ -25,7 +26,11 @@ struct PrunableCount {
     index_t kept = 0;
     double sparsity() const { return size == 0 ? 0 : static_cast<double>(size - kept) / static_cast<double>(size); }
 };
-PrunableCount count_prunable(const Network& network);
+/// Of the whole model. @param kept  of each parameter, as `count_kept` gives it
+PrunableCount count_prunable(const Network& network, std::span<const index_t> kept);
+
+/// The kept weights of each parameter over all shards. Collective over the ranks of a replica.
+std::vector<index_t> count_kept(const Network& network, const Communicator& shards);
 
 class Pruner {
    public:
@@ -41,14 +46,15 @@ class Pruner {
     index_t end_step() const { return schedule_->end_step(); }
     std::string describe() const;
 
-    /// Removes weights of `network` down to the count for `step`, alike on all ranks, which hold equal copies. Exactly
-    /// that count, under the total order (score, then number); no layer falls below its floor.
+    /// Removes weights of the model down to the count for `step`, alike on all replicas. Exactly that count over all
+    /// shards, under the total order (score, then number); no layer falls below its floor.
     /// Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if there
     /// was nothing to remove. @throws std::runtime_error naming the ranks that differ
-    std::optional<ModelHash> prune(index_t step, Network& network, const Communicator& replicas) const;
+    std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid) const;
 
    private:
-    std::vector<PrunableLayer> prunable_layers(const Network& network, index_t keep) const;
+    std::vector<PrunableLayer> prunable_layers(const Network& network, std::span<const index_t> kept,
+                                               index_t keep) const;
 
     double final_sparsity_;
     double layer_floor_;
@@ -58,7 +64,8 @@ class Pruner {
     std::unique_ptr<PruneSchedule> schedule_;
 };
 
-/// @throws std::runtime_error naming the ranks whose model differs from the root's. Collective.
-void check_equal_models(const ModelHash& hash, index_t step, const Communicator& replicas);
+/// The hash of the whole model. Collective.
+/// @throws std::runtime_error naming the ranks whose replica differs from the root's
+ModelHash hash_of_equal_models(Network& network, index_t step, const Grid& grid);
 
 }  // namespace pruntrain

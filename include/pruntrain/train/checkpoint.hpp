@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/data/dataset.hpp"
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/train/history.hpp"
@@ -32,10 +33,12 @@ struct RunState {
 };
 
 /// Writes `path` so that it appears whole or not at all: a temporary name, flushed, synced, read back and verified,
-/// renamed, the folder synced. Local: only the root calls it.
-/// @throws std::runtime_error naming file and reason; an older file of that name is then untouched
+/// renamed, the folder synced. Collective over the ranks of one replica: the root takes the shards' rows of one tensor
+/// after the other, and writes; so the file does not depend on the number of shards.
+/// @throws std::runtime_error, on the root alone, naming file and reason; an older file of that name is then untouched
 void write_checkpoint(const std::filesystem::path& path, Network& network, const RunState& state,
-                      const History& history, const std::string& config, const Normalization& normalization);
+                      const History& history, const std::string& config, const Normalization& normalization,
+                      const Communicator& shards);
 
 /// What stands in a file besides the numbers.
 struct CheckpointSummary {
@@ -60,9 +63,9 @@ struct CheckpointSummary {
 /// Verifies every checksum and describes the file. Local. @throws InputError naming the file and what is wrong with it
 CheckpointSummary inspect_checkpoint(const std::filesystem::path& path);
 
-/// Verifies and loads: patterns, values, statistics, optimizer slots where the network's arena has slots of that name,
-/// state and history. Local. @throws InputError: unreadable, damaged, or of another network (naming the first
-/// difference)
+/// Verifies and loads this shard's rows: patterns, values, statistics, optimizer slots where the network's arena has
+/// slots of that name, state and history. Local. @throws InputError: unreadable, damaged, or of another network (naming
+/// the first difference)
 RunState read_checkpoint(const std::filesystem::path& path, Network& network, History& history);
 
 /// "step_00001234.h5"

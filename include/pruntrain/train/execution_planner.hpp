@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "pruntrain/base/timer.hpp"
-#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/comm/grid.hpp"
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/nn/weight_matrix.hpp"
 
@@ -22,7 +22,7 @@ inline const std::vector<std::string> execution_choices{"auto", "density", "dens
 class ExecutionPlanner {
    public:
     /// @param choice  one of `execution_choices`
-    ExecutionPlanner(Network& network, std::string choice, const Communicator& ranks);
+    ExecutionPlanner(Network& network, std::string choice, const Grid& grid);
 
     /// Collective. Call after a prune event, with the samples of a training step.
     /// @param run_s  seconds that all steps of the run will take at the pace so far; measuring takes less than a
@@ -33,7 +33,7 @@ class ExecutionPlanner {
 
     /// One word for each layer with a weight, for a checkpoint: a run that is resumed goes on with it.
     std::string describe() const;
-    /// @throws InputError if it is not of this network
+    /// Collective. @throws InputError if it is not of this network
     void restore(const std::string& description);
 
     /// For up to `samples` samples a slice: narrower tiles where very sparse dense layers want wide panels.
@@ -46,14 +46,20 @@ class ExecutionPlanner {
         std::size_t layer;
         WeightMatrix* weight;
         double look_below;  ///< density from which both ways are timed again
+        index_t size = 0;   ///< of this and the next: over all shards, when last counted
+        index_t kept = 0;
+
+        double density() const { return static_cast<double>(kept) / static_cast<double>(size); }
     };
+
+    void count();  ///< collective
 
     std::string measure(Planned& planned, const StepContext& step);
     double seconds_of(std::size_t layer, const StepContext& step);
 
     Network& network_;
     std::string choice_;
-    Communicator ranks_;
+    Grid grid_;
     std::vector<Planned> layers_;
     double measuring_s_ = 0;
 };

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/comm/grid.hpp"
 #include "pruntrain/comm/shared_sum.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/dataset.hpp"
@@ -36,6 +36,7 @@ struct Settings {
     double learning_rate;
     double weight_decay;
     double clip_norm;                ///< 0: none
+    index_t model_shards;            ///< ranks that share one copy of the model
     double checkpoint_every_epochs;  ///< 0: only at the end
     index_t keep_checkpoints;
     SharedSum::Message message;  ///< of gradients between nodes
@@ -45,12 +46,14 @@ struct Settings {
 class Experiment {
    public:
     /// Reads every key; throws InputError if one is unknown, wrong or does not fit the data.
-    Experiment(const Config& config, const Communicator& world);
+    /// @param look  the ranks need not be a multiple of the shards: for a look at the model, not for a run
+    Experiment(const Config& config, const Communicator& world, bool look = false);
 
     /// All keys of all members, for --describe.
     static std::string describe();
 
     Settings settings;
+    Grid grid;
     Dataset dataset;
     Network network;
     std::unique_ptr<Loss> loss;
@@ -61,10 +64,10 @@ class Experiment {
     std::optional<Pruner> pruner;
     std::string resolved;  ///< the configuration as read, with all defaults
 
-    /// How a batch is shared out. Collective.
-    Slices slices(const Communicator& ranks) const;
-    /// The most samples of a slice when there are so many ranks.
-    index_t slice_samples(int ranks) const;
+    /// How a batch is shared out over the replicas. Collective.
+    Slices slices() const;
+    /// The most samples of a slice when there are so many replicas.
+    index_t slice_samples(int replicas) const;
 };
 
 }  // namespace pruntrain

@@ -17,9 +17,10 @@ std::string table(const std::vector<std::vector<std::string>>& rows);
 struct RunResult {
     Evaluation test;
     RunState state;
-    double samples_per_s = 0;  ///< trained by this start of the program
-    double peak_mb = 0;        ///< most memory that a rank has had resident, its part of the shared data included; MB
-    double resident_mb = 0;    ///< most that a rank has at the end
+    std::vector<index_t> kept;  ///< weights of each parameter, over all shards
+    double samples_per_s = 0;   ///< trained by this start of the program
+    double peak_mb = 0;         ///< most memory that a rank has had resident, its part of the shared data included; MB
+    double resident_mb = 0;     ///< most that a rank has at the end
     std::string checkpoint;
     std::string best_checkpoint;  ///< empty without a validation split
     ProfileRows profile;          ///< empty without --profile
@@ -31,7 +32,7 @@ std::string summary_json(const RunResult& result, const Network& network);
 std::string result_text(const RunResult& result, const Network& network, const std::string& folder);
 
 /// What --check prints: layers, shapes, parameters, sparsity, memory of a rank, size of a checkpoint.
-std::string check_text(Experiment& experiment, int ranks);
+std::string check_text(Experiment& experiment);
 
 /// What `inspect` prints.
 std::string inspect_text(const CheckpointSummary& summary, const std::string& file);

@@ -44,6 +44,7 @@ class Trainer {
     void maybe_checkpoint();
     void maybe_show_progress();
 
+    index_t slice_samples() const;  ///< the most of a slice
     bool due(index_t step, double every_epochs) const;
     /// An evaluation or a new plan of execution, which may change the tiles, follows this many steps.
     bool input_is_used_after(index_t step) const;
@@ -55,6 +56,7 @@ class Trainer {
     Network& network_;
     const RunFolder& folder_;
     Communicator world_;
+    Grid grid_;
     Slices slices_;
     GradientReducer reducer_;
     Progress progress_;
