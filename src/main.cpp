@@ -206,12 +206,8 @@ int main(int argc, char** argv) {
             fail_together(world, text("fault on ", error.what()));
             MpiSession::abort(exit_fault);  // HDF5 1.10 would crash in an ordinary end after a failed write
         } catch (const std::exception& error) {
-            const bool no_memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr;
             std::cerr << "pruntrain: fault on rank " << world.rank() << " of " << world.size() << ": "
-                      << (no_memory ? "not enough memory for this model and batch: use smaller layers, a smaller "
-                                      "train.global_batch, or fewer ranks on a node"
-                                    : error.what())
-                      << std::endl;
+                      << message_of(error) << std::endl;
             // A proper subset of the ranks may have failed, the others may wait in a collective: end them all.
             MpiSession::abort(exit_fault);
         }

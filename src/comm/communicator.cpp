@@ -229,9 +229,18 @@ struct Blocks {
 void Communicator::gather_blocks_to_all(std::span<const real> own, std::span<real> all,
                                         std::span<const std::size_t> sizes) const {
     const Blocks blocks(sizes);
-    check(MPI_Allgatherv(own.data(), static_cast<int>(own.size()), datatype<real>(), all.data(), blocks.sizes.data(),
-                         blocks.begins.data(), datatype<real>(), handle_->comm),
+    const bool in_place = own.data() == all.data() + blocks.begins[static_cast<std::size_t>(rank())];
+    check(MPI_Allgatherv(in_place ? MPI_IN_PLACE : own.data(), static_cast<int>(own.size()), datatype<real>(),
+                         all.data(), blocks.sizes.data(), blocks.begins.data(), datatype<real>(), handle_->comm),
           "MPI_Allgatherv");
+}
+
+void Communicator::exchange_blocks(std::span<const real> to_each, std::span<const std::size_t> to_sizes,
+                                   std::span<real> from_each, std::span<const std::size_t> from_sizes) const {
+    const Blocks to(to_sizes), from(from_sizes);
+    check(MPI_Alltoallv(to_each.data(), to.sizes.data(), to.begins.data(), datatype<real>(), from_each.data(),
+                        from.sizes.data(), from.begins.data(), datatype<real>(), handle_->comm),
+          "MPI_Alltoallv");
 }
 
 void Communicator::sum_blocks(std::span<const real> all, std::span<real> own,
@@ -303,7 +312,7 @@ void Communicator::together(const std::function<void()>& work) const {
         message = error.what();
     } catch (const std::exception& error) {
         outcome = failed;
-        message = text("rank ", rank(), ": ", error.what());
+        message = text("rank ", rank(), ": ", message_of(error));
     }
     const auto outcomes = gather_to_all(outcome);
     const auto first = std::find_if(outcomes.begin(), outcomes.end(), [](std::uint64_t o) { return o != fine; });

@@ -17,7 +17,8 @@ void Arena::attach() {
     }
     const auto count = static_cast<std::size_t>(size);
     values_.resize(count);
-    for (auto& slot : slots_) slot.resize(count);
+    slot_range_ = own_slots();
+    for (auto& slot : slots_) slot.resize(static_cast<std::size_t>(slot_range_.size));
     if (own_gradients_.empty() && gradients_.size() >= count) {
         gradients_ = gradients_.first(count);
     } else {
@@ -35,10 +36,14 @@ void Arena::attach() {
     }
 }
 
-void Arena::create_slots(std::vector<std::string> names) {
+void Arena::create_slots(std::vector<std::string> names, std::optional<SlotSharing> sharing) {
     slot_names_ = std::move(names);
-    slots_.assign(slot_names_.size(), AlignedVector<real>(values_.size(), real{0}));
+    sharing_ = std::move(sharing);
+    slot_range_ = own_slots();
+    slots_.assign(slot_names_.size(), AlignedVector<real>(static_cast<std::size_t>(slot_range_.size), real{0}));
 }
+
+Block Arena::own_slots() const { return sharing_ ? sharing_->own(size()) : Block{0, size()}; }
 
 void Arena::place_gradients(std::span<real> memory) {
     if (memory.size() < values_.size()) fault("memory for ", memory.size(), " of ", values_.size(), " gradients");
@@ -49,22 +54,31 @@ void Arena::place_gradients(std::span<real> memory) {
 
 void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
     if (keep.size() != parameters_.size()) fault("flags for ", keep.size(), " of ", parameters_.size(), " parameters");
-    const auto compacted = [&](const AlignedVector<real>& all) {
+    // Of the numbers first .. of an array as long as the arena, those that stay.
+    const auto compacted = [&](const AlignedVector<real>& part, index_t first) {
+        const index_t last = first + static_cast<index_t>(part.size());
         AlignedVector<real> kept;
-        kept.reserve(all.size());
+        kept.reserve(part.size());
         for (std::size_t i = 0; i < parameters_.size(); ++i) {
-            const auto begin = all.begin() + offsets_[i];
-            const index_t count = parameters_[i]->pattern.kept();
-            if (keep[i].empty()) kept.insert(kept.end(), begin, begin + count);
-            else
-                for (index_t k = 0; k < count; ++k)
-                    if (keep[i][static_cast<std::size_t>(k)]) kept.push_back(begin[k]);
+            const index_t begin = std::max(first, offsets_[i]);
+            const index_t end = std::min(last, offsets_[i] + parameters_[i]->pattern.kept());
+            for (index_t k = begin; k < end; ++k)
+                if (keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])])
+                    kept.push_back(part[k - first]);
         }
         kept.shrink_to_fit();
         return kept;
     };
-    values_ = compacted(values_);
-    for (auto& slot : slots_) slot = compacted(slot);
+    index_t kept_before = 0;  // numbers that stay before the slots of this rank
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+        for (index_t k = offsets_[i]; k < std::min(slot_range_.first, offsets_[i] + parameters_[i]->pattern.kept());
+             ++k)
+            kept_before += keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])];
+    values_ = compacted(values_, 0);
+    for (auto& slot : slots_) {
+        slot = compacted(slot, slot_range_.first);
+        if (sharing_) slot = sharing_->share_out(slot, kept_before, size());
+    }
     for (std::size_t i = 0; i < parameters_.size(); ++i)
         if (!keep[i].empty()) parameters_[i]->pattern.keep(keep[i]);
     attach();
@@ -78,7 +92,8 @@ void Arena::reset(const std::vector<Pattern>& patterns) {
 }
 
 std::size_t Arena::bytes() const {
-    std::size_t bytes = (2 + slots_.size()) * values_.size() * sizeof(real);
+    std::size_t bytes =
+        (2 * values_.size() + slots_.size() * static_cast<std::size_t>(slot_range_.size)) * sizeof(real);
     for (const auto* parameter : parameters_) bytes += parameter->pattern.index_bytes();
     return bytes;
 }

@@ -74,17 +74,6 @@ std::string slot_path(const std::string& slot, const std::string& layer, const s
     return "optimizer/" + slot + "/" + layer + "/" + name;
 }
 
-/// Calls `use(slot name, parameter, packed numbers)` for every parameter and slot of the arena.
-template <class Use>
-void each_slot(Arena& arena, Use&& use) {
-    for (std::size_t slot = 0; slot < arena.slot_names().size(); ++slot)
-        for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
-            const Parameter& parameter = *arena.parameters()[i];
-            use(arena.slot_names()[slot], parameter,
-                arena.slot(slot).subspan(static_cast<std::size_t>(arena.offset(i)), parameter.value.size()));
-        }
-}
-
 /// The rows of all shards, on the root.
 struct WholeTensor {
     Pattern pattern;
@@ -127,7 +116,7 @@ class Writer {
         try {
             work();
         } catch (const std::exception& error) {
-            failure_ = error.what();
+            failure_ = message_of(error);
         }
     }
     void finish() const {
@@ -154,24 +143,33 @@ void write_model(H5File* file, Network& network, const Communicator& shards, Wri
     });
 }
 
-void write_slots(H5File* file, Arena& arena, const Communicator& shards, Writer& writer) {
-    std::string group;
+void write_slots(H5File* file, Arena& arena, const Grid& grid, Writer& writer) {
     if (file)
         writer.attempt([&] {
             file->create_group("optimizer");
             for (const auto& slot : arena.slot_names()) file->create_group("optimizer/" + slot);
         });
-    each_slot(arena, [&](const std::string& slot, const Parameter& parameter, std::span<const real> values) {
-        const std::vector<real> whole = shards.gather_blocks(values);
-        if (!file) return;
-        writer.attempt([&] {
-            const std::string parent = "optimizer/" + slot + "/" + parameter.layer;
-            if (group != parent) file->create_group(parent);
-            group = parent;
-            const std::array size{static_cast<index_t>(whole.size())};
-            file->write(slot_path(slot, parameter.layer, parameter.name), std::span<const real>(whole), size);
-        });
-    });
+    for (std::size_t number = 0; number < arena.slot_names().size(); ++number) {
+        const std::string& slot = arena.slot_names()[number];
+        std::vector<real> gathered;  // of all replicas
+        std::span<const real> all = arena.slot(number);
+        if (arena.shares_slots()) all = gathered = grid.replicas().gather_blocks(all);
+        if (!grid.replicas().is_root()) continue;
+        std::string group;
+        for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
+            const Parameter& parameter = *arena.parameters()[i];
+            const auto begin = static_cast<std::size_t>(arena.offset(i));
+            const std::vector<real> whole = grid.shards().gather_blocks(all.subspan(begin, parameter.value.size()));
+            if (!file) continue;
+            writer.attempt([&] {
+                const std::string parent = "optimizer/" + slot + "/" + parameter.layer;
+                if (group != parent) file->create_group(parent);
+                group = parent;
+                const std::array size{static_cast<index_t>(whole.size())};
+                file->write(slot_path(slot, parameter.layer, parameter.name), std::span<const real>(whole), size);
+            });
+        }
+    }
 }
 
 void write_history(H5File& file, const History& history) {
@@ -267,11 +265,11 @@ void check_same_slots(const std::string& file, const CheckpointSummary& checkpoi
 }  // namespace
 
 void write_checkpoint(const fs::path& path, Network& network, const RunState& state, const History& history,
-                      const std::string& config, const Normalization& normalization, const Communicator& shards) {
+                      const std::string& config, const Normalization& normalization, const Grid& grid) {
     Writer writer(path);
     std::optional<MemoryFile> memory;
     std::optional<H5File> file;
-    if (shards.is_root()) {
+    if (grid.world().is_root()) {
         writer.attempt([&] {
             memory.emplace();
             file.emplace(H5File::create(memory->path(), seal_bytes));
@@ -284,9 +282,9 @@ void write_checkpoint(const fs::path& path, Network& network, const RunState& st
             file->set_attribute("data", "deviation", normalization.deviation);
         });
     }
-    write_model(file ? &*file : nullptr, network, shards, writer);
-    write_slots(file ? &*file : nullptr, network.arena(), shards, writer);
-    if (!shards.is_root()) return;
+    if (grid.replicas().is_root()) write_model(file ? &*file : nullptr, network, grid.shards(), writer);
+    write_slots(file ? &*file : nullptr, network.arena(), grid, writer);
+    if (!grid.world().is_root()) return;
     writer.attempt([&] {
         write_history(*file, history);
         file->close();
@@ -338,9 +336,19 @@ RunState read_checkpoint(const fs::path& path, Network& network, History& histor
             places.try_emplace(name, part.tensor_shape[0], part.first_row);  // a statistic
             read_part(model_path(part.layer, part.name), name, part.values);
         });
-        each_slot(arena, [&](const std::string& slot, const Parameter& parameter, std::span<real> values) {
-            read_part(slot_path(slot, parameter.layer, parameter.name), parameter.full_name(), values);
-        });
+        const Block range = arena.slot_range();
+        for (std::size_t number = 0; number < arena.slot_names().size(); ++number)
+            for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
+                const Parameter& parameter = *arena.parameters()[i];
+                const index_t begin = std::max(arena.offset(i), range.first);
+                const index_t end = std::min(arena.offset(i) + parameter.pattern.kept(), range.first + range.size);
+                if (begin >= end) continue;
+                std::vector<real> all(parameter.value.size());
+                read_part(slot_path(arena.slot_names()[number], parameter.layer, parameter.name), parameter.full_name(),
+                          all);
+                std::copy_n(all.begin() + (begin - arena.offset(i)), end - begin,
+                            arena.slot(number).begin() + (begin - range.first));
+            }
         history = read_history(file);
     });
     return summary.state;

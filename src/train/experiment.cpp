@@ -6,6 +6,7 @@
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
+#include "pruntrain/parallel/optimizer_shards.hpp"
 #include "pruntrain/train/execution_planner.hpp"
 
 namespace pruntrain {
@@ -51,6 +52,9 @@ Settings::Settings(const Config& config) {
     model_shards =
         parallel.integer("model_shards", 1, at_least(1),
                          "ranks that share one copy of the model, each with a block of every layer's outputs");
+
+    shard_optimizer = parallel.flag("shard_optimizer", false,
+                                    "each replica holds and updates a part of the optimizer's state, the same results");
 
     const std::string precision = config.section("reduce").choice(
         "precision", "fp32", {"fp32", "bf16"},
@@ -105,7 +109,9 @@ Experiment::Experiment(const Config& config, const Communicator& world, bool loo
     if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
     config.finish();
     resolved = config.resolved();
-    network.arena().create_slots(optimizer->slot_names());
+    std::optional<SlotSharing> sharing;
+    if (settings.shard_optimizer && grid.replicas().size() > 1) sharing = share_slots(grid.replicas());
+    network.arena().create_slots(optimizer->slot_names(), std::move(sharing));
     network.initialize(settings.seed);
     network.set_tile_widths(tile_widths(slice_samples(grid.replicas().size())));
 }

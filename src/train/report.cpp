@@ -160,9 +160,9 @@ std::string check_text(Experiment& experiment) {
     struct Packed {
         index_t size = 0, prunable = 0, pointers = 0;
 
-        double bytes(index_t removed, index_t arrays) const {
+        double bytes(index_t removed, double arrays) const {
             const index_t indices = removed > 0 ? (prunable - removed) * 4 + pointers * 8 : 0;
-            return static_cast<double>((size - removed) * arrays * static_cast<index_t>(sizeof(real)) + indices);
+            return static_cast<double>(size - removed) * arrays * sizeof(real) + static_cast<double>(indices);
         }
     };
     Packed all, own;
@@ -175,6 +175,8 @@ std::string check_text(Experiment& experiment) {
         own.prunable += parameter->pattern.dense_size();
         own.pointers += parameter->pattern.rows() + 1;
     }
+    const double own_arrays = 2 + static_cast<double>(slots) / (experiment.settings.shard_optimizer ? replicas : 1);
+    const auto file_arrays = static_cast<double>(1 + slots);
     // Shards lose about alike.
     const auto own_removed = static_cast<index_t>(static_cast<double>(removed) * static_cast<double>(own.prunable) /
                                                   std::max(1.0, static_cast<double>(all.prunable)));
@@ -208,15 +210,16 @@ std::string check_text(Experiment& experiment) {
     if (prunes)
         out << "\n  keeps " << grouped(prunable.size - removed) << " of " << grouped(prunable.size)
             << " prunable weights in the end";
-    out << "\n\nmemory of a rank\n  " << bytes_text(own.bytes(0, 2 + slots)) << " for values, gradients, " << slots
+    out << "\n\nmemory of a rank\n  " << bytes_text(own.bytes(0, own_arrays)) << " for values, gradients, " << slots
         << " optimizer slots"
-        << (prunes ? text("; ", bytes_text(own.bytes(own_removed, 2 + slots)), " in the end with indices") : "")
+        << (experiment.settings.shard_optimizer && replicas > 1 ? text(" shared by ", replicas, " replicas") : "")
+        << (prunes ? text("; ", bytes_text(own.bytes(own_removed, own_arrays)), " in the end with indices") : "")
         << "\n  " << bytes_text(activations) << " for activations and scratch"
         << (prunes ? text("\n  ", bytes_text(unpacked), " for weights that are unpacked while layers execute dense\n  ",
                           bytes_text(plan_bytes), " for plans when all execute sparse in the end")
                    : "")
-        << "\n\ncheckpoint, before compression\n  " << bytes_text(all.bytes(0, 1 + slots))
-        << (prunes ? text("; ", bytes_text(all.bytes(removed, 1 + slots)), " in the end") : "") << "\n";
+        << "\n\ncheckpoint, before compression\n  " << bytes_text(all.bytes(0, file_arrays))
+        << (prunes ? text("; ", bytes_text(all.bytes(removed, file_arrays)), " in the end") : "") << "\n";
     return out.str();
 }
 

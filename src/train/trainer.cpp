@@ -9,6 +9,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/parallel/optimizer_shards.hpp"
 #include "pruntrain/train/report.hpp"
 
 namespace pruntrain {
@@ -208,10 +209,15 @@ void Trainer::update() {
     Arena& arena = network_.arena();
     // It reads the gradients, and reads and writes values and slots.
     const auto arrays = static_cast<index_t>(1 + 2 * (1 + arena.slot_names().size()));
-    profile_.add({.moved_bytes = static_cast<double>(arrays * arena.size()) * sizeof(real)});
+    profile_.add({.moved_bytes = static_cast<double>(arrays * arena.slot_range().size) * sizeof(real)});
     const Settings& settings = experiment_.settings;
     update_parameters(*experiment_.optimizer, arena, state_.step + 1, experiment_.learning_rate.at(state_.step),
                       settings.weight_decay, settings.clip_norm, grid_.shards());
+    if (arena.shares_slots()) {
+        profile_.enter(Phase::reduce);
+        gather_values(arena, grid_.replicas());
+        profile_.add({.summed_bytes = static_cast<double>(arena.size()) * sizeof(real)});
+    }
     ++state_.step;
     state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
 }
@@ -318,12 +324,12 @@ void Trainer::save_checkpoint() {
     state_.execution = planner_.describe();
     state_.seconds = seconds_before_ + clock_.seconds();
     std::string failure;
-    if (grid_.replicas().is_root()) try {
-            write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,
-                             experiment_.resolved, experiment_.dataset.normalization(), grid_.shards());
-        } catch (const std::exception& error) {
-            failure = error.what();  // of the root alone: the others learn of it below
-        }
+    try {
+        write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,
+                         experiment_.resolved, experiment_.dataset.normalization(), grid_);
+    } catch (const std::exception& error) {
+        failure = error.what();  // of the root alone: the others learn of it below
+    }
     world_.together([&] {
         if (!world_.is_root()) return;
         if (!failure.empty()) fault(failure);

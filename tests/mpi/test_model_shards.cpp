@@ -158,13 +158,13 @@ TEST_CASE("model shards: a checkpoint is the same file on every grid, and is rea
             };
             const auto whole = make_network(model, alone);
             prune(*whole, alone);
-            write_checkpoint(folder / "whole.h5", *whole, {}, {}, "", {}, alone.shards());
+            write_checkpoint(folder / "whole.h5", *whole, {}, {}, "", {}, alone);
             for_each_grid([&](const Grid& grid) {
                 CAPTURE(grid.text());
                 const auto part = make_network(model, grid);
                 prune(*part, grid);
-                write_checkpoint(folder / "part.h5", *part, {}, {}, "", {}, grid.shards());
-                if (grid.shards().is_root()) CHECK(content_of(folder / "part.h5") == content_of(folder / "whole.h5"));
+                write_checkpoint(folder / "part.h5", *part, {}, {}, "", {}, grid);
+                if (grid.world().is_root()) CHECK(content_of(folder / "part.h5") == content_of(folder / "whole.h5"));
 
                 const auto read = make_network(model, grid);
                 for (real& value : read->arena().values()) value = -1;

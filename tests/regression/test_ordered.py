@@ -2,6 +2,7 @@
 """With train.sum: ordered the number of ranks does not change a bit of the result, not even in the middle of a run."""
 
 import random
+import shutil
 import time
 import unittest
 
@@ -44,6 +45,26 @@ class Ordered(EndToEnd):
         self.assertNotEqual(one["weights_hash"], other["weights_hash"])
         self.assertAlmostEqual(float(one["history"][0]["train_loss"]), float(other["history"][0]["train_loss"]),
                                delta=3e-4)
+
+    def test_a_shared_optimizer_state_changes_no_bit(self):
+        for optimizer in ("optimizer.type=adamw", "optimizer={type: sgd, momentum: 0.9, learning_rate: 0.02}"):
+            alone, = self.outcomes("alone", MLP, optimizer, "optimizer.weight_decay=0.01", "--overwrite", ranks=(1,))
+            shared = self.outcomes("shared", MLP, optimizer, "optimizer.weight_decay=0.01",
+                                   "parallel.shard_optimizer=true", "checkpoint.keep=99", "--overwrite", ranks=(2, 3, 4))
+            self.assert_all_equal([alone, *shared])
+
+    def test_a_shared_optimizer_state_goes_on_shared_otherwise(self):
+        straight = self.train(MLP, "straight", "parallel.shard_optimizer=true", "checkpoint.keep=99", ranks=3)
+        for ranks, shared in ((1, True), (2, False), (4, True)):
+            cut = Run(self.folder / f"cut-{ranks}")
+            shutil.copytree(straight.folder, cut.folder)
+            (cut.folder / "summary.json").unlink()
+            for checkpoint in cut.checkpoints[2:]:
+                checkpoint.unlink()
+            done = run(self.folder / "straight.yaml", f"run.output={self.folder}", f"run.name={cut.folder.name}",
+                       "--resume", f"parallel.shard_optimizer={str(shared).lower()}", ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(cut.outcome(), straight.outcome())
 
     def test_dense_and_sparse_and_by_density(self):
         for execution in ("dense", "sparse", "density"):

@@ -107,7 +107,7 @@ constexpr const char* some_config = "run: {name: größe}\n";
 
 void write(const fs::path& path, Network& network) {
     write_checkpoint(path, network, some_state(), some_history(), some_config, some_normalization,
-                     Communicator::world());
+                     Grid(Communicator::world(), 1));
 }
 
 template <class T>
@@ -211,7 +211,7 @@ TEST_CASE("checkpoint: a network, its optimizer and its run come back bit for bi
 TEST_CASE("checkpoint: a run at its start, without slots, history or configuration") {
     const TemporaryFolder folder;
     const auto network = make_network(small_model);
-    write_checkpoint(folder / "a.h5", *network, {}, {}, "", {}, Communicator::world());
+    write_checkpoint(folder / "a.h5", *network, {}, {}, "", {}, Grid(Communicator::world(), 1));
     const auto other = trained_network();  // pruned: reading makes it full again
     other->arena().create_slots({});
     History history(5);

@@ -1,6 +1,7 @@
 // Failing is one thing: wrong input is an InputError (exit status 2), all else is a fault (exit status 1).
 #pragma once
 
+#include <new>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -32,6 +33,14 @@ template <class... Parts>
 template <class... Parts>
 [[noreturn]] void fault(const Parts&... parts) {
     throw std::runtime_error(text(parts...));
+}
+
+/// What a fault says, also where the library's word for it says nothing.
+inline std::string message_of(const std::exception& error) {
+    if (dynamic_cast<const std::bad_alloc*>(&error) == nullptr) return error.what();
+    return "not enough memory for this model and batch: use smaller layers, a smaller train.global_batch, fewer ranks "
+           "on "
+           "a node, or more parallel.model_shards";
 }
 
 }  // namespace pruntrain

@@ -2,14 +2,26 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "pruntrain/base/types.hpp"
+#include "pruntrain/data/sampler.hpp"
 #include "pruntrain/nn/parameter.hpp"
 
 namespace pruntrain {
+
+/// How optimizer slots are shared out over ranks that have equal copies of all else.
+struct SlotSharing {
+    /// Which numbers of an arena of this size this rank has slots for.
+    std::function<Block(index_t size)> own;
+    /// Shares out anew. Collective. @param part  of an array of `size` numbers those from `first` on; the parts of all
+    ///     ranks make up the array. @return this rank's own
+    std::function<AlignedVector<real>(const AlignedVector<real>& part, index_t first, index_t size)> share_out;
+};
 
 /// Owns values, gradients and optimizer slots of all parameters, each kind one contiguous array in the order in which
 /// backward finishes the parameters (last layer first). So a range of the arena is a message, a share of the optimizer
@@ -30,9 +42,13 @@ class Arena {
     /// Where a parameter's packed numbers begin, in the order of `parameters()`.
     index_t offset(std::size_t parameter) const { return offsets_[parameter]; }
 
-    /// Optimizer slots: arrays of the arena's size that are kept in step with the values.
-    void create_slots(std::vector<std::string> names);
+    /// Optimizer slots: arrays of the arena's size that are kept in step with the values, or of the part of it that
+    /// this rank has slots for.
+    void create_slots(std::vector<std::string> names, std::optional<SlotSharing> sharing = {});
     const std::vector<std::string>& slot_names() const { return slot_names_; }
+    /// The numbers that the slots belong to.
+    Block slot_range() const { return slot_range_; }
+    bool shares_slots() const { return sharing_.has_value(); }
     std::span<real> slot(std::size_t number) { return slots_[number]; }
 
     /// The gradients, zero from now on, live in memory of the caller, for instance memory that other ranks see. It must
@@ -40,7 +56,8 @@ class Arena {
     /// many.
     void place_gradients(std::span<real> memory);
 
-    /// Removes weights: values, gradients and slots are compacted together, in memory too.
+    /// Removes weights: values, gradients and slots are compacted together, in memory too. Collective if slots are
+    /// shared.
     /// @param keep  for each parameter one flag for each packed position, or empty to keep all
     void keep(const std::vector<std::vector<std::uint8_t>>& keep);
 
@@ -51,6 +68,7 @@ class Arena {
 
    private:
     void attach();
+    Block own_slots() const;
 
     std::vector<Parameter*> parameters_;
     std::vector<index_t> offsets_;
@@ -58,6 +76,8 @@ class Arena {
     AlignedVector<real> own_gradients_;  ///< empty where the gradients live elsewhere
     std::span<real> gradients_;
     std::vector<std::string> slot_names_;
+    std::optional<SlotSharing> sharing_;
+    Block slot_range_;
     std::vector<AlignedVector<real>> slots_;
 };
 

@@ -37,7 +37,8 @@ class Optimizer {
 using OptimizerFactory = std::unique_ptr<Optimizer> (*)(const Config&);
 const Registry<OptimizerFactory>& optimizers();
 
-/// Updates all parameters of an arena. Collective over the shards if there is clipping.
+/// Updates the parameters of an arena, where its slots are shared those of this rank's range. Collective over the
+/// shards if there is clipping.
 /// @param weight_decay  of the parameters that are decayed
 /// @param clip_norm     0: no clipping; else the gradient is scaled down to this Euclidean norm (Pascanu et al. 2013)
 /// @param shards        ranks with the other shards of the model, whose gradients belong to the norm

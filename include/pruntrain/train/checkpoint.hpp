@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/comm/grid.hpp"
 #include "pruntrain/data/dataset.hpp"
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/train/history.hpp"
@@ -33,12 +33,12 @@ struct RunState {
 };
 
 /// Writes `path` so that it appears whole or not at all: a temporary name, flushed, synced, read back and verified,
-/// renamed, the folder synced. Collective over the ranks of one replica: the root takes the shards' rows of one tensor
-/// after the other, and writes; so the file does not depend on the number of shards.
+/// renamed, the folder synced. Collective over the grid: the root takes the shards' rows of one tensor after the other,
+/// and writes; so the file does not depend on the grid.
 /// @throws std::runtime_error, on the root alone, naming file and reason; an older file of that name is then untouched
 void write_checkpoint(const std::filesystem::path& path, Network& network, const RunState& state,
                       const History& history, const std::string& config, const Normalization& normalization,
-                      const Communicator& shards);
+                      const Grid& grid);
 
 /// What stands in a file besides the numbers.
 struct CheckpointSummary {

@@ -37,6 +37,7 @@ struct Settings {
     double weight_decay;
     double clip_norm;                ///< 0: none
     index_t model_shards;            ///< ranks that share one copy of the model
+    bool shard_optimizer;            ///< replicas share out the slots
     double checkpoint_every_epochs;  ///< 0: only at the end
     index_t keep_checkpoints;
     SharedSum::Message message;  ///< of gradients between nodes

@@ -1,0 +1,18 @@
+// The state of the optimizer, shared out over the replicas.
+#pragma once
+
+#include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/nn/arena.hpp"
+
+namespace pruntrain {
+
+/// Each replica has the slots of an even range of the arena, in the order of the ranks (Rajbhandari et al. 2020,
+/// "ZeRO", stage 1): it updates the values of that range, and `gather_values` brings them to all. Memory for slots
+/// divides by the replicas. An update depends on its own number only, so the values are the same bits as without
+/// sharing.
+SlotSharing share_slots(const Communicator& replicas);
+
+/// After each replica has updated the values of its own range. Collective.
+void gather_values(Arena& arena, const Communicator& replicas);
+
+}  // namespace pruntrain

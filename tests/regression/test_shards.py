@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+"""A model cut in shards: one mask and one checkpoint on every grid of replicas x shards, losses within rounding."""
+
+import resource
+import shutil
+import subprocess
+import unittest
+
+from support import CONVOLUTION, ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, at_once, command, run
+
+GRIDS = ((1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (1, 3), (4, 2))    # replicas, shards
+ROUNDING = 3e-4     # see test_ranks.py
+
+# 33.6 million weights: values, gradients and momentum take 403 MB, and 134 MB more while random numbers are drawn.
+LARGE = """
+run: {name: large, seed: 1, progress: lines}
+data: {format: synthetic, samples: 32, shape: [4096], classes: 4, validation_samples: 4, test_samples: 4}
+model:
+  - {layer: dense, units: 4096}
+  - {layer: relu}
+  - {layer: dense, units: 4096}
+  - {layer: relu}
+  - {layer: dense, units: 4}
+train: {execution: sparse, epochs: 1, global_batch: 12, loss: cross_entropy}
+optimizer: {type: sgd, momentum: 0.9, learning_rate: 0.01}
+prune: {criterion: magnitude, schedule: {type: one_shot, at_step: 1}, final_sparsity: 0.95}
+checkpoint: {every_epochs: 1}
+"""
+LARGE_LIMIT = 1_200_000_000     # bytes of address space; a rank with nothing to do takes half of it
+
+
+class Shards(EndToEnd):
+    def train_on(self, name, config, grids, *arguments):
+        """The runs of a configuration on these grids."""
+        def one(replicas, shards):
+            return self.train(config, f"{name}-{replicas}x{shards}", f"parallel.model_shards={shards}", *arguments,
+                              ranks=replicas * shards)
+        return at_once(one, grids)
+
+    def test_one_mask_on_every_grid(self):
+        mlp = UNEVEN.replace("type: cubic, start_step: 5, end_step: 40, every_steps: 7", "type: one_shot")
+        for name, config, grids in (("mlp", mlp, (*GRIDS, (32, 2))), ("convolution", CONVOLUTION, GRIDS)):
+            runs = self.train_on(name, config, grids, "train.epochs=0")
+            self.assertEqual(len({(one.summary["pattern_hash"], one.summary["weights_hash"]) for one in runs}), 1)
+            self.assertEqual(len({one.summary["kept"] for one in runs}), 1)
+
+    def test_losses_agree_on_every_grid(self):
+        for name, config in (("mlp", UNEVEN), ("convolution", CONVOLUTION.replace("at_step: 2", "at_step: 1"))):
+            runs = self.train_on(name, config, GRIDS, "train.epochs=1", "optimizer.clip_norm=1")
+            losses = [float(one.history[0]["train_loss"]) for one in runs]
+            for loss in losses:
+                self.assertAlmostEqual(loss, losses[0], delta=ROUNDING, msg=f"{name}: {losses} on {GRIDS}")
+            self.assertEqual({one.summary["sparsity"] for one in runs}, {runs[0].summary["sparsity"]})
+
+    def test_sixty_four_ranks(self):
+        config = UNEVEN.replace("units: 3}", "units: 4}").replace("classes: 3", "classes: 4")
+        small, large = self.train_on("many", config, ((1, 1), (16, 4)), "train.epochs=1")
+        self.assertAlmostEqual(float(small.history[0]["train_loss"]), float(large.history[0]["train_loss"]), delta=ROUNDING)
+
+    def test_ordered_sums_over_replicas_of_shards(self):
+        ordered = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
+        for shards in (2, 3):
+            runs = self.train_on(f"ordered{shards}", ordered, ((1, shards), (2, shards), (3, shards)))
+            for one in runs[1:]:
+                self.assertEqual(one.outcome(), runs[0].outcome())
+
+    def test_a_checkpoint_goes_on_on_another_grid(self):
+        straight = self.train(UNEVEN, "straight", "checkpoint.keep=99", "parallel.model_shards=2", ranks=4)
+        config = self.folder / "straight.yaml"
+        for replicas, shards in ((2, 2), (1, 1), (3, 1), (1, 3), (2, 3)):
+            cut = Run(self.folder / f"cut-{replicas}x{shards}")
+            shutil.copytree(straight.folder, cut.folder)
+            (cut.folder / "summary.json").unlink()
+            for checkpoint in cut.checkpoints[2:]:      # pruning is in the middle of its schedule
+                checkpoint.unlink()
+            done = run(config, f"run.output={self.folder}", f"run.name={cut.folder.name}", "--resume",
+                       "checkpoint.keep=99", f"parallel.model_shards={shards}", ranks=replicas * shards)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            if (replicas, shards) == (2, 2):
+                self.assertEqual(cut.outcome(), straight.outcome())
+            for row, expected in zip(cut.history, straight.history, strict=True):
+                self.assertAlmostEqual(float(row["train_loss"]), float(expected["train_loss"]), delta=10 * ROUNDING)
+            self.assertEqual(cut.summary["kept"], straight.summary["kept"])
+
+    def test_evaluate_needs_no_shards(self):
+        trained = self.train(UNEVEN, "trained", "parallel.model_shards=3", ranks=3)
+        done = run("evaluate", trained.checkpoints[-1])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        loss = float(next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("loss")))
+        self.assertAlmostEqual(loss, trained.summary["test_loss"], delta=1e-6)
+
+    def test_a_model_too_large_for_one_rank_trains_in_four_shards(self):
+        config = self.write_config(LARGE)
+
+        def limited(ranks):
+            return subprocess.run(command(config, f"run.output={self.folder}", f"run.name=large-{ranks}",
+                                          f"parallel.model_shards={ranks}", ranks=ranks),
+                                  env=ENVIRONMENT, cwd=ROOT, timeout=2 * HANG_S, capture_output=True, text=True,
+                                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (LARGE_LIMIT, LARGE_LIMIT)))
+        alone, four = limited(1), limited(4)
+        self.assertEqual(four.returncode, 0, four.stdout + four.stderr)
+        self.assertAlmostEqual(Run(self.folder / "large-4").summary["sparsity"], 0.95, places=6)
+        self.assertNotEqual(alone.returncode, 0)
+        self.assertIn("not enough memory", alone.stderr)
+
+    def test_what_does_not_fit_is_refused(self):
+        config = self.write_config(UNEVEN)
+        where = f"run.output={self.folder}"
+        self.assert_refused(run(config, where, "parallel.model_shards=4", ranks=6),
+                            "parallel.model_shards is 4", "6 ranks", "one of 1, 2, 3, 6")
+        self.assert_refused(run(config, where, "parallel.model_shards=4", ranks=4), "dense3 has 3 outputs", "<= 3")
+        self.assert_refused(run(config, where, "parallel.model_shards=0"), "parallel.model_shards", ">= 1")
+        self.assert_refused(run(config, where, "parallel.model_shards=2", "model.0={layer: batch_norm}", ranks=2),
+                            "batch_norm1", "before the first dense or conv2d")
+
+    def test_check_looks_at_shards_without_starting_them(self):
+        done = run("--check", self.write_config(UNEVEN), "parallel.model_shards=3")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("1 replica of 3 shards", done.stdout)
+        self.assertIn("gathers from 3 shards", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
