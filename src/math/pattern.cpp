@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
 #include "pruntrain/base/error.hpp"
 
@@ -66,13 +65,7 @@ void Pattern::keep(std::span<const std::uint8_t> keep) {
 
 std::vector<index_t> Pattern::dense_positions() const {
     std::vector<index_t> positions(static_cast<std::size_t>(kept()));
-    if (full_) {
-        std::iota(positions.begin(), positions.end(), index_t{0});
-        return positions;
-    }
-    for (index_t row = 0; row < rows_; ++row)
-        for (index_t k = row_pointers_[row]; k < row_pointers_[row + 1]; ++k)
-            positions[k] = row * columns_ + column_indices_[k];
+    for_each_position([&](index_t k, index_t position) { positions[k] = position; });
     return positions;
 }
 

@@ -27,12 +27,11 @@ ModelHash hash_model(Network& network) {
     ModelHash sums;
     weight_number_t next = 0;  // statistics are numbered after all parameters
     for (const auto* parameter : network.parameters()) {
-        const auto positions = parameter->pattern.dense_positions();
-        for (std::size_t k = 0; k < positions.size(); ++k) {
-            const weight_number_t number = parameter->first_number + static_cast<weight_number_t>(positions[k]);
+        parameter->pattern.for_each_position([&](index_t k, index_t position) {
+            const weight_number_t number = parameter->first_number + static_cast<weight_number_t>(position);
             if (parameter->prunable) sums.pattern += hash(number);
-            sums.weights += hash(number, parameter->value[k]);
-        }
+            sums.weights += hash(number, parameter->value[static_cast<std::size_t>(k)]);
+        });
         const index_t before = parameter->first_row * parameter->pattern.columns();
         next = parameter->first_number + static_cast<weight_number_t>(parameter->tensor_size() - before);
     }

@@ -112,9 +112,8 @@ void Network::initialize(std::uint64_t seed) {
         const auto fan_in = static_cast<double>(parameter->fan_in), fan_out = static_cast<double>(parameter->fan_out);
         const auto normal = [&](weight_number_t n, double deviation) { return deviation * random.normal(n); };
         const auto uniform = [&](weight_number_t n, double limit) { return limit * (2 * random.uniform(n) - 1); };
-        const auto positions = parameter->pattern.dense_positions();
-        for (std::size_t k = 0; k < positions.size(); ++k) {
-            const weight_number_t n = parameter->first_number + static_cast<weight_number_t>(positions[k]);
+        parameter->pattern.for_each_position([&](index_t k, index_t position) {
+            const weight_number_t n = parameter->first_number + static_cast<weight_number_t>(position);
             double value = 0;
             switch (parameter->initializer) {
                 case Initializer::zeros:
@@ -136,8 +135,8 @@ void Network::initialize(std::uint64_t seed) {
                     value = uniform(n, std::sqrt(6 / (fan_in + fan_out)));
                     break;
             }
-            parameter->value[k] = static_cast<real>(value);
-        }
+            parameter->value[static_cast<std::size_t>(k)] = static_cast<real>(value);
+        });
     }
 }
 

@@ -98,9 +98,12 @@ struct Scored {
 
 Scored score(const Criterion& criterion, const Parameter& parameter) {
     Scored scored;
+    scored.keys.reserve(parameter.value.size());
     for (const real value : criterion.scores(parameter)) scored.keys.push_back(order_key(value));
-    for (const index_t position : parameter.pattern.dense_positions())
+    scored.numbers.reserve(scored.keys.size());
+    parameter.pattern.for_each_position([&](index_t, index_t position) {
         scored.numbers.push_back(parameter.first_number + static_cast<weight_number_t>(position));
+    });
     scored.keep.assign(scored.keys.size(), 0);
     return scored;
 }

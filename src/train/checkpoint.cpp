@@ -74,20 +74,16 @@ std::string slot_path(const std::string& slot, const std::string& layer, const s
     return "optimizer/" + slot + "/" + layer + "/" + name;
 }
 
-/// The rows of all shards, on the root.
-struct WholeTensor {
-    Pattern pattern;
-    std::vector<real> values;
-};
-
-WholeTensor gather_rows(const TensorPart& part, const Communicator& shards) {
+/// Calls use(pattern, values) on the root with the rows of all shards.
+template <class Use>
+void with_all_rows(const TensorPart& part, const Communicator& shards, Use use) {
     const Pattern& own = part.pattern;
-    WholeTensor whole;
-    whole.values = shards.gather_blocks(std::span<const real>(part.values));
+    if (shards.size() == 1) return use(own, std::span<const real>(part.values));
+    const std::vector<real> values = shards.gather_blocks(std::span<const real>(part.values));
     const index_t rows = part.tensor_shape[0], columns = own.columns();
     if (shards.largest(index_t{own.full() ? 0 : 1}) == 0) {
-        whole.pattern = Pattern(rows, columns);
-        return whole;
+        if (shards.is_root()) use(Pattern(rows, columns), std::span<const real>(values));
+        return;
     }
     std::vector<index_t> row_sizes;
     std::vector<std::int32_t> indices(own.column_indices().begin(), own.column_indices().end());
@@ -98,11 +94,10 @@ WholeTensor gather_rows(const TensorPart& part, const Communicator& shards) {
     }
     const auto sizes = shards.gather_blocks(std::span<const index_t>(row_sizes));
     indices = shards.gather_blocks(std::span<const std::int32_t>(indices));
-    if (!shards.is_root()) return whole;
+    if (!shards.is_root()) return;
     std::vector<index_t> pointers{0};
     for (const index_t size : sizes) pointers.push_back(pointers.back() + size);
-    whole.pattern = Pattern(rows, columns, std::move(pointers), std::move(indices));
-    return whole;
+    use(Pattern(rows, columns, std::move(pointers), std::move(indices)), std::span<const real>(values));
 }
 
 /// What a rank writes; a fault is kept while the ranks go on sending it their parts, which it must take.
@@ -132,15 +127,23 @@ void write_model(H5File* file, Network& network, const Communicator& shards, Wri
     std::string group;
     if (file) writer.attempt([&] { file->create_group("model"); });
     each_tensor(network, [&](const TensorPart& part) {
-        const WholeTensor whole = gather_rows(part, shards);
-        if (!file) return;
-        writer.attempt([&] {
-            if (group != part.layer) file->create_group("model/" + part.layer);
-            group = part.layer;
-            write_tensor(*file, model_path(part.layer, part.name), part.layer + "." + part.name, part.tensor_shape,
-                         whole.pattern, whole.values);
+        with_all_rows(part, shards, [&](const Pattern& pattern, std::span<const real> values) {
+            writer.attempt([&] {
+                if (group != part.layer) file->create_group("model/" + part.layer);
+                group = part.layer;
+                write_tensor(*file, model_path(part.layer, part.name), part.layer + "." + part.name, part.tensor_shape,
+                             pattern, values);
+            });
         });
     });
+}
+
+/// The numbers of a parameter that this rank has slots for.
+Block common_range(const Arena& arena, std::size_t parameter) {
+    const Block slots = arena.slot_range();
+    const index_t end = arena.offset(parameter) + arena.parameters()[parameter]->pattern.kept();
+    const index_t first = std::clamp(arena.offset(parameter), slots.first, slots.first + slots.size);
+    return {first, std::max<index_t>(0, std::min(end, slots.first + slots.size) - first)};
 }
 
 void write_slots(H5File* file, Arena& arena, const Grid& grid, Writer& writer) {
@@ -151,22 +154,24 @@ void write_slots(H5File* file, Arena& arena, const Grid& grid, Writer& writer) {
         });
     for (std::size_t number = 0; number < arena.slot_names().size(); ++number) {
         const std::string& slot = arena.slot_names()[number];
-        std::vector<real> gathered;  // of all replicas
-        std::span<const real> all = arena.slot(number);
-        if (arena.shares_slots()) all = gathered = grid.replicas().gather_blocks(all);
-        if (!grid.replicas().is_root()) continue;
         std::string group;
         for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
             const Parameter& parameter = *arena.parameters()[i];
-            const auto begin = static_cast<std::size_t>(arena.offset(i));
-            const std::vector<real> whole = grid.shards().gather_blocks(all.subspan(begin, parameter.value.size()));
+            // This rank's numbers of the parameter, then those of all replicas, then of all shards.
+            const Block range = common_range(arena, i);
+            std::vector<real> of_replicas, of_shards;
+            std::span<const real> whole = arena.slot(number).subspan(
+                static_cast<std::size_t>(range.first - arena.slot_range().first), static_cast<std::size_t>(range.size));
+            if (arena.shares_slots()) whole = of_replicas = grid.replicas().gather_blocks(whole);
+            if (!grid.replicas().is_root()) continue;
+            if (grid.model_shards() > 1) whole = of_shards = grid.shards().gather_blocks(whole);
             if (!file) continue;
             writer.attempt([&] {
                 const std::string parent = "optimizer/" + slot + "/" + parameter.layer;
                 if (group != parent) file->create_group(parent);
                 group = parent;
                 const std::array size{static_cast<index_t>(whole.size())};
-                file->write(slot_path(slot, parameter.layer, parameter.name), std::span<const real>(whole), size);
+                file->write(slot_path(slot, parameter.layer, parameter.name), whole, size);
             });
         }
     }
@@ -336,18 +341,16 @@ RunState read_checkpoint(const fs::path& path, Network& network, History& histor
             places.try_emplace(name, part.tensor_shape[0], part.first_row);  // a statistic
             read_part(model_path(part.layer, part.name), name, part.values);
         });
-        const Block range = arena.slot_range();
         for (std::size_t number = 0; number < arena.slot_names().size(); ++number)
             for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
                 const Parameter& parameter = *arena.parameters()[i];
-                const index_t begin = std::max(arena.offset(i), range.first);
-                const index_t end = std::min(arena.offset(i) + parameter.pattern.kept(), range.first + range.size);
-                if (begin >= end) continue;
+                const Block range = common_range(arena, i);
+                if (range.size == 0) continue;
                 std::vector<real> all(parameter.value.size());
                 read_part(slot_path(arena.slot_names()[number], parameter.layer, parameter.name), parameter.full_name(),
                           all);
-                std::copy_n(all.begin() + (begin - arena.offset(i)), end - begin,
-                            arena.slot(number).begin() + (begin - range.first));
+                std::copy_n(all.begin() + (range.first - arena.offset(i)), range.size,
+                            arena.slot(number).begin() + (range.first - arena.slot_range().first));
             }
         history = read_history(file);
     });

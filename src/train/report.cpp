@@ -158,7 +158,7 @@ std::string check_text(Experiment& experiment) {
 
     // Bytes of packed arrays and patterns, of the whole model or of this shard.
     struct Packed {
-        index_t size = 0, prunable = 0, pointers = 0;
+        index_t size = 0, prunable = 0, pointers = 0, largest = 0;
 
         double bytes(index_t removed, double arrays) const {
             const index_t indices = removed > 0 ? (prunable - removed) * 4 + pointers * 8 : 0;
@@ -168,6 +168,7 @@ std::string check_text(Experiment& experiment) {
     Packed all, own;
     for (const auto* parameter : network.parameters()) {
         all.size += parameter->tensor_size();
+        all.largest = std::max(all.largest, parameter->tensor_size());
         own.size += parameter->pattern.dense_size();
         if (!parameter->prunable) continue;
         all.prunable += parameter->tensor_size();
@@ -218,6 +219,8 @@ std::string check_text(Experiment& experiment) {
         << (prunes ? text("\n  ", bytes_text(unpacked), " for weights that are unpacked while layers execute dense\n  ",
                           bytes_text(plan_bytes), " for plans when all execute sparse in the end")
                    : "")
+        << "\n  " << bytes_text(static_cast<double>(all.largest) * sizeof(real))
+        << " more on rank 0 while it writes a checkpoint, a tensor at a time"
         << "\n\ncheckpoint, before compression\n  " << bytes_text(all.bytes(0, file_arrays))
         << (prunes ? text("; ", bytes_text(all.bytes(removed, file_arrays)), " in the end") : "") << "\n";
     return out.str();

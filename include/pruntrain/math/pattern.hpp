@@ -36,7 +36,17 @@ class Pattern {
     /// Removes the packed positions whose flag is 0. @param keep  one flag for each kept position
     void keep(std::span<const std::uint8_t> keep);
 
-    /// The position row * columns + column in the dense matrix of every packed position.
+    /// Calls work(packed position, row * columns + column) for every packed position.
+    template <class Work>
+    void for_each_position(Work work) const {
+        if (full_)
+            for (index_t k = 0; k < kept(); ++k) work(k, k);
+        else
+            for (index_t row = 0; row < rows_; ++row)
+                for (index_t k = row_pointers_[row]; k < row_pointers_[row + 1]; ++k)
+                    work(k, row * columns_ + column_indices_[k]);
+    }
+    /// The second of these.
     std::vector<index_t> dense_positions() const;
 
     /// dense (rows, columns) = packed values at the kept positions; the others are not touched.
