@@ -1,24 +1,16 @@
 #include "pruntrain/comm/communicator.hpp"
 
-#include <mpi.h>
-
 #include <algorithm>
+#include <cstdlib>
 #include <exception>
 #include <limits>
 
+#include "communicator_handle.hpp"
 #include "pruntrain/base/error.hpp"
 
 namespace pruntrain {
 
 namespace {
-
-void check(int status, const char* call) {
-    if (status == MPI_SUCCESS) return;
-    char message[MPI_MAX_ERROR_STRING];
-    int length = 0;
-    MPI_Error_string(status, message, &length);
-    fault(call, " failed: ", std::string(message, static_cast<std::size_t>(length)));
-}
 
 template <class T>
 MPI_Datatype datatype();
@@ -69,6 +61,11 @@ T largest_of(T value, MPI_Comm comm) {
 }  // namespace
 
 MpiSession::MpiSession(int& argc, char**& argv) {
+#if defined(OMPI_MAJOR_VERSION) && OMPI_MAJOR_VERSION == 4
+    // For RemoteWindow: osc/rdma refuses windows over TCP and where a process may not read another's memory, as in many
+    // containers; what is chosen without it (ucx, else pt2pt) works everywhere. A value that the user has set stays.
+    setenv("OMPI_MCA_osc", "^rdma", 0);
+#endif
     int provided = 0;
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) fault("MPI cannot start");
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // so that `check` can say which call failed
@@ -105,23 +102,6 @@ void Pending::wait() {
     if (state_) check(MPI_Wait(&state_->request, MPI_STATUS_IGNORE), "MPI_Wait");
     state_.reset();
 }
-
-struct Communicator::Handle {
-    MPI_Comm comm = MPI_COMM_NULL;
-    bool owned = false;
-    int rank = 0;
-    int size = 1;
-
-    Handle(MPI_Comm communicator, bool own) : comm(communicator), owned(own) {
-        check(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
-        check(MPI_Comm_size(comm, &size), "MPI_Comm_size");
-    }
-    ~Handle() {
-        if (owned) MPI_Comm_free(&comm);
-    }
-    Handle(const Handle&) = delete;
-    Handle& operator=(const Handle&) = delete;
-};
 
 Communicator::Communicator(std::shared_ptr<Handle> handle) : handle_(std::move(handle)) {}
 

@@ -36,11 +36,14 @@ class ArraySource final : public SampleSource {
 
     SampleHeader header() const override { return header_; }
 
-    void read(std::span<std::byte> features, std::span<float> targets) const override {
-        if (header_.element == Element::byte) inputs_->read_bytes(features);
-        else inputs_->read_floats({reinterpret_cast<float*>(features.data()), features.size() / sizeof(float)});
-        targets_->read_floats(targets);
+    void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {
+        const std::span floats{reinterpret_cast<float*>(features.data()), features.size() / sizeof(float)};
+        if (!features.empty() && header_.element == Element::byte) inputs_->read_bytes(first, count, features);
+        else if (!features.empty()) inputs_->read_floats(first, count, floats);
+        if (!targets.empty()) targets_->read_floats(first, count, targets);
     }
+
+    bool reads_anywhere() const override { return inputs_->reads_anywhere(); }
 
    private:
     std::unique_ptr<ArrayReader> inputs_;

@@ -14,6 +14,7 @@ namespace {
 
 struct Keys {
     std::unique_ptr<DataFormat> format;
+    std::string residency;
     index_t validation_samples = 0;
     index_t test_samples = 0;
     std::uint64_t split_seed = 0;
@@ -24,6 +25,10 @@ struct Keys {
 Keys read_keys(const Config& section) {
     Keys keys;
     keys.format = choose(data_formats(), section, "format", std::nullopt, "where the samples come from");
+    keys.residency = section.choice(
+        "residency", "node", sample_stores().names(),
+        "where the samples are; node: all of them in the memory of each node; shard: split over the memories of the "
+        "nodes; disk: in the files (hdf5; npy and idx without gzip), read batch by batch; targets are in memory");
     keys.validation_samples = section.integer("validation_samples", 0, at_least(0),
                                               "samples of the training files that are kept for validation");
     keys.test_samples =
@@ -86,57 +91,52 @@ void check_length(const Config& section, const std::string& key, const std::vect
 
 }  // namespace
 
-Dataset::Dataset(const Config& section, const Communicator& world) {
+Dataset::Dataset(const Config& section, const Communicator& world) : Dataset(section, world, world.node()) {}
+
+Dataset::Dataset(const Config& section, const Communicator& world, const Communicator& node) {
     const Keys keys = read_keys(section);
-    const Communicator node = world.node();
+    residency_ = keys.residency;
 
     // One rank of each node opens the files; what they hold must be the same on all nodes.
-    std::unique_ptr<SampleSource> train_source, test_source;
+    SampleFiles files{*keys.format, {}};
+    auto &train = files.parts[0], &test = files.parts[1];
     Headers own;
     world.together([&] {
         if (!node.is_root()) return;
-        train_source = keys.format->open(Part::train);
-        test_source = keys.format->open(Part::test);
-        own = headers_of(*train_source, test_source.get());
+        train.source = keys.format->open(Part::train);
+        test.source = keys.format->open(Part::test);
+        own = headers_of(*train.source, test.source.get());
     });
     Headers headers = own;
     world.broadcast(std::span(&headers, 1));
-    header_ = headers.train;
-    train_.samples = headers.train.samples;
-    test_.samples = headers.has_test ? headers.test.samples : 0;
+    header_ = train.header = headers.train;
+    if (headers.has_test) test.header = headers.test;
+    part_samples_ = {train.header.samples, test.header.samples};
     set_splits(keys.validation_samples, keys.test_samples, keys.split_seed);
     if (!keys.measured) {
         normalization_ = keys.given;
         check_length(section, "mean", normalization_.mean, header_.shape);
         check_length(section, "deviation", normalization_.deviation, header_.shape);
     }
-
-    const auto features = static_cast<std::size_t>(header_.shape.size());
-    for (PartSamples* part : {&train_, &test_}) {
-        const auto samples = static_cast<std::size_t>(part->samples);
-        if (samples == 0) continue;
-        part->features = SharedWindow(node, samples * features * size_of(header_.element));
-        part->targets = SharedWindow(node, samples * static_cast<std::size_t>(header_.target_width) * sizeof(float));
-    }
     world.together([&] {
-        if (!node.is_root()) return;
-        if (own != headers) input_error("the data files on one node differ in size from those on the first node");
-        const auto read = [](const SampleSource& source, const PartSamples& part) {
-            const auto targets = part.targets.bytes();
-            source.read(part.features.bytes(),
-                        {reinterpret_cast<float*>(targets.data()), targets.size() / sizeof(float)});
-        };
-        read(*train_source, train_);
-        if (test_source) read(*test_source, test_);
-        if (keys.measured && world.is_root())
-            normalization_ = header_.element == Element::byte ? measure<std::uint8_t>() : measure<float>();
+        if (node.is_root() && own != headers)
+            input_error("the data files on one node differ in size from those on the first node");
     });
-    for (const PartSamples* part : {&train_, &test_}) {
-        part->features.publish();
-        part->targets.publish();
-    }
 
-    if (keys.measured) {  // one rank measures, so that no two processors differ in a bit
+    for (const Part part : {Part::train, Part::test}) {
+        if (samples_of(part) == 0) continue;
+        const auto numbers = static_cast<std::size_t>(samples_of(part) * header_.target_width);
+        targets_[static_cast<std::size_t>(part)] = SharedWindow(node, numbers * sizeof(float));
+        files.parts[static_cast<std::size_t>(part)].targets = targets_of(part);
+    }
+    store_ = sample_stores().find(keys.residency)(std::move(files), world, node);
+    for (const SharedWindow& targets : targets_) targets.publish();
+
+    if (keys.measured) {      // one rank measures, so that no two processors differ in a bit
+        world.together([&] {  // samples of other nodes come without a call of their ranks
+            if (world.is_root())
+                normalization_ = header_.element == Element::byte ? measure<std::uint8_t>() : measure<float>();
+        });
         normalization_.mean.resize(static_cast<std::size_t>(header_.shape.channels));
         normalization_.deviation.resize(normalization_.mean.size());
         world.broadcast(std::span(normalization_.mean));
@@ -150,46 +150,57 @@ Dataset::Dataset(const Config& section, const Communicator& world) {
 void Dataset::describe(const Config& section) { read_keys(section); }
 
 void Dataset::set_splits(index_t validation_samples, index_t test_samples, std::uint64_t seed) {
-    if (test_.samples > 0 && test_samples > 0)
-        input_error("data.test_samples is ", test_samples, ", but there are test files with ", test_.samples,
+    const index_t train = samples_of(Part::train), test = samples_of(Part::test);
+    if (test > 0 && test_samples > 0)
+        input_error("data.test_samples is ", test_samples, ", but there are test files with ", test,
                     " samples: set it to 0, or name no test files");
-    if (validation_samples >= train_.samples || test_samples >= train_.samples - validation_samples)
+    if (validation_samples >= train || test_samples >= train - validation_samples)
         input_error("data.validation_samples ", validation_samples, " and data.test_samples ", test_samples,
-                    " leave nothing to train with: the training files hold ", train_.samples, " samples");
+                    " leave nothing to train with: the training files hold ", train, " samples");
     const index_t kept_back = validation_samples + test_samples;
-    split_samples_ = {train_.samples - kept_back, validation_samples, test_.samples > 0 ? test_.samples : test_samples};
-    if (kept_back > 0) order_.emplace(train_.samples, RandomStream(seed, Purpose::split));
+    split_samples_ = {train - kept_back, validation_samples, test > 0 ? test : test_samples};
+    if (kept_back > 0) order_.emplace(train, RandomStream(seed, Purpose::split));
 }
 
 index_t Dataset::samples(Split split) const { return split_samples_[static_cast<std::size_t>(split)]; }
 
-const Dataset::PartSamples& Dataset::part_of(Split split) const {
-    return split == Split::test && test_.samples > 0 ? test_ : train_;
+std::span<float> Dataset::targets_of(Part part) const {
+    const auto bytes = targets_[static_cast<std::size_t>(part)].bytes();
+    return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+
+Part Dataset::part_of(Split split) const {
+    return split == Split::test && samples_of(Part::test) > 0 ? Part::test : Part::train;
 }
 
 index_t Dataset::position(Split split, index_t sample) const {
-    if (&part_of(split) == &test_ || !order_) return sample;
+    if (part_of(split) == Part::test || !order_) return sample;
     if (split != Split::train) sample += samples(Split::train);
     if (split == Split::test) sample += samples(Split::validation);
     return (*order_)(sample);
 }
 
+std::vector<index_t> Dataset::positions(Split split, std::span<const index_t> samples) const {
+    std::vector<index_t> all;
+    all.reserve(samples.size());
+    for (const index_t sample : samples) all.push_back(position(split, sample));
+    return all;
+}
+
 std::size_t Dataset::bytes_per_node() const {
-    std::size_t bytes = 0;
-    for (const PartSamples* part : {&train_, &test_})
-        bytes += part->features.bytes().size() + part->targets.bytes().size();
-    return bytes;
+    return store_->bytes_per_node() + targets_[0].bytes().size() + targets_[1].bytes().size();
 }
 
 void Dataset::check_classes(index_t classes) const {
-    for (const PartSamples* part : {&train_, &test_}) {
-        const float* const targets = part->target_numbers();
-        for (index_t i = 0; i < part->samples * header_.target_width; ++i) {
+    for (const Part part : {Part::train, Part::test}) {
+        const auto targets = targets_of(part);
+        for (std::size_t i = 0; i < targets.size(); ++i) {
             const auto target = static_cast<double>(targets[i]);
             if (!(target >= 0 && target < static_cast<double>(classes) && target == std::floor(target)))
-                input_error("sample ", i / header_.target_width, " of the ", part == &train_ ? "training" : "test",
-                            " files has the label ", target, ": allowed are whole numbers from 0 to ", classes - 1,
-                            ", one for each of the ", classes, " outputs of the network");
+                input_error("sample ", static_cast<index_t>(i) / header_.target_width, " of the ",
+                            part == Part::train ? "training" : "test", " files has the label ", target,
+                            ": allowed are whole numbers from 0 to ", classes - 1, ", one for each of the ", classes,
+                            " outputs of the network");
         }
     }
 }
@@ -200,18 +211,29 @@ template <class Stored>
 Normalization Dataset::measure() const {
     const auto channels = static_cast<std::size_t>(header_.shape.channels);
     const index_t pixels = header_.shape.pixels();
-    const auto sample_at = [&](index_t sample) {
-        return train_.features_as<Stored>() + position(Split::train, sample) * header_.shape.size();
+    // In pieces, as they may have to be brought from elsewhere.
+    constexpr std::size_t piece_bytes = std::size_t{4} << 20;
+    const auto piece = static_cast<index_t>(std::max<std::size_t>(1, piece_bytes / header_.sample_bytes()));
+    std::vector<index_t> from;
+    std::vector<const std::byte*> features;
+    const auto fetch = [&](index_t first, index_t last) {
+        from.clear();
+        for (index_t n = first; n < last; ++n) from.push_back(position(Split::train, n));
+        features.resize(from.size());
+        store_->fetch(Part::train, from, features);
     };
     const auto mean_of = [&](const auto& value_of) {
         std::vector<double> means(channels, 0.0);
-        for (index_t n = 0; n < samples(Split::train); ++n) {
-            const Stored* value = sample_at(n);
-            for (std::size_t channel = 0; channel < channels; ++channel) {
-                double sum = 0;
-                for (index_t pixel = 0; pixel < pixels; ++pixel)
-                    sum += value_of(channel, static_cast<double>(*value++));
-                means[channel] += sum;
+        for (index_t first = 0; first < samples(Split::train); first += piece) {
+            fetch(first, std::min(first + piece, samples(Split::train)));
+            for (const std::byte* sample : features) {
+                const auto* value = reinterpret_cast<const Stored*>(sample);
+                for (std::size_t channel = 0; channel < channels; ++channel) {
+                    double sum = 0;
+                    for (index_t pixel = 0; pixel < pixels; ++pixel)
+                        sum += value_of(channel, static_cast<double>(*value++));
+                    means[channel] += sum;
+                }
             }
         }
         for (double& mean : means) mean /= static_cast<double>(samples(Split::train) * pixels);
@@ -220,8 +242,9 @@ Normalization Dataset::measure() const {
 
     Normalization measured{{}, {}};
     std::vector<double> shift;
+    fetch(0, 1);
     for (index_t channel = 0; channel < header_.shape.channels; ++channel)
-        shift.push_back(static_cast<double>(sample_at(0)[channel * pixels]));
+        shift.push_back(static_cast<double>(reinterpret_cast<const Stored*>(features[0])[channel * pixels]));
     measured.mean = mean_of([&](std::size_t channel, double x) { return x - shift[channel]; });
     for (std::size_t channel = 0; channel < channels; ++channel) measured.mean[channel] += shift[channel];
     const auto variances = mean_of([&](std::size_t channel, double x) {
@@ -235,6 +258,10 @@ Normalization Dataset::measure() const {
     return measured;
 }
 
+void Dataset::prefetch(Split split, std::span<const index_t> samples) const {
+    store_->prefetch(part_of(split), positions(split, samples));
+}
+
 void Dataset::assemble(Split split, std::span<const index_t> samples, const Tiling& tiling, real* x,
                        float* targets) const {
     if (header_.element == Element::byte) assemble_from<std::uint8_t>(split, samples, tiling, x, targets);
@@ -244,15 +271,23 @@ void Dataset::assemble(Split split, std::span<const index_t> samples, const Tili
 template <class Stored>
 void Dataset::assemble_from(Split split, std::span<const index_t> samples, const Tiling& tiling, real* x,
                             float* targets) const {
-    const PartSamples& part = part_of(split);
+    const Part part = part_of(split);
+    const auto from = positions(split, samples);
+    std::vector<const std::byte*> stored(from.size());
+    try {
+        store_->fetch(part, from, stored);
+    } catch (const InputError& error) {
+        fault("the samples cannot be read any more: ", error.what());
+    }
+    const float* const all_targets = targets_of(part).data();
     const index_t features = header_.shape.size(), width = tiling.width;
     std::vector<const Stored*> sources(static_cast<std::size_t>(width));
     for (index_t tile = 0; tile < tiling.tiles(); ++tile, x += features * width) {
         const index_t lanes = tiling.lanes(tile);
         for (index_t lane = 0; lane < lanes; ++lane) {
-            const index_t from = position(split, samples[tile * width + lane]);
-            sources[lane] = part.features_as<Stored>() + from * features;
-            targets = std::copy_n(part.target_numbers() + from * header_.target_width, header_.target_width, targets);
+            const auto sample = static_cast<std::size_t>(tile * width + lane);
+            sources[lane] = reinterpret_cast<const Stored*>(stored[sample]);
+            targets = std::copy_n(all_targets + from[sample] * header_.target_width, header_.target_width, targets);
         }
         std::fill(sources.begin() + lanes, sources.end(), sources[0]);  // padding: anything, cleared below
         gather_tile(sources, feature_mean_, feature_scale_.data(), x);

@@ -33,14 +33,16 @@ class CsvSource final : public SampleSource {
 
     SampleHeader header() const override { return header_; }
 
-    void read(std::span<std::byte> features, std::span<float> targets) const override {
+    void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {
         auto* const inputs = reinterpret_cast<float*>(features.data());
         const index_t input_count = header_.shape.size(), target_count = layout_.target_columns;
         file_.read([&](index_t row, std::span<const float> numbers) {
-            const float* const first = numbers.data();
-            std::copy_n(first + (layout_.targets_first ? target_count : 0), input_count, inputs + row * input_count);
-            std::copy_n(first + (layout_.targets_first ? 0 : input_count), target_count,
-                        targets.data() + row * target_count);
+            const index_t sample = row - first;
+            if (sample < 0 || sample >= count) return;
+            const float* const own_inputs = numbers.data() + (layout_.targets_first ? target_count : 0);
+            const float* const own_targets = numbers.data() + (layout_.targets_first ? 0 : input_count);
+            if (!features.empty()) std::copy_n(own_inputs, input_count, inputs + sample * input_count);
+            if (!targets.empty()) std::copy_n(own_targets, target_count, targets.data() + sample * target_count);
         });
     }
 

@@ -76,16 +76,19 @@ class SyntheticSource final : public SampleSource {
 
     /// Sample n is a pure function of (seed, n): the numbers 0 .. features-1 of its stream are its inputs, the next two
     /// say whether its label is noise and which.
-    void read(std::span<std::byte> features, std::span<float> targets) const override {
+    void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {
         Teacher teacher(recipe_);
-        const index_t count = recipe_.shape.size();
-        auto* inputs = reinterpret_cast<float*>(features.data());
-        for (index_t n = 0; n < recipe_.samples; ++n, inputs += count) {
-            const RandomStream random(recipe_.seed, Purpose::synthetic_sample, 0, n);
-            for (index_t i = 0; i < count; ++i) inputs[i] = static_cast<float>(random.normal(i));
+        const index_t size = recipe_.shape.size();
+        std::vector<float> unwanted(features.empty() ? static_cast<std::size_t>(size) : 0);
+        for (index_t n = 0; n < count; ++n) {
+            float* const inputs =
+                features.empty() ? unwanted.data() : reinterpret_cast<float*>(features.data()) + n * size;
+            const RandomStream random(recipe_.seed, Purpose::synthetic_sample, 0, first + n);
+            for (index_t i = 0; i < size; ++i) inputs[i] = static_cast<float>(random.normal(i));
+            if (targets.empty()) continue;
             index_t label = teacher.label(inputs);
-            if (random.uniform(count) < recipe_.noise)
-                label = static_cast<index_t>(random.uniform(count + 1) * static_cast<double>(recipe_.classes));
+            if (random.uniform(size) < recipe_.noise)
+                label = static_cast<index_t>(random.uniform(size + 1) * static_cast<double>(recipe_.classes));
             targets[n] = static_cast<float>(label);
         }
     }

@@ -5,6 +5,7 @@
 #include "h5_call.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/io/array_reader.hpp"
+#include "pruntrain/io/file_state.hpp"
 
 namespace pruntrain {
 
@@ -18,17 +19,37 @@ class H5Reader final : public ArrayReader {
           file_(std::move(file)),
           dataset_(std::move(dataset)) {}
 
-    void read_bytes(std::span<std::byte> numbers) override { read(H5T_NATIVE_UINT8, numbers.data()); }
-    void read_floats(std::span<float> numbers) override { read(H5T_NATIVE_FLOAT, numbers.data()); }
+    void read_bytes(index_t first, index_t count, std::span<std::byte> numbers) override {
+        read(first, count, H5T_NATIVE_UINT8, numbers.data());
+    }
+    void read_floats(index_t first, index_t count, std::span<float> numbers) override {
+        read(first, count, H5T_NATIVE_FLOAT, numbers.data());
+    }
 
    private:
-    void read(hid_t type, void* numbers) const {
-        if (H5Dread(dataset_, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) < 0)
+    void read(index_t first, index_t count, hid_t type, void* numbers) const {
+        std::vector<hsize_t> begin(dimensions().size(), 0), size(dimensions().begin(), dimensions().end());
+        begin[0] = static_cast<hsize_t>(first);
+        size[0] = static_cast<hsize_t>(count);
+        const h5::Handle there(H5Dget_space(dataset_), H5Sclose, source());
+        h5::check(H5Sselect_hyperslab(there, H5S_SELECT_SET, begin.data(), nullptr, size.data(), nullptr), source());
+        const h5::Handle here(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
+                              source());
+        if (H5Dread(dataset_, type, here, there, H5P_DEFAULT, numbers) < 0)
             input_error(source(), " cannot be read: ", h5::reason());
+        // HDF5 reads zeros where a file has become too short.
+        if (FileState::of(descriptor(file_)) != opened_) input_error(source(), FileState::changed);
+    }
+
+    static int descriptor(hid_t file) {
+        void* descriptor = nullptr;
+        h5::check(H5Fget_vfd_handle(file, H5P_DEFAULT, &descriptor), "descriptor of the file");
+        return *static_cast<int*>(descriptor);
     }
 
     h5::Handle file_;
     h5::Handle dataset_;
+    FileState opened_ = FileState::of(descriptor(file_));
 };
 
 /// Numbers that the data set can hold: its bytes in the file, times what deflate can compress at most (1032) where it
@@ -48,7 +69,10 @@ std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std:
     if (error) input_error("cannot read '", path, "': ", error.message());
 
     h5::silence();
-    const hid_t file_id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    // Without the sieve buffer a sample of 784 bytes costs no 64 KiB of reading around it (1.4 us instead of 4.8).
+    const h5::Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, path);
+    h5::check(H5Pset_sieve_buf_size(access, 0), path);
+    const hid_t file_id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access);
     if (file_id < 0) input_error("cannot read '", path, "' as HDF5: ", h5::reason());
     h5::Handle file(file_id, H5Fclose, path);
     const std::string source = text("'", path, "' data set '", name, "'");

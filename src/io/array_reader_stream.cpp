@@ -65,26 +65,35 @@ class StreamReader final : public ArrayReader {
           header_bytes_(header_bytes),
           number_(number) {}
 
-    void read_bytes(std::span<std::byte> numbers) override {
-        file_.seek(header_bytes_);
-        file_.read(numbers);
-        file_.expect_end();
+    void read_bytes(index_t first, index_t count, std::span<std::byte> numbers) override {
+        file_.read_at(position(first), numbers);
+        check_after(first + count);
     }
 
-    void read_floats(std::span<float> numbers) override {
+    void read_floats(index_t first, index_t count, std::span<float> numbers) override {
         constexpr std::size_t piece = 1 << 14;  // numbers: 128 KiB at most, stays in the cache between read and convert
         const auto number_bytes = static_cast<std::size_t>(size_of(number_));
         std::vector<std::byte> bytes(std::min(piece, numbers.size()) * number_bytes);
-        file_.seek(header_bytes_);
         for (std::size_t begin = 0; begin < numbers.size(); begin += piece) {
             const auto stored = std::span(bytes).first(std::min(piece, numbers.size() - begin) * number_bytes);
-            file_.read(stored);
+            file_.read_at(position(first) + static_cast<index_t>(begin * number_bytes), stored);
             convert(number_, stored, numbers.data() + begin);
         }
-        file_.expect_end();
+        check_after(first + count);
     }
 
+    bool reads_anywhere() const override { return !file_.compressed(); }
+
    private:
+    index_t position(index_t entry) const {
+        return header_bytes_ + entry * (size() / dimensions().front()) * size_of(number_);
+    }
+
+    void check_after(index_t entry) {
+        if (entry == dimensions().front()) file_.expect_end(position(entry));
+        file_.expect_unchanged();
+    }
+
     GzFile file_;
     index_t header_bytes_;
     Number number_;

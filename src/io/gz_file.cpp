@@ -1,5 +1,7 @@
 #include "pruntrain/io/gz_file.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -18,11 +20,15 @@ GzFile::GzFile(std::string path) : path_(std::move(path)) {
     std::error_code error;
     const auto size = std::filesystem::file_size(path_, error);  // also refuses folders and pipes
     if (error) input_error("cannot read '", path_, "': ", error.message());
-    file_.reset(gzopen(path_.c_str(), "rb"));
-    if (!file_) input_error("cannot read '", path_, "': ", std::strerror(errno));
+    descriptor_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor_ < 0) input_error("cannot read '", path_, "': ", std::strerror(errno));
+    file_.reset(gzdopen(descriptor_, "rb"));  // closes the descriptor with itself
+    if (!file_) fault("no memory to read '", path_, "'");
+    opened_ = FileState::of(descriptor_);
     gzbuffer(file_.get(), 1 << 17);  // zlib's own 8 KiB makes many small reads
     constexpr index_t largest_ratio = 1032;
-    size_limit_ = static_cast<index_t>(size) * (gzdirect(file_.get()) ? 1 : largest_ratio);
+    compressed_ = gzdirect(file_.get()) == 0;
+    size_limit_ = static_cast<index_t>(size) * (compressed_ ? largest_ratio : 1);
 }
 
 index_t GzFile::read_up_to(std::span<std::byte> bytes) {
@@ -32,19 +38,39 @@ index_t GzFile::read_up_to(std::span<std::byte> bytes) {
         const auto piece = bytes.subspan(done, std::min(largest_piece, bytes.size() - done));
         const int count = gzread(file_.get(), piece.data(), static_cast<unsigned>(piece.size()));
         int status = Z_OK;
-        const char* const reason = gzerror(file_.get(), &status);
+        const std::string reason = gzerror(file_.get(), &status);  // "<fd:5>: incorrect data check"
         if (count < 0 || status != Z_OK)
-            input_error("a file is damaged or cut off: ", reason);  // zlib's reason begins with the path
+            input_error("a file is damaged or cut off: ", path_,
+                        reason.substr(std::min(reason.find(": "), reason.size())));
         if (count == 0) break;
         done += static_cast<std::size_t>(count);
     }
     return static_cast<index_t>(done);
 }
 
-void GzFile::read(std::span<std::byte> bytes) {
-    const index_t count = read_up_to(bytes);
-    if (count != static_cast<index_t>(bytes.size()))
-        input_error("'", path_, "' is too short: it ends ", static_cast<index_t>(bytes.size()) - count,
+void GzFile::read(std::span<std::byte> bytes) { expect_all(read_up_to(bytes), bytes.size()); }
+
+void GzFile::read_at(index_t position, std::span<std::byte> bytes) {
+    if (compressed_) {
+        seek(position);
+        return read(bytes);
+    }
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+        const auto left = bytes.subspan(done);
+        const ssize_t count =
+            pread(descriptor_, left.data(), left.size(), static_cast<off_t>(position) + static_cast<off_t>(done));
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) input_error("cannot read '", path_, "': ", std::strerror(errno));
+        if (count == 0) break;
+        done += static_cast<std::size_t>(count);
+    }
+    expect_all(static_cast<index_t>(done), bytes.size());
+}
+
+void GzFile::expect_all(index_t count, std::size_t wanted) const {
+    if (count != static_cast<index_t>(wanted))
+        input_error("'", path_, "' is too short: it ends ", static_cast<index_t>(wanted) - count,
                     " bytes before what its header announces");
 }
 
@@ -52,9 +78,14 @@ void GzFile::seek(index_t position) {
     if (gzseek(file_.get(), position, SEEK_SET) != position) input_error("'", path_, "' is damaged or cut off");
 }
 
-void GzFile::expect_end() {
+void GzFile::expect_end(index_t position) {
     std::array<std::byte, 1> one_more{};
+    if (!compressed_) seek(position);  // a compressed one is there
     if (read_up_to(one_more) != 0) input_error("'", path_, "' is longer than its header announces");
+}
+
+void GzFile::expect_unchanged() const {
+    if (FileState::of(descriptor_) != opened_) input_error("'", path_, "'", FileState::changed);
 }
 
 }  // namespace pruntrain

@@ -198,7 +198,8 @@ std::string check_text(Experiment& experiment) {
         << "data\n  " << grouped(experiment.dataset.samples(Split::train)) << " training, "
         << grouped(experiment.dataset.samples(Split::validation)) << " validation, "
         << grouped(experiment.dataset.samples(Split::test)) << " test samples, "
-        << bytes_text(static_cast<double>(experiment.dataset.bytes_per_node())) << " a node\n\n"
+        << bytes_text(static_cast<double>(experiment.dataset.bytes_per_node()))
+        << " a node (residency: " << experiment.dataset.residency() << ")\n\n"
         << "training\n  " << grouped(experiment.length.steps) << " steps, "
         << grouped(experiment.length.steps_per_epoch) << " an epoch; a global batch of "
         << experiment.settings.global_batch << " samples on " << ranks << (ranks == 1 ? " rank" : " ranks")

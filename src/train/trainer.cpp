@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <numeric>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
@@ -140,6 +141,19 @@ void Trainer::assemble_batch(index_t step) {
         targets += part.samples * dataset.target_width();
     }
     batch_step_ = step;
+    read_ahead(step + 1);
+}
+
+void Trainer::read_ahead(index_t step) {
+    const Dataset& dataset = experiment_.dataset;
+    if (!dataset.reads_ahead() || step >= experiment_.length.steps) return;
+    std::vector<index_t> all;
+    for (index_t slice = 0; slice < slices_.own().size; ++slice) {
+        const index_t number = slices_.own().first + slice;
+        experiment_.sampler.draw(step, experiment_.sampler.part(step, number, slices_.count()), numbers_);
+        all.insert(all.end(), numbers_.begin(), numbers_.end());
+    }
+    dataset.prefetch(Split::train, all);
 }
 
 void Trainer::next_batch() {
@@ -237,12 +251,20 @@ void Trainer::maybe_prune() {
     if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
     profile_.enter(Phase::prune);
     const auto hash = experiment_.pruner->prune(state_.step, network_, grid_);
-    const PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));
+    const std::vector<index_t> kept = count_kept(network_, grid_.shards());
+    const PrunableCount count = count_prunable(network_, kept);
+    // A step takes as long as its fullest shard.
+    const double fullest = static_cast<double>(grid_.world().largest(network_.arena().size()));
+    const double mean = static_cast<double>(std::accumulate(kept.begin(), kept.end(), index_t{0})) /
+                        static_cast<double>(grid_.model_shards());
     state_.sparsity = count.sparsity();
     if (hash && state_.step >= experiment_.pruner->end_step())
-        progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
-                            grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
-                            hex(hash->pattern), " on all ranks"));
+        progress_.note(
+            text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ", grouped(count.kept), " of ",
+                 grouped(count.size), " prunable weights kept, pattern ", hex(hash->pattern), " on all ranks",
+                 grid_.model_shards() == 1
+                     ? ""
+                     : text("; the fullest shard has ", fixed(fullest / mean, 3), " times the mean of the weights")));
     if (hash) reducer_.forget_rounding();
     if (hash || state_.step >= experiment_.pruner->end_step()) plan_execution();
 }
@@ -323,6 +345,7 @@ void Trainer::save_checkpoint() {
     state_.weights_hash = hex(hash.weights);
     state_.execution = planner_.describe();
     state_.seconds = seconds_before_ + clock_.seconds();
+    experiment_.dataset.pause_reading();
     std::string failure;
     try {
         write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,

@@ -2,36 +2,15 @@
 
 #include <cstring>
 #include <numeric>
-#include <optional>
 
 #include "../support/data_files.hpp"
+#include "../support/shared_folder.hpp"
 #include "pruntrain/data/dataset.hpp"
 
 using namespace pruntrain;
 using namespace pruntrain::test;
 
 namespace {
-
-/// A folder that rank 0 has made and filled, known to all ranks.
-class SharedFolder {
-   public:
-    template <class Fill>
-    SharedFolder(const Communicator& world, const Fill& fill) : world_(world) {
-        if (world.is_root()) {
-            own_.emplace();
-            fill(*own_);
-            path_ = own_->path().string();
-        }
-        world.broadcast_text(path_);
-    }
-    ~SharedFolder() { world_.barrier(); }
-    const std::string& path() const { return path_; }
-
-   private:
-    const Communicator& world_;
-    std::optional<TemporaryFolder> own_;
-    std::string path_;
-};
 
 /// FNV-1a (Fowler, Noll, Vo) over all assembled numbers of a split.
 std::uint64_t hash_of(const Dataset& dataset, Split split) {

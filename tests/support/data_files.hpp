@@ -69,10 +69,10 @@ inline Samples read_part(const std::string& keys, Part part = Part::train) {
     samples.features.resize(numbers);
     samples.targets.resize(count * static_cast<std::size_t>(samples.header.target_width));
     if (samples.header.element == Element::float32) {
-        source->read(std::as_writable_bytes(std::span(samples.features)), samples.targets);
+        source->read(0, samples.header.samples, std::as_writable_bytes(std::span(samples.features)), samples.targets);
     } else {
         std::vector<std::uint8_t> bytes(numbers);
-        source->read(std::as_writable_bytes(std::span(bytes)), samples.targets);
+        source->read(0, samples.header.samples, std::as_writable_bytes(std::span(bytes)), samples.targets);
         samples.features.assign(bytes.begin(), bytes.end());
     }
     return samples;

@@ -244,8 +244,8 @@ TEST_CASE("dataset: every key is described, unknown formats are named") {
     Dataset::describe(config.section("data"));
     const std::string description = config.describe();
     for (const std::string key :
-         {"data.format", "data.validation_samples", "data.test_samples", "data.split_seed", "data.normalization",
-          "data.mean   (normalization: given)", "data.deviation   (normalization: given)",
+         {"data.format", "data.residency", "data.validation_samples", "data.test_samples", "data.split_seed",
+          "data.normalization", "data.mean   (normalization: given)", "data.deviation   (normalization: given)",
           "data.directory   (format: idx)", "data.directory   (format: csv)", "data.train_inputs   (format: npy)",
           "data.inputs_path   (format: hdf5)", "data.noise   (format: synthetic)"})
         CHECK_MESSAGE(contains(description, key + "\n"), key);

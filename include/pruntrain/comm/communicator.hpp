@@ -117,6 +117,7 @@ class Communicator {
    private:
     struct Handle;
     friend class SharedWindow;
+    friend class RemoteWindow;
     explicit Communicator(std::shared_ptr<Handle> handle);
     void broadcast_bytes(std::span<std::byte> bytes, int root) const;
     std::shared_ptr<Handle> handle_;

@@ -25,6 +25,7 @@ struct SampleHeader {
     index_t target_width = 1;  ///< numbers in a target: 1 for a class number
     Element element = Element::float32;
 
+    std::size_t sample_bytes() const { return static_cast<std::size_t>(shape.size()) * size_of(element); }
     friend bool operator==(const SampleHeader&, const SampleHeader&) = default;
 };
 
@@ -33,14 +34,18 @@ class SampleSource {
    public:
     virtual ~SampleSource() = default;
     virtual SampleHeader header() const = 0;
-    /// Fills features (sample, channel, row, column), in the header's element type, and targets (sample, target).
-    /// @throws InputError naming the file if it is damaged or shorter than its header says
-    virtual void read(std::span<std::byte> features, std::span<float> targets) const = 0;
+    /// Of the samples [first, first + count), fills features (sample, channel, row, column), in the header's element
+    /// type, and targets (sample, target); an empty span stays unread.
+    /// @throws InputError naming the file if it is damaged, shorter than its header says, or has changed
+    virtual void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const = 0;
+    /// Whether features are read without those before them.
+    virtual bool reads_anywhere() const { return false; }
 };
 
 enum class Part { train, test };
 
-/// Made from the `data` section on every rank, without touching a file; then one rank of each node opens the files.
+/// Made from the `data` section on every rank, without touching a file; then one rank of each node opens the files, or
+/// all do if samples stay there.
 class DataFormat {
    public:
     virtual ~DataFormat() = default;

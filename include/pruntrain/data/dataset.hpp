@@ -1,7 +1,8 @@
-// The samples of a run: read once per node, split, normalised, and handed out in tiles.
+// The samples of a run: split, normalised, and handed out in tiles.
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/data_format.hpp"
+#include "pruntrain/data/sample_store.hpp"
 #include "pruntrain/math/tile.hpp"
 
 namespace pruntrain {
@@ -24,14 +26,16 @@ struct Normalization {
     std::vector<double> deviation{1};
 };
 
-/// All samples, in memory that the ranks of a node share. Splits: the training files less `validation_samples` (and, if
-/// there are no test files, `test_samples`), drawn at random by `split_seed`; the test files. All of it is alike on
-/// every rank, for any number of ranks.
+/// All samples, wherever `data.residency` has them; targets are in memory that the ranks of a node share. Splits: the
+/// training files less `validation_samples` (and, if there are no test files, `test_samples`), drawn at random by
+/// `split_seed`; the test files. All of it is alike on every rank, for any number of ranks and any residency.
 class Dataset {
    public:
-    /// Collective over `world`: one rank of each node reads; all throw alike.
+    /// Collective over `world`; all throw alike.
     /// @param section  the `data` section
     Dataset(const Config& section, const Communicator& world);
+    /// @param node  the ranks that are taken for a node; they share memory
+    Dataset(const Config& section, const Communicator& world, const Communicator& node);
 
     /// Reads the keys of the section and of all formats, for --describe.
     static void describe(const Config& section);
@@ -40,34 +44,36 @@ class Dataset {
     index_t target_width() const { return header_.target_width; }
     index_t samples(Split split) const;
     const Normalization& normalization() const { return normalization_; }
+    /// Of samples and targets; the largest of all nodes.
     std::size_t bytes_per_node() const;
+    const std::string& residency() const { return residency_; }
 
     /// Local, with the same outcome on all ranks.
     /// @throws InputError naming file part, sample and label unless all targets are whole numbers in 0 .. classes-1
     void check_classes(index_t classes) const;
 
-    /// Gathers, normalises and transposes samples.
+    /// Gathers, normalises and transposes samples. Local. A failure to read them is a fault, not an InputError: they
+    /// were there when the data set was made.
     /// @param samples  numbers within the split, 0 .. samples(split)-1; as many as `tiling.samples`
     /// @param x        set: (tile, feature, sample), padding lanes 0
     /// @param targets  set: (sample, target)
     void assemble(Split split, std::span<const index_t> samples, const Tiling& tiling, real* x, float* targets) const;
 
+    /// Whether `prefetch` does anything.
+    bool reads_ahead() const { return store_->reads_ahead(); }
+    /// Local: begins to bring samples that will be assembled, also by several calls.
+    void prefetch(Split split, std::span<const index_t> samples) const;
+    /// Waits until nothing is read in the background: HDF5 has room for one thread.
+    void pause_reading() const { store_->pause(); }
+
    private:
-    struct PartSamples {  // the samples of the training or test files
-        index_t samples = 0;
-        SharedWindow features;
-        SharedWindow targets;
-
-        template <class Stored>
-        const Stored* features_as() const {
-            return reinterpret_cast<const Stored*>(features.bytes().data());
-        }
-        const float* target_numbers() const { return reinterpret_cast<const float*>(targets.bytes().data()); }
-    };
-
-    const PartSamples& part_of(Split split) const;
+    index_t& samples_of(Part part) { return part_samples_[static_cast<std::size_t>(part)]; }
+    index_t samples_of(Part part) const { return part_samples_[static_cast<std::size_t>(part)]; }
+    std::span<float> targets_of(Part part) const;
+    Part part_of(Split split) const;
     /// Where in its part a sample of a split lies.
     index_t position(Split split, index_t sample) const;
+    std::vector<index_t> positions(Split split, std::span<const index_t> samples) const;
     void set_splits(index_t validation_samples, index_t test_samples, std::uint64_t seed);
     template <class Stored>
     Normalization measure() const;
@@ -76,7 +82,10 @@ class Dataset {
                        float* targets) const;
 
     SampleHeader header_;
-    PartSamples train_, test_;
+    std::string residency_;
+    std::array<index_t, 2> part_samples_{};  // of the training and the test files
+    std::array<SharedWindow, 2> targets_;
+    std::unique_ptr<SampleStore> store_;      // moves with every read, also of a const data set
     std::array<index_t, 3> split_samples_{};  // train, validation, test
     std::optional<Permutation> order_;        // of the training files, cut into splits; none: all are one split
     Normalization normalization_;

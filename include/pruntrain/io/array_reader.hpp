@@ -19,9 +19,12 @@ class ArrayReader {
     index_t size() const { return size_; }
     bool holds_bytes() const { return holds_bytes_; }  ///< whole numbers 0 .. 255, stored in one byte each
 
-    /// Both read the whole array. @throws InputError naming the file if it is damaged
-    virtual void read_bytes(std::span<std::byte> numbers) = 0;  ///< only if `holds_bytes`
-    virtual void read_floats(std::span<float> numbers) = 0;     ///< rounds what float cannot hold
+    /// Both read the entries [first, first + count) of the first dimension.
+    /// @throws InputError naming the file if it is damaged, or not what it was when it was opened
+    virtual void read_bytes(index_t first, index_t count, std::span<std::byte> numbers) = 0;  ///< only if `holds_bytes`
+    virtual void read_floats(index_t first, index_t count, std::span<float> numbers) = 0;  ///< rounds what float cannot
+    /// Whether entries are read without those before them.
+    virtual bool reads_anywhere() const { return true; }
 
    protected:
     /// @param size_limit  numbers that the file has room for

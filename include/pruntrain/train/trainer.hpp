@@ -32,6 +32,8 @@ class Trainer {
    private:
     // The step, in the order of the loop.
     void assemble_batch(index_t step);
+    /// Begins to bring the samples of a step's batch, if they are not in this node's memory.
+    void read_ahead(index_t step);
     void next_batch();
     void forward_and_backward();
     /// Of the outputs; sets their gradients.

@@ -1,0 +1,38 @@
+// What a communicator is for MPI. Included only by the bodies of this folder.
+#pragma once
+
+#include <mpi.h>
+
+#include <string>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/comm/communicator.hpp"
+
+namespace pruntrain {
+
+inline void check(int status, const char* call) {
+    if (status == MPI_SUCCESS) return;
+    char message[MPI_MAX_ERROR_STRING];
+    int length = 0;
+    MPI_Error_string(status, message, &length);
+    fault(call, " failed: ", std::string(message, static_cast<std::size_t>(length)));
+}
+
+struct Communicator::Handle {
+    MPI_Comm comm = MPI_COMM_NULL;
+    bool owned = false;
+    int rank = 0;
+    int size = 1;
+
+    Handle(MPI_Comm communicator, bool own) : comm(communicator), owned(own) {
+        check(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
+        check(MPI_Comm_size(comm, &size), "MPI_Comm_size");
+    }
+    ~Handle() {
+        if (owned) MPI_Comm_free(&comm);
+    }
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
+};
+
+}  // namespace pruntrain
