@@ -45,7 +45,7 @@ void round_with_feedback(std::span<const real> values, std::span<real> lost, std
     }
 }
 
-/// The terms of all ranks, in their order, with numbers of nodes that fit in 32 bits.
+/// The terms of all ranks, in their order.
 struct AllTerms {
     std::vector<TreeNode> nodes;
     std::vector<std::size_t> counts;  ///< of each rank
