@@ -16,8 +16,8 @@ class ExchangeLayer final : public Layer {
           shards_(shards) {
         const ChannelBlock& channels = place.channels;
         for (index_t shard = 0; shard <= place.shard.count; ++shard)  // as shard_block cuts
-            begins_.push_back(channels.total / channels.grain * shard / place.shard.count * channels.grain *
-                              place.input.pixels());
+            begins_.push_back(even_block(channels.total / channels.grain, shard, place.shard.count).first *
+                              channels.grain * place.input.pixels());
     }
 
     std::string describe() const override {

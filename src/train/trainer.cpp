@@ -253,20 +253,21 @@ void Trainer::maybe_prune() {
     const auto hash = experiment_.pruner->prune(state_.step, network_, grid_);
     const std::vector<index_t> kept = count_kept(network_, grid_.shards());
     const PrunableCount count = count_prunable(network_, kept);
-    // A step takes as long as its fullest shard.
-    const double fullest = static_cast<double>(grid_.world().largest(network_.arena().size()));
-    const double mean = static_cast<double>(std::accumulate(kept.begin(), kept.end(), index_t{0})) /
-                        static_cast<double>(grid_.model_shards());
     state_.sparsity = count.sparsity();
     if (hash && state_.step >= experiment_.pruner->end_step())
-        progress_.note(
-            text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ", grouped(count.kept), " of ",
-                 grouped(count.size), " prunable weights kept, pattern ", hex(hash->pattern), " on all ranks",
-                 grid_.model_shards() == 1
-                     ? ""
-                     : text("; the fullest shard has ", fixed(fullest / mean, 3), " times the mean of the weights")));
+        progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
+                            grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
+                            hex(hash->pattern), " on all ranks", imbalance_text(kept)));
     if (hash) reducer_.forget_rounding();
     if (hash || state_.step >= experiment_.pruner->end_step()) plan_execution();
+}
+
+std::string Trainer::imbalance_text(std::span<const index_t> kept) const {
+    if (grid_.model_shards() == 1) return "";
+    const auto fullest = static_cast<double>(grid_.world().largest(network_.arena().size()));
+    const double mean = static_cast<double>(std::accumulate(kept.begin(), kept.end(), index_t{0})) /
+                        static_cast<double>(grid_.model_shards());
+    return text("; the fullest shard has ", fixed(fullest / mean, 3), " times the mean of the weights");
 }
 
 void Trainer::plan_execution() {

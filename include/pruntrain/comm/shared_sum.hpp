@@ -20,11 +20,11 @@ namespace pruntrain {
 /// sum over their nodes by MPI in between. Nodes of different numbers of ranks have different shares: then everything
 /// is summed by MPI.
 ///
-/// `Order::by_ranks` adds in an order that depends on the numbers of ranks and the range alone: all ranks get the same
-/// bits, in every run. With `Order::bf16` the numbers go from node to node rounded to half their size: each node sends
-/// every other a piece of its sum, which that one adds up in full precision, and the pieces of the total come back.
-/// What either rounding takes away is added to the same range in the next step, so that nothing is lost for good (error
-/// feedback on both ways: Tang et al. 2021, "1-bit Adam", section 4).
+/// `Message::exact` adds in an order that depends on the numbers of ranks and the range alone: all ranks get the same
+/// bits, in every run. With `Message::bf16` the numbers go from node to node rounded to half their size: each node
+/// sends every other a piece of its sum, which that one adds up in full precision, and the pieces of the total come
+/// back. What either rounding takes away is added to the same range in the next step, so that nothing is lost for good
+/// (error feedback on both ways: Tang et al. 2021, "1-bit Adam", section 4).
 ///
 /// `SliceTerms` instead make the order that of a tree over slices of a batch: the same bits for any number of ranks
 /// that share out the slices. A rank may then have several arrays, its terms: one for each node of the tree that it

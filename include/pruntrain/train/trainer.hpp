@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ class Trainer {
     void update();
     void observe();
     void maybe_prune();
+    /// How far the fullest shard, for which a step waits, is above the mean; nothing without shards. Collective.
+    /// @param kept  of each parameter over all shards
+    std::string imbalance_text(std::span<const index_t> kept) const;
     void plan_execution();
     void maybe_evaluate();
     void maybe_checkpoint();
