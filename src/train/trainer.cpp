@@ -380,10 +380,10 @@ void Trainer::finish() {
     save_checkpoint();
     profile_.enter(Phase::evaluate);
     const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, slices_);
+    profile_.stop();  // first: the phases are parts of the run's seconds
     state_.seconds = seconds_before_ + clock_.seconds();
     const std::vector<index_t> kept = count_kept(network_, grid_.shards());
     const double peak_mb = world_.largest(peak_resident_mb()), final_mb = world_.largest(resident_mb());
-    profile_.stop();
     const ProfileRows profile = profile_.rows(world_);
     if (!world_.is_root()) return;
     RunResult result;
