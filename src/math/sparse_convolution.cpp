@@ -32,8 +32,7 @@ index_t pixels_before(const Window& window) { return (window.kernel - 1 - window
 /// Channels of a panel, of `channels` in all. @param entries  that a row has in a channel on average
 index_t panel_channels(index_t channels, double entries, const Window& window, index_t width) {
     const index_t pixels = window.kernel * (block_pixels(width) + window.kernel - 1);
-    return panel_inputs(channels, entries, pixels * width * static_cast<index_t>(sizeof(real)),
-                        block_pixels(width) * width);
+    return panel_inputs(channels, entries, pixels * width * static_cast<index_t>(sizeof(real)));
 }
 
 }  // namespace

@@ -122,18 +122,9 @@ void multiply_vectors(const SparseEntries& entries, const real* HWY_RESTRICT val
 /// row . x for V vectors, not yet summed over the lanes of a vector.
 template <class D, index_t V>
 HWY_INLINE hn::Vec<D> products(D d, const hn::Vec<D> (&row)[V], const real* HWY_RESTRICT from) {
-    hn::Vec<D> even = hn::Mul(row[0], hn::LoadU(d, from));
-    if constexpr (V == 1) {
-        return even;
-    } else {
-        hn::Vec<D> odd = hn::Mul(row[1], hn::LoadU(d, from + width<D>));
-        for (index_t v = 2; v + 1 < V; v += 2) {
-            even = hn::MulAdd(row[v], hn::LoadU(d, from + v * width<D>), even);
-            odd = hn::MulAdd(row[v + 1], hn::LoadU(d, from + (v + 1) * width<D>), odd);
-        }
-        if constexpr (V % 2 == 1) even = hn::MulAdd(row[V - 1], hn::LoadU(d, from + (V - 1) * width<D>), even);
-        return hn::Add(even, odd);
-    }
+    hn::Vec<D> sum = hn::Mul(row[0], hn::LoadU(d, from));
+    for (index_t v = 1; v < V; ++v) sum = hn::MulAdd(row[v], hn::LoadU(d, from + v * width<D>), sum);
+    return sum;
 }
 
 #if !defined(PRUNTRAIN_DOUBLE) && HWY_TARGET != HWY_SCALAR

@@ -62,13 +62,14 @@ class Columns {
 
 }  // namespace
 
-index_t panel_inputs(index_t inputs, double density, index_t bytes, index_t lanes) {
-    // Measured on Zen 3 and Emerald Rapids: below about 12 entries of full registers a segment, loading and storing the
-    // row shows.
-    const double entries = 12.0 * static_cast<double>(register_lanes()) / static_cast<double>(lanes);
+index_t panel_inputs(index_t inputs, double density, index_t bytes) {
+    // Measured on Zen 3 and Emerald Rapids: with fewer entries a segment, loading and storing the row shows; the last
+    // quarter of the cache is for the rows and the packed numbers.
+    constexpr double entries = 12;
     const auto enough = static_cast<index_t>(std::ceil(entries / std::max(density, 1e-6)));
+    const index_t near = first_level_cache_bytes() / 4 * 3 / bytes;
     const index_t most = std::max<index_t>(1, second_level_cache_bytes() / 2 / bytes);
-    const index_t panel = std::clamp<index_t>(std::max(first_level_cache_bytes() / bytes, enough), 1, most);
+    const index_t panel = std::clamp<index_t>(std::max(near, enough), 1, most);
     const index_t panels = (inputs + panel - 1) / panel;
     return (inputs + panels - 1) / panels;
 }

@@ -125,7 +125,7 @@ class Dense final : public Layer {
     }
 
     index_t panel(index_t features, index_t width) {
-        return panel_inputs(features, weight_.density(), width * static_cast<index_t>(sizeof(real)), width);
+        return panel_inputs(features, weight_.density(), width * static_cast<index_t>(sizeof(real)));
     }
 
     index_t outputs_;  // M, of this shard

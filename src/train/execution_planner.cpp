@@ -25,6 +25,7 @@ ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const G
     : network_(network), choice_(std::move(choice)), grid_(grid) {
     for (std::size_t i = 0; i < network.layer_count(); ++i)
         if (WeightMatrix* const weight = network.layer(i).weight_matrix()) layers_.push_back({i, weight, always_dense});
+    count();
 }
 
 void ExecutionPlanner::count() {
@@ -107,20 +108,21 @@ void ExecutionPlanner::restore(const std::string& description) {
 }
 
 TileWidths ExecutionPlanner::tile_widths(index_t samples) const {
-    // Measured on Zen 3 (32 samples) and Emerald Rapids (64): below this density wide panels hold too few entries a
-    // row, tiles for half of the registers are faster.
-    constexpr double narrow_below = 0.06;
-    const index_t narrow = register_lanes() / 2;
-    index_t kept = 0, size = 0;
+    // Measured on Zen 3 (registers for 64 samples) and Emerald Rapids (128). Tiles for all registers save loads of
+    // values and additions across lanes, those for half of them let more inputs into a panel: of few weights, the rows
+    // of a panel would otherwise hold too few entries.
+    constexpr index_t usual = 64;
+    constexpr double wide_from = 0.4, narrow_below = 0.06;
+    const index_t full = register_lanes();
+    double kept = 0, size = 0;
     for (const Planned& planned : layers_)
         if (planned.weight->sparse() && network_.layer(planned.layer).input_shape().flat()) {
-            kept += planned.kept;
-            size += planned.size;
+            kept += static_cast<double>(planned.kept);
+            size += static_cast<double>(planned.size);
         }
-    TileWidths widths = pruntrain::tile_widths(samples);
-    if (static_cast<double>(kept) < narrow_below * static_cast<double>(size))
-        widths.flat = std::min(widths.flat, narrow);
-    return widths;
+    if (size > 0 && kept >= wide_from * size) return pruntrain::tile_widths(samples, std::max(usual, full));
+    if (kept < narrow_below * size) return pruntrain::tile_widths(samples, std::min(usual, full / 2));
+    return pruntrain::tile_widths(samples, usual);
 }
 
 index_t ExecutionPlanner::sparse_layers() const {

@@ -206,7 +206,7 @@ int main(int argc, char** argv) {
     app.add_option("--pattern", arguments.patterns, "where they stand; skewed: row and column lengths by Zipf's law")
         ->check(CLI::IsMember({"random", "skewed"}));
     app.add_option("--tile", arguments.tile, "tile width of the sparse side instead of the program's choice")
-        ->check(CLI::IsMember({8, 16, 32, 64}));
+        ->check(CLI::IsMember({8, 16, 32, 64, 128}));
     app.add_option("--turns", arguments.turns, "counted turns of each side, at least")->check(CLI::PositiveNumber);
     CLI11_PARSE(app, argc, argv);
 

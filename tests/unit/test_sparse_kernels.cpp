@@ -175,12 +175,12 @@ TEST_CASE("the columns of a pattern as rows: every entry once, with its value") 
     }
 }
 
-TEST_CASE("panels: all of the first-level cache, wider for few entries, alike in size") {
-    CHECK(panel_inputs(10, 0.5, 256, 64) == 10);
-    const index_t narrow = panel_inputs(100000, 0.5, 256, 64), wide = panel_inputs(100000, 0.01, 256, 64);
+TEST_CASE("panels: most of the first-level cache, wider for few entries, alike in size") {
+    CHECK(panel_inputs(10, 0.5, 256) == 10);
+    const index_t narrow = panel_inputs(100000, 0.5, 256), wide = panel_inputs(100000, 0.01, 256);
     CHECK(narrow < wide);
-    CHECK(panel_inputs(narrow + 1, 0.5, 256, 64) == (narrow + 2) / 2);
-    CHECK(panel_inputs(100, 0.5, index_t{1} << 40, 64) == 1);
+    CHECK(panel_inputs(narrow + 1, 0.5, 256) == (narrow + 2) / 2);
+    CHECK(panel_inputs(100, 0.5, index_t{1} << 40) == 1);
 }
 
 namespace {

@@ -11,11 +11,10 @@
 
 namespace pruntrain {
 
-/// Inputs of a panel, of `inputs` in all, each `bytes` of a block: as many as fit in the first-level cache, more where
-/// rows would have too few entries in a panel to pay for loading and storing the row, at most half of the second-level
-/// cache. All panels about alike.
-/// @param lanes  numbers of a block
-index_t panel_inputs(index_t inputs, double density, index_t bytes, index_t lanes);
+/// Inputs of a panel, of `inputs` in all, each `bytes` of a block: as many as fill three quarters of the first-level
+/// cache, more where rows would have too few entries in a panel to pay for loading and storing the row, at most half of
+/// the second-level cache. All panels about alike.
+index_t panel_inputs(index_t inputs, double density, index_t bytes);
 
 /// The rows of a pattern: for y = W x and for the gradient of W. Packed numbers stay where they are.
 /// @param column_offsets  where the input of each column begins

@@ -40,7 +40,7 @@ struct Tiling {
     index_t size(index_t features) const { return tiles() * features * width; }
 };
 
-constexpr index_t widest_tile = 64;  ///< samples
+constexpr index_t widest_tile = 128;  ///< samples
 
 /// T of the layers that see images, and of those that see flat vectors.
 struct TileWidths {
@@ -48,13 +48,13 @@ struct TileWidths {
     index_t flat = 8;
 };
 
-/// For up to `samples` samples a rank: the widest of 64, 32, 16, 8 that pads no more than a quarter. For flat vectors
-/// 64 makes the eight vector registers of a sparse kernel and wide enough products for BLAS (within 5 % of one product
-/// over the batch). Images have their pixels beside: 16 samples are wide enough for both, and the inputs of a few
-/// pixels of all channels stay in the first-level cache.
-inline TileWidths tile_widths(index_t samples) {
+/// For up to `samples` samples a rank: the widest of `widest_flat`, half of it, .., 8 that pads no more than a quarter.
+/// For flat vectors 64 makes wide enough products for BLAS (within 5 % of one product over the batch). Images have
+/// their pixels beside: 16 samples are wide enough for both, and the inputs of a few pixels of all channels stay in the
+/// first-level cache.
+inline TileWidths tile_widths(index_t samples, index_t widest_flat = 64) {
     constexpr index_t widest_image_tile = 16;
-    index_t width = widest_tile;
+    index_t width = widest_flat;
     while (width > 8 && 4 * Tiling{samples, width}.size(1) > 5 * samples) width /= 2;
     return {std::min(width, widest_image_tile), width};
 }

@@ -21,7 +21,7 @@ inline const std::vector<std::string> execution_choices{"auto", "density", "dens
 /// results; with every other choice a run repeats to the bit. `density` takes sparse execution below a fixed density.
 class ExecutionPlanner {
    public:
-    /// @param choice  one of `execution_choices`
+    /// Collective. @param choice  one of `execution_choices`
     ExecutionPlanner(Network& network, std::string choice, const Grid& grid);
 
     /// Collective. Call after a prune event, with the samples of a training step.
