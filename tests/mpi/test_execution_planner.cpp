@@ -103,9 +103,12 @@ TEST_CASE("execution: the width of tiles follows the density of dense layers") {
     const Communicator world = Communicator::world();
     Planned planned;
     ExecutionPlanner planner(planned.network, "sparse", Grid(world, 1));
+    CHECK(planner.tile_widths(128).flat == 64);
+    planned.prune(2);
+    planner.plan(planned.step, 0, false);
     CHECK(planner.tile_widths(128).flat == std::max<index_t>(64, register_lanes()));
     CHECK(planner.tile_widths(64).flat == 64);
-    planned.prune(10);
+    planned.prune(5);
     planner.plan(planned.step, 0, false);
     CHECK(planner.tile_widths(128).flat == 64);
     planned.prune(2);
