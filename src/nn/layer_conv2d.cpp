@@ -53,12 +53,12 @@ class Conv2d final : public Layer {
     }
 
     index_t workspace_size(index_t width) const override {
-        return weight_.sparse() ? 0 : 2 * columns_size(width) + weight_.workspace_size();
+        return direct() ? 0 : 2 * columns_size(width) + weight_.workspace_size();
     }
     std::size_t held_bytes(const Tiling&) const override { return weight_.held_bytes() + sparse_.held_bytes(); }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace workspace) override {
-        if (weight_.sparse())
+        if (direct())
             sparse_.multiply(row_plan(step.tiling.width), weight_.parameter().value.data(),
                              bias_.name.empty() ? nullptr : bias_.value.data(), step.tiling, x, y);
         else forward_dense(step, x, y, workspace);
@@ -66,11 +66,18 @@ class Conv2d final : public Layer {
 
     void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
                   Workspace workspace) override {
-        if (weight_.sparse()) backward_sparse(step.tiling, x, dy, dx);
+        if (direct()) backward_direct(step.tiling, x, dy, dx);
         else backward_dense(step, x, dy, dx, workspace);
     }
 
    private:
+    /// Without im2col and BLAS, by the sparse kernels: also where windows see few numbers, too few for BLAS to reach its
+    /// rate.
+    bool direct() const {
+        constexpr index_t few_inputs = 32;
+        return weight_.sparse() || inputs_ <= few_inputs;
+    }
+
     void forward_dense(const StepContext& step, const real* x, real* y, Workspace workspace) {
         const index_t width = step.tiling.width, row = output_shape().pixels() * width;  // numbers in a row of y
         const real* const weight = weight_.unpacked();
@@ -115,7 +122,7 @@ class Conv2d final : public Layer {
         weight_.gather_gradient(gradient);
     }
 
-    void backward_sparse(const Tiling& tiling, const real* x, const real* dy, real* dx) {
+    void backward_direct(const Tiling& tiling, const real* x, const real* dy, real* dx) {
         sparse_.gradient(row_plan(tiling.width), tiling, x, dy, weight_.parameter().gradient, bias_.gradient);
         if (dx == nullptr) return;
         const auto plans = weight_.column_plans(
