@@ -2,7 +2,7 @@
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
 # make lint       checks format, floors and library owners
-# make bench      bench-kernels, bench-train, bench-peers and bench-ordered in a short form; see docs/performance.md
+# make bench      bench-kernels, bench-train, bench-peers, bench-ordered and bench-shards in a short form; see docs/performance.md
 #
 # On a cluster, override what pkg-config does not find, for instance
 #   make MPICXX=mpiCC HDF5_CFLAGS=-I$HDF5/include HDF5_LIBS="-L$HDF5/lib -lhdf5" BLAS_LIBS=-lopenblas PRUNTRAIN_SKIP_SETUP=1
@@ -32,6 +32,7 @@ ZLIB_LIBS        ?= -lz
 EXTRA_CFLAGS     ?=
 EXTRA_LIBS       ?=
 
+SHARDS   ?= 2
 VERSION  := 0.1.0
 CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude -I. \
             $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(HWY_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
@@ -41,7 +42,7 @@ SOURCES  := $(filter-out src/main.cpp,$(wildcard src/*.cpp src/*/*.cpp))
 suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
-.PHONY: all demo test lint bench bench-kernels bench-train bench-peers bench-ordered setup-% programs clean
+.PHONY: all demo test lint bench bench-kernels bench-train bench-peers bench-ordered bench-shards setup-% programs clean
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -66,7 +67,7 @@ $(BUILD)/test_unit: $(call tests_of,unit,$(BUILD)/release) $(BUILD)/release/libp
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/test_mpi: $(call tests_of,mpi,$(BUILD)/release) $(BUILD)/release/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
-$(BUILD)/bench_kernels: $(BUILD)/release/tests/bench/bench_kernels.o $(BUILD)/release/libpruntrain.a
+$(BUILD)/bench_%: $(BUILD)/release/tests/bench/bench_%.o $(BUILD)/release/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)/double/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
@@ -100,6 +101,10 @@ bench-kernels: setup-bench
 	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/bench_kernels
 	@OPENBLAS_NUM_THREADS=1 $(BUILD)/bench_kernels $(BENCH)
 
+bench-shards: setup-bench
+	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/bench_shards
+	@OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 $(MPIRUN) -n $(SHARDS) $(BUILD)/bench_shards $(BENCH)
+
 bench-train bench-peers bench-ordered: bench-%: setup-bench
 	@$(MAKE) --no-print-directory -s -j2 pruntrain
 	@MPIRUN='$(MPIRUN)' $(PYTHON) scripts/bench/$*.py $(BENCH)
@@ -109,6 +114,7 @@ bench:
 	@$(MAKE) --no-print-directory bench-train BENCH='--ranks 2 --densities 1 0.1 0.02 --rounds 1'
 	@$(MAKE) --no-print-directory bench-peers BENCH='--rounds 1'
 	@$(MAKE) --no-print-directory bench-ordered BENCH='--ranks 2 --rounds 1'
+	@$(MAKE) --no-print-directory bench-shards BENCH='--density 0.1'
 
 clean:
 	rm -rf $(BUILD) pruntrain

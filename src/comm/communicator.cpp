@@ -215,13 +215,21 @@ void Communicator::gather_blocks_to_all(std::span<const real> own, std::span<rea
           "MPI_Allgatherv");
 }
 
-void Communicator::exchange_blocks(std::span<const real> to_each, std::span<const std::size_t> to_sizes,
-                                   std::span<real> from_each, std::span<const std::size_t> from_sizes) const {
+template <class T>
+void Communicator::exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
+                                   std::span<T> from_each, std::span<const std::size_t> from_sizes) const {
     const Blocks to(to_sizes), from(from_sizes);
-    check(MPI_Alltoallv(to_each.data(), to.sizes.data(), to.begins.data(), datatype<real>(), from_each.data(),
-                        from.sizes.data(), from.begins.data(), datatype<real>(), handle_->comm),
+    check(MPI_Alltoallv(to_each.data(), to.sizes.data(), to.begins.data(), datatype<T>(), from_each.data(),
+                        from.sizes.data(), from.begins.data(), datatype<T>(), handle_->comm),
           "MPI_Alltoallv");
 }
+
+template void Communicator::exchange_blocks(std::span<const real>, std::span<const std::size_t>, std::span<real>,
+                                            std::span<const std::size_t>) const;
+template void Communicator::exchange_blocks(std::span<const std::int32_t>, std::span<const std::size_t>,
+                                            std::span<std::int32_t>, std::span<const std::size_t>) const;
+template void Communicator::exchange_blocks(std::span<const index_t>, std::span<const std::size_t>, std::span<index_t>,
+                                            std::span<const std::size_t>) const;
 
 void Communicator::sum_blocks(std::span<const real> all, std::span<real> own,
                               std::span<const std::size_t> sizes) const {

@@ -6,7 +6,9 @@
 
 namespace pruntrain {
 
-Arena::Arena(std::vector<Parameter*> backward_order) : parameters_(std::move(backward_order)) { attach(); }
+Arena::Arena(std::vector<Parameter*> backward_order, bool allocate) : parameters_(std::move(backward_order)) {
+    if (allocate) attach();
+}
 
 void Arena::attach() {
     offsets_.clear();
@@ -41,6 +43,12 @@ void Arena::create_slots(std::vector<std::string> names, std::optional<SlotShari
     sharing_ = std::move(sharing);
     slot_range_ = own_slots();
     slots_.assign(slot_names_.size(), AlignedVector<real>(static_cast<std::size_t>(slot_range_.size), real{0}));
+}
+
+Block Arena::slot_range(std::size_t parameter) const {
+    const index_t last = slot_range_.first + slot_range_.size;
+    const index_t first = std::clamp(offsets_[parameter], slot_range_.first, last);
+    return {first, std::clamp(offsets_[parameter] + parameters_[parameter]->pattern.kept(), first, last) - first};
 }
 
 Block Arena::own_slots() const { return sharing_ ? sharing_->own(size()) : Block{0, size()}; }

@@ -6,12 +6,24 @@
 
 namespace pruntrain {
 
-Block shard_block(const LayerPlace& place, index_t outputs) {
-    if (outputs < place.shard.count)
+ChannelBlock shard_channels(const LayerPlace& place, index_t outputs) {
+    const ModelShard& shard = place.shard;
+    if (outputs < shard.count)
         input_error("layer ", place.name, " has ", outputs,
-                    " outputs, too few for parallel.model_shards: ", place.shard.count,
+                    " outputs, too few for parallel.model_shards: ", shard.count,
                     ": each shard holds one at least; allowed is <= ", outputs);
-    return even_block(outputs, place.shard.number, place.shard.count);
+    std::vector<index_t> begins;
+    if (const auto cut = shard.cuts.find(place.name); cut != shard.cuts.end()) {
+        begins = cut->second;
+        if (static_cast<index_t>(begins.size()) != shard.count + 1 || begins.back() != outputs)
+            input_error("layer ", place.name, " is cut into ", begins.size() - 1, " blocks of ", begins.back(),
+                        " outputs, but has ", outputs, " outputs on ", shard.count,
+                        " shards: it is of another network");
+    } else {
+        for (index_t number = 0; number <= shard.count; ++number)
+            begins.push_back(number < shard.count ? even_block(outputs, number, shard.count).first : outputs);
+    }
+    return {begins[static_cast<std::size_t>(shard.number)], outputs, begins};
 }
 
 Layer::Layer(LayerPlace place, Shape output) : place_(std::move(place)), output_(output) {
@@ -21,11 +33,11 @@ Layer::Layer(LayerPlace place, Shape output) : place_(std::move(place)), output_
         output.channels / std::max<index_t>(1, place_.input.channels);  // of a channel that became a vector
     channels_.first *= pixels;
     channels_.total *= pixels;
-    channels_.grain *= pixels;
+    for (index_t& begin : channels_.begins) begin *= pixels;
 }
 
-Layer::Layer(LayerPlace place, Shape output, index_t first, index_t total)
-    : place_(std::move(place)), output_(output), channels_{first, total, 1} {
+Layer::Layer(LayerPlace place, Shape output, ChannelBlock channels)
+    : place_(std::move(place)), output_(output), channels_(std::move(channels)) {
     if (place_.channels.total == 0) place_.channels.total = place_.input.channels;
 }
 

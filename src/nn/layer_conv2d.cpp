@@ -24,16 +24,16 @@ constexpr index_t block_numbers = 64;        // columns at least, else BLAS spen
 
 class Conv2d final : public Layer {
    public:
-    Conv2d(LayerPlace place, Block own, Shape output, const Window& window, index_t channels, bool with_bias,
-           bool prunable, Initializer initializer)
-        : Layer(std::move(place), output, own.first, channels),
+    Conv2d(LayerPlace place, Block own, Shape output, const Window& window, const ChannelBlock& channels,
+           bool with_bias, bool prunable, Initializer initializer)
+        : Layer(std::move(place), output, channels),
           window_(window),
           outputs_(output.channels),
           inputs_(input_shape().channels * window.kernel * window.kernel),
-          weight_(own, inputs_, {channels, input_shape().channels, window.kernel, window.kernel}, prunable, initializer,
-                  inputs_, channels * window.kernel * window.kernel),
+          weight_(own, inputs_, {channels.total, input_shape().channels, window.kernel, window.kernel}, prunable,
+                  initializer, inputs_, channels.total * window.kernel * window.kernel),
           sparse_(input_shape(), output, window) {
-        if (with_bias) bias_ = make_vector_parameter("bias", own, channels, Initializer::zeros);
+        if (with_bias) bias_ = make_vector_parameter("bias", own, channels.total, Initializer::zeros);
     }
 
     std::string describe() const override {
@@ -71,8 +71,8 @@ class Conv2d final : public Layer {
     }
 
    private:
-    /// Without im2col and BLAS, by the sparse kernels: also where windows see few numbers, too few for BLAS to reach its
-    /// rate.
+    /// Without im2col and BLAS, by the sparse kernels: also where windows see few numbers, too few for BLAS to reach
+    /// its rate.
     bool direct() const {
         constexpr index_t few_inputs = 32;
         return weight_.sparse() || inputs_ <= few_inputs;
@@ -175,9 +175,10 @@ std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
         input_error(config.place_of("padding"), " is ", padding, ": it must be below the kernel, ", kernel,
                     ", else some windows see only zeros");
     const Window window{kernel, stride, padding};
-    const Block own = shard_block(place, channels);
+    const ChannelBlock outputs = shard_channels(place, channels);
+    const Block own = outputs.of(place.shard.number);
     const Shape output = windowed_shape(place, "conv2d", window, own.size);
-    return std::make_unique<Conv2d>(std::move(place), own, output, window, channels, bias, prunable, initializer);
+    return std::make_unique<Conv2d>(std::move(place), own, output, window, outputs, bias, prunable, initializer);
 }
 
 }  // namespace pruntrain

@@ -14,12 +14,13 @@ namespace {
 
 class Dense final : public Layer {
    public:
-    Dense(LayerPlace place, Block own, index_t units, bool with_bias, bool prunable, Initializer initializer)
-        : Layer(std::move(place), {own.size, 1, 1}, own.first, units),
+    Dense(LayerPlace place, Block own, const ChannelBlock& units, bool with_bias, bool prunable,
+          Initializer initializer)
+        : Layer(std::move(place), {own.size, 1, 1}, units),
           outputs_(own.size),
           inputs_(input_shape().size()),
-          weight_(own, inputs_, {units, inputs_}, prunable, initializer, inputs_, units) {
-        if (with_bias) bias_ = make_vector_parameter("bias", own, units, Initializer::zeros);
+          weight_(own, inputs_, {units.total, inputs_}, prunable, initializer, inputs_, units.total) {
+        if (with_bias) bias_ = make_vector_parameter("bias", own, units.total, Initializer::zeros);
     }
 
     std::string describe() const override { return text("dense, ", output_channels().total, " units"); }
@@ -144,8 +145,9 @@ std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
     if (!place.input.flat())
         input_error("layer ", place.name, " (dense) needs a flat input, but gets an image of ", place.input.describe(),
                     ": put {layer: flatten} before it");
-    const Block own = shard_block(place, units);
-    return std::make_unique<Dense>(std::move(place), own, units, bias, prunable, initializer);
+    const ChannelBlock channels = shard_channels(place, units);
+    const Block own = channels.of(place.shard.number);
+    return std::make_unique<Dense>(std::move(place), own, channels, bias, prunable, initializer);
 }
 
 }  // namespace pruntrain

@@ -15,7 +15,7 @@ namespace pruntrain {
 /// Takes layers from the first to the last and finds out which arrays they share.
 class Network::Builder {
    public:
-    explicit Builder(Network& network) : network_(network), shape_(network.input_), channels_{0, shape_.channels, 1} {}
+    explicit Builder(Network& network) : network_(network), shape_(network.input_), channels_{0, shape_.channels} {}
 
     const Shape& shape() const { return shape_; }
     const ChannelBlock& channels() const { return channels_; }
@@ -52,7 +52,8 @@ class Network::Builder {
     bool flat_ = false, after_relu_ = false;
 };
 
-Network::Network(const std::vector<Config>& model, const Shape& input, ModelShard shard, const MakeExchange& exchange)
+Network::Network(const std::vector<Config>& model, const Shape& input, const ModelShard& shard,
+                 const MakeExchange& exchange, bool allocate)
     : input_(input) {
     std::map<std::string, int> counts;
     std::set<std::string> names;
@@ -90,7 +91,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input, ModelShar
         }
     if (parameters_.empty()) input_error("the model has no layer with weights: nothing can be trained");
     while (layers_[first_trained_]->parameters().empty()) ++first_trained_;
-    arena_ = std::make_unique<Arena>(std::vector<Parameter*>(parameters_.rbegin(), parameters_.rend()));
+    arena_ = std::make_unique<Arena>(std::vector<Parameter*>(parameters_.rbegin(), parameters_.rend()), allocate);
 }
 
 void Network::describe(const Config& entry) {

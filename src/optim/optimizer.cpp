@@ -1,6 +1,5 @@
 #include "pruntrain/optim/optimizer.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 namespace pruntrain {
@@ -30,16 +29,13 @@ double update_parameters(const Optimizer& optimizer, Arena& arena, index_t numbe
         if (norm > clip_norm) step.gradient_scale = clip_norm / norm;
     }
     std::vector<std::span<real>> slots(arena.slot_names().size());
-    const Block own = arena.slot_range();
     for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
         const Parameter& parameter = *arena.parameters()[i];
-        // The numbers of the parameter that this rank updates.
-        const index_t begin = std::max(arena.offset(i), own.first);
-        const index_t end = std::min(arena.offset(i) + parameter.pattern.kept(), own.first + own.size);
-        if (begin >= end) continue;
-        const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(end - begin);
+        const Block own = arena.slot_range(i);  // what this rank updates
+        if (own.size == 0) continue;
+        const auto first = static_cast<std::size_t>(own.first), count = static_cast<std::size_t>(own.size);
         for (std::size_t slot = 0; slot < slots.size(); ++slot)
-            slots[slot] = arena.slot(slot).subspan(static_cast<std::size_t>(begin - own.first), count);
+            slots[slot] = arena.slot(slot).subspan(first - static_cast<std::size_t>(arena.slot_range().first), count);
         step.weight_decay = parameter.decayed ? weight_decay : 0;
         optimizer.update(step, arena.values().subspan(first, count), arena.gradients().subspan(first, count), slots);
     }

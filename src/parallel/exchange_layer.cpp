@@ -11,13 +11,11 @@ namespace {
 class ExchangeLayer final : public Layer {
    public:
     ExchangeLayer(const LayerPlace& place, bool last, const Communicator& shards)
-        : Layer(place, {place.channels.total, place.input.rows, place.input.columns}, 0, place.channels.total),
+        : Layer(place, {place.channels.total, place.input.rows, place.input.columns},
+                ChannelBlock{0, place.channels.total}),
           last_(last),
           shards_(shards) {
-        const ChannelBlock& channels = place.channels;
-        for (index_t shard = 0; shard <= place.shard.count; ++shard)  // as shard_block cuts
-            begins_.push_back(even_block(channels.total / channels.grain, shard, place.shard.count).first *
-                              channels.grain * place.input.pixels());
+        for (const index_t channel : place.channels.begins) begins_.push_back(channel * place.input.pixels());
     }
 
     std::string describe() const override {

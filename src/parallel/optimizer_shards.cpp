@@ -35,7 +35,7 @@ SlotSharing share_slots(const Communicator& replicas) {
                 common(own(size), {static_cast<index_t>(firsts[other]), static_cast<index_t>(sizes[other])}));
         }
         AlignedVector<real> result(static_cast<std::size_t>(own(size).size));
-        replicas.exchange_blocks(part, sent, result, received);
+        replicas.exchange_blocks(std::span<const real>(part), sent, std::span(result), received);
         return result;
     };
     return {own, share_out};

@@ -17,14 +17,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 1};
+constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 2};
 
 /// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so
 /// that a new one does not compile until it is stored.
 template <class State, class Use>
 void each_field(State& state, Use&& use) {
     auto& [step, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks, grid,
-           pattern_hash, weights_hash, execution, sparsity, validation_accuracy] = state;
+           shard_cuts, pattern_hash, weights_hash, execution, sparsity, validation_accuracy] = state;
     use("step", step);
     use("epoch", epoch);
     use("seconds", seconds);
@@ -36,6 +36,7 @@ void each_field(State& state, Use&& use) {
     use("seed", seed);
     use("ranks", ranks);
     use("grid", grid);
+    use("shard_cuts", shard_cuts);
     use("pattern_hash", pattern_hash);
     use("weights_hash", weights_hash);
     use("execution", execution);
@@ -138,14 +139,6 @@ void write_model(H5File* file, Network& network, const Communicator& shards, Wri
     });
 }
 
-/// The numbers of a parameter that this rank has slots for.
-Block common_range(const Arena& arena, std::size_t parameter) {
-    const Block slots = arena.slot_range();
-    const index_t end = arena.offset(parameter) + arena.parameters()[parameter]->pattern.kept();
-    const index_t first = std::clamp(arena.offset(parameter), slots.first, slots.first + slots.size);
-    return {first, std::max<index_t>(0, std::min(end, slots.first + slots.size) - first)};
-}
-
 void write_slots(H5File* file, Arena& arena, const Grid& grid, Writer& writer) {
     if (file)
         writer.attempt([&] {
@@ -158,7 +151,7 @@ void write_slots(H5File* file, Arena& arena, const Grid& grid, Writer& writer) {
         for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
             const Parameter& parameter = *arena.parameters()[i];
             // This rank's numbers of the parameter, then those of all replicas, then of all shards.
-            const Block range = common_range(arena, i);
+            const Block range = arena.slot_range(i);
             std::vector<real> of_replicas, of_shards;
             std::span<const real> whole = arena.slot(number).subspan(
                 static_cast<std::size_t>(range.first - arena.slot_range().first), static_cast<std::size_t>(range.size));
@@ -201,7 +194,9 @@ History read_history(const H5File& file) {
 
 RunState read_state(const H5File& file) {
     RunState state;
-    each_field(state, [&](const char* name, auto& field) {
+    const auto version = file.attribute<index_t>("/", "format_version");
+    each_field(state, [&](const std::string& name, auto& field) {
+        if (version < 2 && name == "shard_cuts") return;
         field = file.attribute<std::remove_reference_t<decltype(field)>>("/", name);
     });
     return state;
@@ -344,7 +339,7 @@ RunState read_checkpoint(const fs::path& path, Network& network, History& histor
         for (std::size_t number = 0; number < arena.slot_names().size(); ++number)
             for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
                 const Parameter& parameter = *arena.parameters()[i];
-                const Block range = common_range(arena, i);
+                const Block range = arena.slot_range(i);
                 if (range.size == 0) continue;
                 std::vector<real> all(parameter.value.size());
                 read_part(slot_path(arena.slot_names()[number], parameter.layer, parameter.name), parameter.full_name(),

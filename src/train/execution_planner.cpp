@@ -101,6 +101,7 @@ void ExecutionPlanner::restore(const std::string& description) {
         if (!(words >> execution) || (execution != "dense" && execution != "sparse"))
             input_error("the checkpoint's execution is '", description, "': expected dense or sparse for each of ",
                         layers_.size(), " layers");
+        planned.weight = network_.layer(planned.layer).weight_matrix();
         planned.weight->execute(execution == "sparse" ? Execution::sparse : Execution::dense);
     }
     network_.release_scratch();

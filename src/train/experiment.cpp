@@ -7,6 +7,7 @@
 #include "pruntrain/config/choose.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
 #include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/parallel/shard_cuts.hpp"
 #include "pruntrain/train/execution_planner.hpp"
 
 namespace pruntrain {
@@ -53,6 +54,10 @@ Settings::Settings(const Config& config) {
         parallel.integer("model_shards", 1, at_least(1),
                          "ranks that share one copy of the model, each with a block of every layer's outputs");
 
+    rebalance_above = parallel.number(
+        "rebalance_above", 1.05, at_least(1),
+        "of the fullest shard's kept weights over the mean, in layers that execute sparse: then, after a prune event, "
+        "rows move between shards so that all have about as many");
     shard_optimizer = parallel.flag("shard_optimizer", false,
                                     "each replica holds and updates a part of the optimizer's state, the same results");
 
@@ -96,9 +101,8 @@ Experiment::Experiment(const Config& config, const Communicator& world, bool loo
     : settings(config),
       grid(look ? Grid::to_look_at(world, settings.model_shards) : Grid(world, settings.model_shards)),
       dataset(config.section("data"), world),
-      network(
-          config.list("model"), dataset.shape(), {grid.shard(), grid.model_shards()},
-          [this](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); }),
+      model(config.list("model")),
+      network(make_network({}, true)),
       loss(choose_loss(config)),
       sampler(dataset.samples(Split::train), settings.global_batch, settings.seed),
       length(length_of(settings, sampler)),
@@ -109,9 +113,7 @@ Experiment::Experiment(const Config& config, const Communicator& world, bool loo
     if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
     config.finish();
     resolved = config.resolved();
-    std::optional<SlotSharing> sharing;
-    if (settings.shard_optimizer && grid.replicas().size() > 1) sharing = share_slots(grid.replicas());
-    network.arena().create_slots(optimizer->slot_names(), std::move(sharing));
+    network.arena().create_slots(optimizer->slot_names(), slot_sharing());
     network.initialize(settings.seed);
     network.set_tile_widths(tile_widths(slice_samples(grid.replicas().size())));
 }
@@ -129,6 +131,26 @@ std::string Experiment::describe() {
     const Network network(sample.list("model"), {100, 1, 1});
     const Pruner pruner(config.section("prune"), settings.seed, length, network);
     return config.describe();
+}
+
+Network Experiment::make_network(const ShardCuts& cuts, bool allocate) const {
+    return {model,
+            dataset.shape(),
+            {grid.shard(), grid.model_shards(), cuts},
+            [this](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); },
+            allocate};
+}
+
+std::optional<SlotSharing> Experiment::slot_sharing() const {
+    if (!settings.shard_optimizer || grid.replicas().size() == 1) return {};
+    return share_slots(grid.replicas());
+}
+
+void Experiment::cut(const ShardCuts& cuts, bool move) {
+    Network next = make_network(cuts, false);
+    if (move) move_rows(network, next, grid, slot_sharing());
+    else next.arena().create_slots(network.arena().slot_names(), slot_sharing());
+    network = std::move(next);
 }
 
 Slices Experiment::slices() const {

@@ -10,8 +10,8 @@ namespace pruntrain {
 
 namespace {
 
-constexpr std::array phase_names{"input",   "forward", "loss", "backward", "reduce",    "update",
-                                 "observe", "prune",   "plan", "evaluate", "checkpoint"};
+constexpr std::array phase_names{"input",   "forward", "loss", "backward",  "reduce",   "update",
+                                 "observe", "prune",   "plan", "rebalance", "evaluate", "checkpoint"};
 
 /// The sum of the step's phases; `times` counts the steps.
 ProfileRow step_total(const ProfileRows& rows) {

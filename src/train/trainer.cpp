@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <numeric>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/parallel/shard_cuts.hpp"
 #include "pruntrain/train/report.hpp"
 
 namespace pruntrain {
@@ -64,13 +64,14 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
 }
 
 void Trainer::resume() {
-    std::string newest;
+    std::string newest, cuts;
     world_.together([&] {
         if (!world_.is_root()) return;
         for (const auto& file : list_checkpoints(folder_.checkpoints())) {
             try {
                 const auto summary = inspect_checkpoint(file);
                 newest = file.string();
+                cuts = summary.state.shard_cuts;
                 const std::string changes = changed_lines(summary.config, experiment_.resolved);
                 if (!changes.empty()) progress_.note("the configuration has changed since the checkpoint:\n" + changes);
                 return;
@@ -84,11 +85,17 @@ void Trainer::resume() {
         progress_.note("no checkpoint to resume from: starting at step 0");
         return;
     }
+    // Cut for as many shards, the model goes on as it was; for others, layers begin with even blocks.
+    world_.broadcast_text(cuts);
+    const ShardCuts read = cuts_of(cuts);
+    if (!read.empty() && static_cast<index_t>(read.begin()->second.size()) == grid_.model_shards() + 1)
+        cut(read, false);
     world_.together([&] {
         const RunState own = state_;
         state_ = read_checkpoint(newest, network_, history_);
         state_.ranks = own.ranks;
         state_.grid = own.grid;
+        state_.shard_cuts = own.shard_cuts;
         state_.seed = own.seed;
     });
     planner_.restore(state_.execution);
@@ -257,17 +264,11 @@ void Trainer::maybe_prune() {
     if (hash && state_.step >= experiment_.pruner->end_step())
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
                             grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
-                            hex(hash->pattern), " on all ranks", imbalance_text(kept)));
+                            hex(hash->pattern), " on all ranks"));
     if (hash) reducer_.forget_rounding();
-    if (hash || state_.step >= experiment_.pruner->end_step()) plan_execution();
-}
-
-std::string Trainer::imbalance_text(std::span<const index_t> kept) const {
-    if (grid_.model_shards() == 1) return "";
-    const auto fullest = static_cast<double>(grid_.world().largest(network_.arena().size()));
-    const double mean = static_cast<double>(std::accumulate(kept.begin(), kept.end(), index_t{0})) /
-                        static_cast<double>(grid_.model_shards());
-    return text("; the fullest shard has ", fixed(fullest / mean, 3), " times the mean of the weights");
+    if (!hash && state_.step < experiment_.pruner->end_step()) return;
+    plan_execution();
+    rebalance();
 }
 
 void Trainer::plan_execution() {
@@ -279,6 +280,42 @@ void Trainer::plan_execution() {
     const std::string changes = planner_.plan(slice, run_s, state_.step >= experiment_.pruner->end_step());
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
     network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));
+}
+
+void Trainer::rebalance() {
+    if (grid_.model_shards() == 1) return;
+    profile_.enter(Phase::rebalance);
+    constexpr double worth_moving = 0.98;  // rows are whole: a layer may not get better
+    const Timer timer;
+    const double allowed = experiment_.settings.rebalance_above;
+    auto layers = sparse_layers(network_, grid_.shards());
+    const double before = imbalance(layers);
+    const bool told = state_.step >= experiment_.pruner->end_step() && !layers.empty();
+    if (before > allowed) {
+        ShardCuts cuts;
+        for (auto& layer : layers) cuts[layer.name] = layer.begins = balanced_cut(layer.weights, grid_.model_shards());
+        const double after = imbalance(layers);
+        if (after < worth_moving * before) {
+            cut(cuts, true);
+            progress_.note(text("step ", state_.step, ": rows moved between shards in ", fixed(timer.seconds(), 3),
+                                " s: the fullest shard had ", fixed(before, 3), " times the mean of the weights, has ",
+                                fixed(after, 3)));
+            return;
+        }
+    }
+    if (told)
+        progress_.note(
+            text("step ", state_.step, ": the fullest shard has ", fixed(before, 3), " times the mean of the weights"));
+}
+
+void Trainer::cut(const ShardCuts& cuts, bool move) {
+    const std::string execution = planner_.describe();
+    experiment_.cut(cuts, move);
+    planner_.restore(execution);
+    network_.set_tile_widths(planner_.tile_widths(slice_samples()));
+    network_.reserve(slice_samples(), slices_.own().size);
+    state_.shard_cuts = text_of(cuts);
+    batch_step_ = -1;  // it stood in the network that is gone
 }
 
 index_t Trainer::slice_samples() const { return experiment_.slice_samples(grid_.replicas().size()); }

@@ -7,6 +7,8 @@
 #include "../support/layer_bench.hpp"
 #include "../support/temporary_folder.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
+#include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/parallel/shard_cuts.hpp"
 #include "pruntrain/prune/pruner.hpp"
 #include "pruntrain/train/checkpoint.hpp"
 
@@ -31,19 +33,36 @@ struct Case {
 };
 const std::vector<Case> cases{{images, {2, 6, 6}, 4}, {vectors, {11, 1, 1}, 5}};
 
-std::unique_ptr<Network> make_network(const Case& model, const Grid& grid) {
-    auto network = std::make_unique<Network>(
+std::unique_ptr<Network> make_layers(const Case& model, const Grid& grid, const ShardCuts& cuts, bool allocate) {
+    return std::make_unique<Network>(
         config_of("model: [" + model.layers + "]").list("model"), model.input,
-        ModelShard{grid.shard(), grid.model_shards()},
-        [&](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); });
-    network->arena().create_slots({"momentum"});
-    network->initialize(4);
-    for (std::size_t i = 0; i < network->arena().parameters().size(); ++i) {  // a function of the weight's number
-        const Parameter& parameter = *network->arena().parameters()[i];
-        const auto slot = network->arena().slot(0).subspan(static_cast<std::size_t>(network->arena().offset(i)));
-        for (std::size_t k = 0; k < parameter.value.size(); ++k)
-            slot[k] = static_cast<real>(parameter.first_number + static_cast<weight_number_t>(k));
+        ModelShard{grid.shard(), grid.model_shards(), cuts},
+        [&](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); },
+        allocate);
+}
+
+/// Calls work(number in the slot, number of its weight in the model) for all that this rank has slots for.
+template <class Work>
+void for_each_in_slot(Network& network, Work work) {
+    Arena& arena = network.arena();
+    for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
+        const Parameter& parameter = *arena.parameters()[i];
+        const Block own = arena.slot_range(i);
+        parameter.pattern.for_each_position([&](index_t k, index_t position) {
+            const index_t place = arena.offset(i) + k;
+            if (place >= own.first && place < own.first + own.size)
+                work(arena.slot(0)[static_cast<std::size_t>(place - arena.slot_range().first)],
+                     static_cast<real>(parameter.first_number + static_cast<weight_number_t>(position)));
+        });
     }
+}
+
+/// Each number in a slot is that of its weight.
+std::unique_ptr<Network> make_network(const Case& model, const Grid& grid, std::optional<SlotSharing> sharing = {}) {
+    auto network = make_layers(model, grid, {}, true);
+    network->arena().create_slots({"momentum"}, std::move(sharing));
+    network->initialize(4);
+    for_each_in_slot(*network, [](real& slot, real number) { slot = number; });
     return network;
 }
 
@@ -178,6 +197,55 @@ TEST_CASE("model shards: a checkpoint is the same file on every grid, and is rea
                 CHECK(hash.weights == expected.weights);
             });
         }
+}
+
+TEST_CASE("model shards: rows move to another cut with all that belongs to them, and back") {
+    for_each_grid([&](const Grid& grid) {
+        for (const Case& model : cases)
+            for (const bool shared : {false, true}) {
+                CAPTURE(grid.text());
+                const auto sharing = [&] {
+                    return shared ? std::optional(share_slots(grid.replicas())) : std::optional<SlotSharing>();
+                };
+                const auto network = make_network(model, grid, sharing());
+                Arena& arena = network->arena();
+                std::vector<std::vector<std::uint8_t>> keep(arena.parameters().size());
+                for (std::size_t i = 0; i < keep.size(); ++i) {
+                    const Parameter& parameter = *arena.parameters()[i];
+                    if (!parameter.prunable || i % 3 == 2) continue;  // one tensor stays whole
+                    parameter.pattern.for_each_position([&](index_t, index_t position) {
+                        const auto number = parameter.first_number + static_cast<weight_number_t>(position);
+                        keep[i].push_back(number % 3 == 0);
+                    });
+                }
+                arena.keep(keep);
+                const ModelHash expected = hash_of_equal_models(*network, 0, grid);
+
+                // The last shard gets all that the others need not have.
+                ShardCuts cuts;
+                for (std::size_t i = 0; i < network->layer_count(); ++i) {
+                    Layer& layer = network->layer(i);
+                    if (layer.weight_matrix() == nullptr) continue;
+                    auto& begins = cuts[layer.name()];
+                    for (index_t shard = 0; shard < grid.model_shards(); ++shard) begins.push_back(shard);
+                    begins.push_back(layer.output_channels().total);
+                }
+                const auto moved = make_layers(model, grid, cuts_of(text_of(cuts)), false);
+                move_rows(*network, *moved, grid, sharing());
+                const ModelHash hash = hash_of_equal_models(*moved, 0, grid);
+                CHECK(hash.pattern == expected.pattern);
+                CHECK(hash.weights == expected.weights);
+                for_each_in_slot(*moved, [](real slot, real number) { CHECK(slot == number); });
+                if (grid.model_shards() > 1 && !grid.shards().is_root())
+                    CHECK(moved->parameters()[0]->first_row == grid.shard());
+                check_close(train_step(*moved, model, 9), train_step(*network, model, 9));
+
+                const auto back = make_layers(model, grid, {}, false);
+                move_rows(*moved, *back, grid, sharing());
+                CHECK(std::ranges::equal(back->arena().values(), arena.values()));
+                CHECK(std::ranges::equal(back->arena().slot(0), arena.slot(0)));
+            }
+    });
 }
 
 TEST_CASE("grid: rows of the model's shards, columns of replicas; what does not fit is refused") {

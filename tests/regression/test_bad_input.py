@@ -158,7 +158,7 @@ optimizer: {learning_rate: 0.01}
                 ("cut off", good[:-1], ("cut off",)),
                 ("longer", good + b"x", ("too many",)),
                 ("empty", b"", ("no pruntrain checkpoint",)),
-                ("newer", good.replace(b"format_version 1", b"format_version 2", 1), ("format version 2", "newer"))):
+                ("newer", good.replace(b"format_version 2", b"format_version 3", 1), ("format version 3", "newer"))):
             with self.subTest(name):
                 damaged.write_bytes(content)
                 for subcommand in ("inspect", "evaluate"):

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """A model cut in shards: one mask and one checkpoint on every grid of replicas x shards, losses within rounding."""
 
+import re
 import resource
 import shutil
 import subprocess
 import unittest
 
+import h5py
 from support import CONVOLUTION, ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, at_once, command, run
 
 GRIDS = ((1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (1, 3), (4, 2))    # replicas, shards
@@ -81,6 +83,37 @@ class Shards(EndToEnd):
             for row, expected in zip(cut.history, straight.history, strict=True):
                 self.assertAlmostEqual(float(row["train_loss"]), float(expected["train_loss"]), delta=10 * ROUNDING)
             self.assertEqual(cut.summary["kept"], straight.summary["kept"])
+
+    def test_rows_move_between_shards_and_a_resumed_run_moves_on(self):
+        config = self.write_config(UNEVEN)
+        where = (f"run.output={self.folder}", "checkpoint.keep=99")
+        done = run(config, *where, "run.name=straight", "parallel.model_shards=2", ranks=4)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        moves = [int(step) for step in re.findall(r"^step (\d+): rows moved between shards", done.stdout, re.MULTILINE)]
+        self.assertGreaterEqual(len(moves), 2, done.stdout)     # one before the cut below, one after it
+        straight = Run(self.folder / "straight")
+        middle = next(file for file in straight.checkpoints if int(file.stem.split("_")[1]) > moves[0])
+        self.assertLess(int(middle.stem.split("_")[1]), moves[-1])
+        with h5py.File(middle) as file:
+            cuts = file.attrs["shard_cuts"].decode()
+            self.assertRegex(cuts, r"^dense1 0 \d+ 23, dense2 0 \d+ 11, dense3 0 \d+ 3$")
+
+        for ranks, shards in ((4, 2), (2, 2), (3, 3), (1, 1)):
+            name = f"resumed-{ranks}-{shards}"
+            copied = self.folder / name / "checkpoints"
+            copied.mkdir(parents=True)
+            shutil.copy(middle, copied)
+            done = run(config, *where, f"run.name={name}", "--resume", f"parallel.model_shards={shards}", ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            if ranks == 4:
+                self.assertEqual(Run(self.folder / name).outcome(), straight.outcome())
+            self.assertEqual(Run(self.folder / name).summary["kept"], straight.summary["kept"])
+            self.assertAlmostEqual(Run(self.folder / name).summary["test_loss"], straight.summary["test_loss"], delta=0.01)
+
+        done = run(config, *where, "run.name=still", "parallel.model_shards=2", "parallel.rebalance_above=9", ranks=4)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("rows moved", done.stdout)
+        self.assertRegex(done.stdout, r"step 40: the fullest shard has 1\.\d+ times the mean of the weights")
 
     def test_evaluate_needs_no_shards(self):
         trained = self.train(UNEVEN, "trained", "parallel.model_shards=3", ranks=3)

@@ -80,9 +80,11 @@ class Communicator {
     /// @param own    may stand in its place in `all`
     /// @param sizes  of each rank's block
     void gather_blocks_to_all(std::span<const real> own, std::span<real> all, std::span<const std::size_t> sizes) const;
-    /// Rank r gets the r-th block from all, in the order of the ranks; blocks may be of any size.
-    void exchange_blocks(std::span<const real> to_each, std::span<const std::size_t> to_sizes,
-                         std::span<real> from_each, std::span<const std::size_t> from_sizes) const;
+    /// Rank r gets the r-th block from all, in the order of the ranks; blocks may be of any size. T as for
+    /// gather_blocks.
+    template <class T>
+    void exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes, std::span<T> from_each,
+                         std::span<const std::size_t> from_sizes) const;
     /// Rank r gets the r-th block of the sum of all ranks' arrays.
     void sum_blocks(std::span<const real> all, std::span<real> own, std::span<const std::size_t> sizes) const;
     /// The root gets the blocks of all, in the order of the ranks, whatever their sizes; the others nothing.

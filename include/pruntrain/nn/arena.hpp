@@ -30,7 +30,8 @@ struct SlotSharing {
 class Arena {
    public:
     /// Lays out the parameters in this order, values and gradients zero. They must outlive the arena and stay in place.
-    explicit Arena(std::vector<Parameter*> backward_order);
+    /// @param allocate  no: there are no numbers before `reset`
+    explicit Arena(std::vector<Parameter*> backward_order, bool allocate = true);
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
@@ -48,6 +49,8 @@ class Arena {
     const std::vector<std::string>& slot_names() const { return slot_names_; }
     /// The numbers that the slots belong to.
     Block slot_range() const { return slot_range_; }
+    /// Those of them that are a parameter's, in the order of `parameters()`; counted in the arena.
+    Block slot_range(std::size_t parameter) const;
     bool shares_slots() const { return sharing_.has_value(); }
     std::span<real> slot(std::size_t number) { return slots_[number]; }
 

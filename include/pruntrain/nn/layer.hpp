@@ -1,6 +1,7 @@
 // One layer of a network: local code that knows neither MPI nor the trainer.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,17 +49,27 @@ struct Statistic {
 /// needs.
 using Workspace = std::span<real>;
 
+/// Where the outputs of layers are cut: by the layer's name the first output of each shard, then the number of all.
+/// Layers without an entry are cut in even blocks.
+using ShardCuts = std::map<std::string, std::vector<index_t>>;
+
 /// Of the ranks that share one copy of the model, the part that this one holds: a block of each layer's outputs.
 struct ModelShard {
     index_t number = 0;
     index_t count = 1;
+    ShardCuts cuts = {};
 };
 
 /// The channels of an activation that a shard holds; the features of a vector are channels.
 struct ChannelBlock {
     index_t first = 0;
-    index_t total = 0;  ///< of all shards; 0: as many as there are here
-    index_t grain = 1;  ///< channels that are never cut: the pixels of one channel of an image that has become a vector
+    index_t total = 0;                 ///< of all shards; 0: as many as there are here
+    std::vector<index_t> begins = {};  ///< the first of each shard, and the total; empty: every shard has all
+
+    Block of(index_t shard) const {
+        const auto number = static_cast<std::size_t>(shard);
+        return {begins[number], begins[number + 1] - begins[number]};
+    }
 };
 
 /// Where a layer stands in its network.
@@ -72,14 +83,14 @@ struct LayerPlace {
 
 /// A shard's block of the units or channels of a layer.
 /// @throws InputError if there are fewer than shards
-Block shard_block(const LayerPlace& place, index_t outputs);
+ChannelBlock shard_channels(const LayerPlace& place, index_t outputs);
 
 class Layer {
    public:
     /// A layer whose outputs are channels of its input, or their pixels.
     Layer(LayerPlace place, Shape output);
-    /// A layer with outputs of its own. @param first  of all outputs, the first of this shard
-    Layer(LayerPlace place, Shape output, index_t first, index_t total);
+    /// A layer with outputs of its own.
+    Layer(LayerPlace place, Shape output, ChannelBlock channels);
     virtual ~Layer() = default;
     Layer(const Layer&) = delete;
     Layer& operator=(const Layer&) = delete;

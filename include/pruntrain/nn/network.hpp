@@ -38,9 +38,10 @@ class Network {
     /// @param model     the list of layers, each {layer: TYPE, ...}
     /// @param shard     which part of the layers' outputs this network has
     /// @param exchange  for more than one shard: stands before layers that need all channels, and at the end
+    /// @param allocate  no: the arena has no numbers before its `reset`
     /// @throws InputError if a layer does not fit the one before it
-    Network(const std::vector<Config>& model, const Shape& input, ModelShard shard = {},
-            const MakeExchange& exchange = {});
+    Network(const std::vector<Config>& model, const Shape& input, const ModelShard& shard = {},
+            const MakeExchange& exchange = {}, bool allocate = true);
 
     /// Reads all keys that an entry of the model list can have, for --describe.
     static void describe(const Config& entry);

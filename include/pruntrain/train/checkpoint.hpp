@@ -26,6 +26,7 @@ struct RunState {
     std::uint64_t seed = 0;
     int ranks = 1;                           ///< of the run that wrote it; for information
     std::string grid = "1x1";                ///< data replicas x model shards
+    std::string shard_cuts;                  ///< where the shards of the model were cut, as `cuts_of` reads it
     std::string pattern_hash, weights_hash;  ///< 16 hexadecimal digits each
     std::string execution;                   ///< "dense" or "sparse" for each layer with a weight
     double sparsity = 0;

@@ -33,7 +33,7 @@ class ExecutionPlanner {
 
     /// One word for each layer with a weight, for a checkpoint: a run that is resumed goes on with it.
     std::string describe() const;
-    /// Collective. @throws InputError if it is not of this network
+    /// The network may have been made anew. Collective. @throws InputError if it is not of this network
     void restore(const std::string& description);
 
     /// For up to `samples` samples a slice: narrower tiles where very sparse dense layers want wide panels.

@@ -37,6 +37,7 @@ struct Settings {
     double weight_decay;
     double clip_norm;                ///< 0: none
     index_t model_shards;            ///< ranks that share one copy of the model
+    double rebalance_above;          ///< of the shards' imbalance: then rows move
     bool shard_optimizer;            ///< replicas share out the slots
     double checkpoint_every_epochs;  ///< 0: only at the end
     index_t keep_checkpoints;
@@ -56,6 +57,7 @@ class Experiment {
     Settings settings;
     Grid grid;
     Dataset dataset;
+    std::vector<Config> model;
     Network network;
     std::unique_ptr<Loss> loss;
     Sampler sampler;
@@ -65,10 +67,20 @@ class Experiment {
     std::optional<Pruner> pruner;
     std::string resolved;  ///< the configuration as read, with all defaults
 
+    /// Cuts the layers elsewhere between the shards: a new network takes the place of this one, with its execution
+    /// still to be chosen. Collective.
+    /// @param move  rows of weights, with their slots, go to their new shards; else there are no numbers: for a
+    ///     checkpoint to be read
+    void cut(const ShardCuts& cuts, bool move);
+
     /// How a batch is shared out over the replicas. Collective.
     Slices slices() const;
     /// The most samples of a slice when there are so many replicas.
     index_t slice_samples(int replicas) const;
+
+   private:
+    Network make_network(const ShardCuts& cuts, bool allocate) const;
+    std::optional<SlotSharing> slot_sharing() const;
 };
 
 }  // namespace pruntrain

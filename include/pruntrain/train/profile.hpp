@@ -20,7 +20,8 @@ enum class Phase {
     update,    ///< the optimizer
     observe,   ///< sums for the history, progress lines
     prune,
-    plan,  ///< choosing dense or sparse execution
+    plan,       ///< choosing dense or sparse execution
+    rebalance,  ///< moving rows of weights between shards
     evaluate,
     checkpoint,
 };

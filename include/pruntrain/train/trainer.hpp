@@ -42,10 +42,11 @@ class Trainer {
     void update();
     void observe();
     void maybe_prune();
-    /// How far the fullest shard, for which a step waits, is above the mean; nothing without shards. Collective.
-    /// @param kept  of each parameter over all shards
-    std::string imbalance_text(std::span<const index_t> kept) const;
     void plan_execution();
+    /// Moves rows between the shards if one has too many weights.
+    void rebalance();
+    /// Puts a network in place whose shards are cut elsewhere.
+    void cut(const ShardCuts& cuts, bool move);
     void maybe_evaluate();
     void maybe_checkpoint();
     void maybe_show_progress();

@@ -1,0 +1,41 @@
+// Where layers are cut for the shards of a model, and how their rows move from one cut to another.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pruntrain/comm/grid.hpp"
+#include "pruntrain/nn/network.hpp"
+
+namespace pruntrain {
+
+/// A layer that executes sparse: its work and its memory are those of the weights that it has kept.
+struct SparseLayer {
+    std::string name;
+    std::vector<index_t> weights;  ///< kept of each row, over all shards
+    std::vector<index_t> begins;   ///< the first row of each shard, and the number of all
+};
+/// Collective. The same on all ranks of a replica.
+std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& shards);
+
+/// How long a step takes compared to one whose shards have equally many weights: all shards wait for the fullest one,
+/// in every layer. 1 where there are no weights.
+double imbalance(std::span<const SparseLayer> layers);
+
+/// The cut into contiguous blocks of rows, one row at least each, whose fullest one has as few weights as possible.
+/// @return the first row of each block, and the number of all. There must be as many rows as shards.
+std::vector<index_t> balanced_cut(std::span<const index_t> weights, index_t shards);
+
+/// In words, for a checkpoint: "dense1 0 700 1024, dense2 0 512 1024".
+std::string text_of(const ShardCuts& cuts);
+/// @throws InputError if it is no such text
+ShardCuts cuts_of(const std::string& text);
+
+/// Moves the patterns, values and statistics of all layers, and the slots of the optimizer, to a network of the same
+/// model that is cut elsewhere and has no weights yet. Collective over the grid.
+/// @param sharing  of the slots, as `Arena::create_slots` takes it
+void move_rows(Network& from, Network& to, const Grid& grid, std::optional<SlotSharing> sharing);
+
+}  // namespace pruntrain
