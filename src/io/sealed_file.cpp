@@ -142,8 +142,9 @@ void publish_sealed(const MemoryFile& content, const fs::path& path, const FileK
     }
 }
 
-void verify_seal(const fs::path& path, const FileKind& kind) {
+index_t verify_seal(const fs::path& path, const FileKind& kind) {
     const auto wrong = [&](const auto&... what) { input_error(path.string(), " ", what...); };
+    index_t version = 0;
     std::error_code error;
     const auto type = fs::status(path, error).type();
     if (type == fs::file_type::not_found) wrong("does not exist");
@@ -158,7 +159,6 @@ void verify_seal(const fs::path& path, const FileKind& kind) {
 
         std::istringstream in(lines.substr(first.size()));
         std::string word, digits;
-        index_t version = 0;
         std::uint64_t bytes = 0;
         if (!(in >> word >> version)) wrong("is damaged in its first lines");
         if (version > kind.format_version)
@@ -181,6 +181,7 @@ void verify_seal(const fs::path& path, const FileKind& kind) {
     } catch (const std::runtime_error& reason) {
         wrong("cannot be read: ", reason.what());
     }
+    return version;
 }
 
 }  // namespace pruntrain

@@ -11,11 +11,11 @@ class Random final : public Criterion {
     explicit Random(std::uint64_t seed) : random_(seed, Purpose::criterion) {}
 
     std::vector<real> scores(const Parameter& parameter) const override {
-        const auto positions = parameter.pattern.dense_positions();
-        std::vector<real> all(positions.size());
-        for (std::size_t k = 0; k < all.size(); ++k)
-            all[k] =
-                static_cast<real>(random_.uniform(parameter.first_number + static_cast<weight_number_t>(positions[k])));
+        std::vector<real> all(parameter.value.size());
+        parameter.pattern.for_each_position([&](index_t k, index_t position) {
+            all[static_cast<std::size_t>(k)] =
+                static_cast<real>(random_.uniform(parameter.first_number + static_cast<weight_number_t>(position)));
+        });
         return all;
     }
 

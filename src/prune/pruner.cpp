@@ -89,45 +89,47 @@ std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::
 
 namespace {
 
-/// Scores of one tensor as integers, with the numbers of their weights.
+/// The scores of one tensor on this shard, and which of its weights are chosen.
 struct Scored {
-    std::vector<std::uint64_t> keys;
-    std::vector<weight_number_t> numbers;
+    const Parameter* parameter;
+    std::vector<real> scores;
     std::vector<std::uint8_t> keep;
-};
 
-Scored score(const Criterion& criterion, const Parameter& parameter) {
-    Scored scored;
-    scored.keys.reserve(parameter.value.size());
-    for (const real value : criterion.scores(parameter)) scored.keys.push_back(order_key(value));
-    scored.numbers.reserve(scored.keys.size());
-    parameter.pattern.for_each_position([&](index_t, index_t position) {
-        scored.numbers.push_back(parameter.first_number + static_cast<weight_number_t>(position));
-    });
-    scored.keep.assign(scored.keys.size(), 0);
-    return scored;
-}
+    Scored(const Criterion& criterion, const Parameter& parameter)
+        : parameter(&parameter), scores(criterion.scores(parameter)), keep(scores.size(), 0) {
+        for (const real score : scores) order_key(score);  // finds one that is not a number
+    }
 
-/// The candidates of some tensors that this rank brings into a selection. Replicas hold equal copies, so each brings
-/// its part: the work of the histograms is shared, and each candidate stands on one rank.
-struct Candidates {
-    std::vector<std::uint64_t> keys;
-    std::vector<weight_number_t> numbers;
-
-    void add_part(const Scored& scored, const Communicator& replicas) {
-        const auto size = scored.keys.size();
-        const auto rank = static_cast<std::size_t>(replicas.rank()), ranks = static_cast<std::size_t>(replicas.size());
-        for (std::size_t k = size * rank / ranks; k < size * (rank + 1) / ranks; ++k) {
-            if (scored.keep[k]) continue;  // already chosen
-            keys.push_back(scored.keys[k]);
-            numbers.push_back(scored.numbers[k]);
-        }
+    /// Calls work(packed position, key, number) for the weights first .. last - 1.
+    template <class Work>
+    void for_each(index_t first, index_t last, Work work) const {
+        parameter->pattern.for_each_position(first, last, [&](index_t k, index_t position) {
+            work(static_cast<std::size_t>(k), order_key(scores[static_cast<std::size_t>(k)]),
+                 parameter->first_number + static_cast<weight_number_t>(position));
+        });
     }
 };
 
-void mark(const Cut& cut, Scored& scored) {
-    for (std::size_t k = 0; k < scored.keys.size(); ++k)
-        if (cut.keeps(scored.keys[k], scored.numbers[k])) scored.keep[k] = 1;
+/// Marks the best `keep` of the weights of these tensors that are not chosen yet.
+void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std::size_t> tensors, const Grid& grid) {
+    // Replicas hold equal copies, so each brings its part: the work is shared, and each candidate stands on one rank.
+    const index_t rank = grid.replicas().rank(), ranks = grid.replicas().size();
+    const auto for_each = [&](auto work) {
+        for (const std::size_t i : tensors) {
+            const Scored& tensor = scored[i];
+            const auto size = static_cast<index_t>(tensor.scores.size());
+            tensor.for_each(size * rank / ranks, size * (rank + 1) / ranks,
+                            [&](std::size_t k, std::uint64_t key, weight_number_t number) {
+                                if (!tensor.keep[k]) work(key, number);
+                            });
+        }
+    };
+    const Cut cut = cut_keeping(static_cast<std::uint64_t>(keep), for_each, grid.world());
+    for (const std::size_t i : tensors)
+        scored[i].for_each(0, static_cast<index_t>(scored[i].scores.size()),
+                           [&](std::size_t k, std::uint64_t key, weight_number_t number) {
+                               if (cut.keeps(key, number)) scored[i].keep[k] = 1;
+                           });
 }
 
 /// Marks what a group keeps: first the floor of each layer, then the best of all the rest.
@@ -136,16 +138,10 @@ void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layer
     index_t keep = group.keep;
     if (group.layers.size() > 1)  // a single layer keeps group.keep anyway, which is no less than its floor
         for (const std::size_t i : group.layers) {
-            Candidates own;
-            own.add_part(scored[i], grid.replicas());
-            mark(cut_keeping(static_cast<std::uint64_t>(layers[i].at_least), own.keys, own.numbers, grid.world()),
-                 scored[i]);
+            choose_best(layers[i].at_least, scored, std::span(&i, 1), grid);
             keep -= layers[i].at_least;
         }
-    Candidates all;
-    for (const std::size_t i : group.layers) all.add_part(scored[i], grid.replicas());
-    const Cut cut = cut_keeping(static_cast<std::uint64_t>(keep), all.keys, all.numbers, grid.world());
-    for (const std::size_t i : group.layers) mark(cut, scored[i]);
+    choose_best(keep, scored, group.layers, grid);
 }
 
 }  // namespace
@@ -158,7 +154,7 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     std::vector<Scored> scored;
     grid.world().together([&] {
         for (const auto* parameter : network.parameters())
-            if (parameter->prunable) scored.push_back(score(*criterion_, *parameter));
+            if (parameter->prunable) scored.emplace_back(*criterion_, *parameter);
     });
     const double progress = schedule_->sparsity_at(step) / final_sparsity_;
     for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, grid);
@@ -168,6 +164,7 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     std::size_t next = scored.size();  // the arena runs from the last layer to the first
     for (std::size_t i = 0; i < flags.size(); ++i)
         if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
+    scored.clear();  // the scores, before memory is taken for what stays
     arena.keep(flags);
     if (const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept; left != keep)
         fault("a prune event at step ", step, " kept ", left, " weights instead of ", keep);

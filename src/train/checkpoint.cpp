@@ -192,11 +192,10 @@ History read_history(const H5File& file) {
     return history;
 }
 
-RunState read_state(const H5File& file) {
+RunState read_state(const H5File& file, index_t format_version) {
     RunState state;
-    const auto version = file.attribute<index_t>("/", "format_version");
     each_field(state, [&](const std::string& name, auto& field) {
-        if (version < 2 && name == "shard_cuts") return;
+        if (format_version < 2 && name == "shard_cuts") return;
         field = file.attribute<std::remove_reference_t<decltype(field)>>("/", name);
     });
     return state;
@@ -294,10 +293,10 @@ void write_checkpoint(const fs::path& path, Network& network, const RunState& st
 }
 
 CheckpointSummary inspect_checkpoint(const fs::path& path) {
-    verify_seal(path, checkpoint_kind);
-    return with_file(path, [](const H5File& file) {
+    const index_t version = verify_seal(path, checkpoint_kind);
+    return with_file(path, [&](const H5File& file) {
         CheckpointSummary summary;
-        summary.state = read_state(file);
+        summary.state = read_state(file, version);
         summary.program_version = file.attribute<std::string>("/", "program_version");
         summary.config = file.read_text("config");
         summary.normalization = {file.attribute<std::vector<double>>("data", "mean"),

@@ -191,6 +191,9 @@ std::string check_text(Experiment& experiment) {
     const auto plan_bytes = static_cast<double>((own.prunable - own_removed) *
                                                 static_cast<index_t>(3 * sizeof(std::uint32_t) + sizeof(real)));
 
+    // A score and a flag of each weight; then the flags, an index of what stays, and a second copy of one array.
+    const auto event_bytes = static_cast<double>(own.prunable) * (1 + sizeof(std::int32_t) + sizeof(real));
+
     std::ostringstream out;
     out << "network\n"
         << table(rows) << "  input " << network.input_shape().describe() << ", " << grouped(all.size) << " parameters, "
@@ -218,7 +221,8 @@ std::string check_text(Experiment& experiment) {
         << (prunes ? text("; ", bytes_text(own.bytes(own_removed, own_arrays)), " in the end with indices") : "")
         << "\n  " << bytes_text(activations) << " for activations and scratch"
         << (prunes ? text("\n  ", bytes_text(unpacked), " for weights that are unpacked while layers execute dense\n  ",
-                          bytes_text(plan_bytes), " for plans when all execute sparse in the end")
+                          bytes_text(plan_bytes), " for plans when all execute sparse in the end\n  ",
+                          bytes_text(event_bytes), " more at most while an event removes weights")
                    : "")
         << "\n  " << bytes_text(static_cast<double>(all.largest) * sizeof(real))
         << " more on rank 0 while it writes a checkpoint, a tensor at a time"

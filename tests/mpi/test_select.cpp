@@ -17,22 +17,23 @@ struct Candidate {
 
 /// Compares with the first `keep` of a sort by (key descending, number ascending).
 void check_selection(std::vector<Candidate> all, const Communicator& world, std::uint64_t deal) {
-    std::vector<std::uint64_t> keys;
-    std::vector<weight_number_t> numbers;
+    std::vector<Candidate> own;
     const RandomStream random(deal, Purpose::test);
     for (std::size_t i = 0; i < all.size(); ++i) {
         // deal 0: all on the last rank
         const auto owner =
             deal == 0 ? world.size() - 1 : static_cast<int>(random.bits(i)[0] % static_cast<unsigned>(world.size()));
         if (owner != world.rank()) continue;
-        keys.push_back(all[i].key);
-        numbers.push_back(all[i].number);
+        own.push_back(all[i]);
     }
     std::sort(all.begin(), all.end(), [](const Candidate& a, const Candidate& b) {
         return a.key != b.key ? a.key > b.key : a.number < b.number;
     });
+    const auto for_each = [&](auto work) {
+        for (const Candidate& candidate : own) work(candidate.key, candidate.number);
+    };
     for (const std::size_t keep : {std::size_t{0}, std::size_t{1}, all.size() / 3, all.size() - 1, all.size()}) {
-        const Cut cut = cut_keeping(keep, keys, numbers, world);
+        const Cut cut = cut_keeping(keep, for_each, world);
         bool right = true;
         for (std::size_t i = 0; i < all.size(); ++i)
             right = right && cut.keeps(all[i].key, all[i].number) == (i < keep);
@@ -63,9 +64,11 @@ TEST_CASE("selection keeps exactly the best under the total order") {
 }
 
 TEST_CASE("selection: more to keep than there are is a fault on all ranks") {
-    const std::vector<std::uint64_t> keys{1, 2};
-    const std::vector<weight_number_t> numbers{static_cast<weight_number_t>(Communicator::world().rank()), 99};
-    CHECK_THROWS(cut_keeping(1000, keys, numbers, Communicator::world()));
+    const auto two = [](auto work) {
+        work(1, static_cast<weight_number_t>(Communicator::world().rank()));
+        work(2, 99);
+    };
+    CHECK_THROWS(cut_keeping(1000, two, Communicator::world()));
 }
 
 TEST_SUITE("many ranks") {

@@ -43,7 +43,8 @@ class MemoryFile {
 void publish_sealed(const MemoryFile& content, const std::filesystem::path& path, const FileKind& kind,
                     const std::function<void(const std::filesystem::path&)>& verify);
 
-/// Reads the whole file. @throws InputError saying what is wrong: unreadable, of another kind, newer, cut off, damaged
-void verify_seal(const std::filesystem::path& path, const FileKind& kind);
+/// Reads the whole file. @return its format version
+/// @throws InputError saying what is wrong: unreadable, of another kind, newer, cut off, damaged
+index_t verify_seal(const std::filesystem::path& path, const FileKind& kind);
 
 }  // namespace pruntrain

@@ -1,6 +1,7 @@
 // Which weights of a matrix exist.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -39,12 +40,20 @@ class Pattern {
     /// Calls work(packed position, row * columns + column) for every packed position.
     template <class Work>
     void for_each_position(Work work) const {
-        if (full_)
-            for (index_t k = 0; k < kept(); ++k) work(k, k);
-        else
-            for (index_t row = 0; row < rows_; ++row)
-                for (index_t k = row_pointers_[row]; k < row_pointers_[row + 1]; ++k)
-                    work(k, row * columns_ + column_indices_[k]);
+        for_each_position(0, kept(), work);
+    }
+    /// For the packed positions first .. last - 1.
+    template <class Work>
+    void for_each_position(index_t first, index_t last, Work work) const {
+        index_t k = first;
+        if (full_) {
+            for (; k < last; ++k) work(k, k);
+            return;
+        }
+        index_t row = std::upper_bound(row_pointers_.begin(), row_pointers_.end(), first) - row_pointers_.begin() - 1;
+        for (; k < last; ++row)
+            for (const index_t end = std::min(last, row_pointers_[row + 1]); k < end; ++k)
+                work(k, row * columns_ + column_indices_[k]);
     }
     /// The second of these.
     std::vector<index_t> dense_positions() const;

@@ -1,9 +1,9 @@
 // The exact choice of the weights to keep, over all ranks.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <vector>
 
 #include "pruntrain/base/types.hpp"
@@ -28,11 +28,55 @@ struct Cut {
     }
 };
 
+/// Finds the value of a rank in the descending order of the values of all ranks, digit by digit from the top.
+class RadixSearch {
+   public:
+    /// @param rank  from 0: the largest
+    /// @param bits  of the values
+    RadixSearch(std::uint64_t rank, int bits);
+
+    bool done() const { return shift_ < 0; }
+    /// In each round call this for every value on this rank, ..
+    void count(std::uint64_t value) {
+        if ((value ^ value_) >> digit_bits >> shift_ == 0) ++counts_[value >> shift_ & (counts_.size() - 1)];
+    }
+    /// .. then this. Collective. @throws std::runtime_error if there are too few values
+    void end_round(const Communicator& ranks);
+
+    std::uint64_t value() const { return value_; }  ///< when done
+    std::uint64_t above() const { return above_; }  ///< values that are larger
+
+   private:
+    static constexpr int digit_bits = 11;  // 2,048 counters: 16 KiB a round
+
+    std::uint64_t rank_, value_ = 0, above_ = 0;
+    int shift_;
+    std::array<std::uint64_t, 1 << digit_bits> counts_{};
+};
+
 /// The cut that keeps exactly `keep` of the candidates of all ranks. Each candidate stands on one rank; numbers are
 /// unique. Collective; the same cut on every rank for any distribution of the candidates: histograms of integer digits
-/// are summed, three rounds for float keys, then up to six more over the ties of the last key. Candidates must be at
-/// least `keep` in all.
-Cut cut_keeping(std::uint64_t keep, std::span<const std::uint64_t> keys, std::span<const weight_number_t> numbers,
-                const Communicator& ranks);
+/// are summed, three rounds for float keys, then six over the ties of the last key. Nothing is copied but the ties.
+/// @param for_each  calls its argument with (key, number) of every candidate on this rank; called once a round
+/// @throws std::runtime_error if there are fewer than `keep`
+template <class ForEach>
+Cut cut_keeping(std::uint64_t keep, ForEach for_each, const Communicator& ranks) {
+    if (keep == 0) return {};
+    RadixSearch key(keep - 1, key_bits);
+    while (!key.done()) {
+        for_each([&](std::uint64_t value, weight_number_t) { key.count(value); });
+        key.end_round(ranks);
+    }
+    std::vector<weight_number_t> ties;
+    for_each([&](std::uint64_t value, weight_number_t number) {
+        if (value == key.value()) ties.push_back(number);
+    });
+    RadixSearch last(keep - key.above() - 1, 64);  // of ties the smallest numbers stay
+    while (!last.done()) {
+        for (const weight_number_t number : ties) last.count(~number);
+        last.end_round(ranks);
+    }
+    return {key.value(), ~last.value()};
+}
 
 }  // namespace pruntrain
