@@ -102,7 +102,7 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
     Experiment experiment(Config::parse(summary.config, arguments.checkpoint + ":/config", overrides), world);
     experiment.network.arena().create_slots({});
     History history;
-    world.together([&] { read_checkpoint(arguments.checkpoint, experiment.network, history); });
+    read_checkpoint(arguments.checkpoint, experiment.network, history, world);
     ExecutionPlanner planner(experiment.network, "auto", experiment.grid);
     planner.restore(summary.state.execution);
     // In the tiles of the run, so that the loss is the run's to the last bit.

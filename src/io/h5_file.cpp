@@ -341,6 +341,29 @@ void H5File::read(const std::string& path, std::span<T> values) const {
     state_->read(dataset, path, number_type<T>(), std::as_writable_bytes(values));
 }
 
+template <class T>
+void H5File::read_rows(const std::string& path, index_t first, std::span<T> values) const {
+    const Handle dataset = state_->dataset(path);
+    check_type<T>(dataset, path);
+    const std::size_t points = state_->points(dataset, path);
+    if (first == 0 && points == values.size())
+        return state_->read(dataset, path, number_type<T>(), std::as_writable_bytes(values));
+    const std::vector<index_t> all = shape(path);
+    std::vector<hsize_t> from(all.size(), 0), size(all.begin(), all.end());
+    const index_t stored_rows = all.empty() ? 0 : all.front();
+    const auto row = static_cast<index_t>(points) / std::max<index_t>(1, stored_rows);
+    const index_t rows = static_cast<index_t>(values.size()) / std::max<index_t>(1, row);
+    if (static_cast<index_t>(values.size()) != rows * row || first < 0 || first + rows > stored_rows)
+        fault(path, ": has ", stored_rows, " rows, no ", values.size(), " values from row ", first, " on");
+    if (values.empty()) return;
+    from[0] = static_cast<hsize_t>(first);
+    size[0] = static_cast<hsize_t>(rows);
+    const Handle stored(H5Dget_space(dataset), H5Sclose, path);
+    check(H5Sselect_hyperslab(stored, H5S_SELECT_SET, from.data(), nullptr, size.data(), nullptr), path);
+    const Handle read(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, path);
+    check(H5Dread(dataset, number_type<T>(), read, stored, H5P_DEFAULT, values.data()), path);
+}
+
 void H5File::write_text(const std::string& path, const std::string& value) {
     const std::string stored = padded(value);
     state_->write(path, text_type(stored.size()), {1}, std::as_bytes(std::span(stored)));
@@ -383,7 +406,8 @@ ATTRIBUTE(std::vector<double>)
 #define ARRAY(T)                                                                                      \
     template void H5File::write<T>(const std::string&, std::span<const T>, std::span<const index_t>); \
     template std::vector<T> H5File::read<T>(const std::string&) const;                                \
-    template void H5File::read<T>(const std::string&, std::span<T>) const;
+    template void H5File::read<T>(const std::string&, std::span<T>) const;                            \
+    template void H5File::read_rows<T>(const std::string&, index_t, std::span<T>) const;
 ARRAY(float)
 ARRAY(double)
 ARRAY(std::int32_t)

@@ -96,6 +96,29 @@ StoredTensor read_tensor(const H5File& file, const std::string& path) {
     return tensor;
 }
 
+StoredRows read_tensor_rows(const H5File& file, const std::string& path, index_t first_row, index_t rows) {
+    const bool full = !file.is_group(path);
+    const auto [all, columns] =
+        matrix_shape(path, full ? file.shape(path) : file.attribute<std::vector<index_t>>(path, "tensor_shape"));
+    if (first_row + rows > all) fault(path, ": has ", all, " rows, no ", rows, " rows from row ", first_row, " on");
+    if (full) return {Pattern(rows, columns), first_row * columns};
+    std::vector<index_t> pointers(static_cast<std::size_t>(rows) + 1);
+    file.read_rows<index_t>(path + "/pointers_to_1", first_row, pointers);
+    const index_t first = pointers.front(), kept = file.shape(path + "/indices_1").at(0);
+    for (index_t& pointer : pointers) pointer -= first;
+    if (pointers.back() < 0 || pointers.back() > kept)
+        fault(path, ": rows ", first_row, " to ", first_row + rows, " have ", pointers.back(), " of ", kept,
+              " weights");
+    std::vector<std::int32_t> indices(static_cast<std::size_t>(pointers.back()));
+    file.read_rows<std::int32_t>(path + "/indices_1", first, indices);
+    return {Pattern(rows, columns, std::move(pointers), std::move(indices)), first};
+}
+
+void read_tensor_values(const H5File& file, const std::string& path, index_t first, std::span<real> values) {
+    if (file.is_group(path)) return file.read_rows(path + "/values", first, values);
+    file.read_rows(path, first / matrix_shape(path, file.shape(path))[1], values);
+}
+
 void read_tensor_values(const H5File& file, const std::string& path, std::span<real> values) {
     file.read(file.is_group(path) ? path + "/values" : path, values);
 }

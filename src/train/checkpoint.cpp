@@ -296,6 +296,7 @@ CheckpointSummary inspect_checkpoint(const fs::path& path) {
     const index_t version = verify_seal(path, checkpoint_kind);
     return with_file(path, [&](const H5File& file) {
         CheckpointSummary summary;
+        summary.format_version = version;
         summary.state = read_state(file, version);
         summary.program_version = file.attribute<std::string>("/", "program_version");
         summary.config = file.read_text("config");
@@ -309,46 +310,55 @@ CheckpointSummary inspect_checkpoint(const fs::path& path) {
     });
 }
 
-RunState read_checkpoint(const fs::path& path, Network& network, History& history) {
-    const CheckpointSummary summary = inspect_checkpoint(path);
-    check_same_network(path.string(), summary, network);
-    check_same_slots(path.string(), summary, network.arena());
-    with_file(path, [&](const H5File& file) {
+namespace {
+
+RunState read_parts(const fs::path& path, index_t format_version, Network& network, History& history) {
+    return with_file(path, [&](const H5File& file) {
         Arena& arena = network.arena();
         std::vector<Pattern> patterns;
-        std::map<std::string, std::pair<index_t, index_t>> places;  // of the own numbers: all in the file, first
-        const auto read_part = [&](const std::string& path, const std::string& tensor, std::span<real> own) {
-            const auto [all, first] = places.at(tensor);
-            if (all == static_cast<index_t>(own.size())) return read_tensor_values(file, path, own);
-            std::vector<real> whole(static_cast<std::size_t>(all));
-            read_tensor_values(file, path, whole);
-            std::copy_n(whole.begin() + first, own.size(), own.begin());
-        };
+        std::map<std::string, index_t> firsts;  // of the own numbers among those of the whole tensor
         for (const auto* parameter : arena.parameters()) {
-            const Pattern whole = read_tensor(file, model_path(parameter->layer, parameter->name)).pattern;
-            places[parameter->full_name()] = {whole.kept(), whole.kept_before(parameter->first_row)};
-            patterns.push_back(whole.row_block(parameter->first_row, parameter->pattern.rows()));
+            StoredRows stored = read_tensor_rows(file, model_path(parameter->layer, parameter->name),
+                                                 parameter->first_row, parameter->pattern.rows());
+            firsts[parameter->full_name()] = stored.first;
+            patterns.push_back(std::move(stored.pattern));
         }
         arena.reset(patterns);
         each_tensor(network, [&](const TensorPart& part) {
-            const std::string name = part.layer + "." + part.name;
-            places.try_emplace(name, part.tensor_shape[0], part.first_row);  // a statistic
-            read_part(model_path(part.layer, part.name), name, part.values);
+            const auto [place, is_statistic] = firsts.try_emplace(part.layer + "." + part.name, part.first_row);
+            read_tensor_values(file, model_path(part.layer, part.name), place->second, part.values);
         });
         for (std::size_t number = 0; number < arena.slot_names().size(); ++number)
             for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
                 const Parameter& parameter = *arena.parameters()[i];
-                const Block range = arena.slot_range(i);
-                if (range.size == 0) continue;
-                std::vector<real> all(parameter.value.size());
-                read_part(slot_path(arena.slot_names()[number], parameter.layer, parameter.name), parameter.full_name(),
-                          all);
-                std::copy_n(all.begin() + (range.first - arena.offset(i)), range.size,
-                            arena.slot(number).begin() + (range.first - arena.slot_range().first));
+                const Block own = arena.slot_range(i);
+                if (own.size == 0) continue;
+                file.read_rows(
+                    slot_path(arena.slot_names()[number], parameter.layer, parameter.name),
+                    firsts.at(parameter.full_name()) + own.first - arena.offset(i),
+                    arena.slot(number).subspan(static_cast<std::size_t>(own.first - arena.slot_range().first),
+                                               static_cast<std::size_t>(own.size)));
             }
         history = read_history(file);
+        return read_state(file, format_version);
     });
-    return summary.state;
+}
+
+}  // namespace
+
+RunState read_checkpoint(const fs::path& path, Network& network, History& history, const Communicator& ranks) {
+    index_t version = 0;
+    ranks.together([&] {
+        if (!ranks.is_root()) return;
+        const CheckpointSummary summary = inspect_checkpoint(path);
+        check_same_network(path.string(), summary, network);
+        check_same_slots(path.string(), summary, network.arena());
+        version = summary.format_version;
+    });
+    ranks.broadcast(std::span(&version, 1));
+    RunState state;
+    ranks.together([&] { state = read_parts(path, version, network, history); });
+    return state;
 }
 
 std::string checkpoint_name(index_t step) {

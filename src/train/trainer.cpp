@@ -90,14 +90,12 @@ void Trainer::resume() {
     const ShardCuts read = cuts_of(cuts);
     if (!read.empty() && static_cast<index_t>(read.begin()->second.size()) == grid_.model_shards() + 1)
         cut(read, false);
-    world_.together([&] {
-        const RunState own = state_;
-        state_ = read_checkpoint(newest, network_, history_);
-        state_.ranks = own.ranks;
-        state_.grid = own.grid;
-        state_.shard_cuts = own.shard_cuts;
-        state_.seed = own.seed;
-    });
+    const RunState own = state_;
+    state_ = read_checkpoint(newest, network_, history_, world_);
+    state_.ranks = own.ranks;
+    state_.grid = own.grid;
+    state_.shard_cuts = own.shard_cuts;
+    state_.seed = own.seed;
     planner_.restore(state_.execution);
     network_.set_tile_widths(planner_.tile_widths(slice_samples()));
     const ModelHash hash = hash_of_equal_models(network_, state_.step, grid_);

@@ -188,7 +188,7 @@ TEST_CASE("model shards: a checkpoint is the same file on every grid, and is rea
                 const auto read = make_network(model, grid);
                 for (real& value : read->arena().values()) value = -1;
                 History history;
-                read_checkpoint(folder / "whole.h5", *read, history);
+                read_checkpoint(folder / "whole.h5", *read, history, grid.world());
                 CHECK(std::ranges::equal(read->arena().values(), part->arena().values()));
                 CHECK(std::ranges::equal(read->arena().slot(0), part->arena().slot(0)));
                 const auto hash = hash_of_equal_models(*read, 0, grid);

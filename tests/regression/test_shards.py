@@ -28,7 +28,7 @@ optimizer: {type: sgd, momentum: 0.9, learning_rate: 0.01}
 prune: {criterion: magnitude, schedule: {type: one_shot, at_step: 1}, final_sparsity: 0.95}
 checkpoint: {every_epochs: 1}
 """
-LARGE_LIMIT = 1_200_000_000     # bytes of address space; a rank with nothing to do takes half of it
+LARGE_LIMIT = 1_000_000_000     # bytes of address space; a rank with nothing to do takes 60 % of it
 
 
 class Shards(EndToEnd):

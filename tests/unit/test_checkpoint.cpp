@@ -165,7 +165,7 @@ std::string refusal_by(Network& network) {
     const TemporaryFolder folder;
     write(folder / "a.h5", *trained_network());
     History history;
-    return refusal([&] { read_checkpoint(folder / "a.h5", network, history); });
+    return refusal([&] { read_checkpoint(folder / "a.h5", network, history, Communicator::world()); });
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
@@ -192,7 +192,7 @@ TEST_CASE("checkpoint: a network, its optimizer and its run come back bit for bi
     other->arena().create_slots({"first_moment", "second_moment"});
     fill(other->arena().gradients(), 9);
     History history;
-    check_same_state(read_checkpoint(folder / "a.h5", *other, history), some_state());
+    check_same_state(read_checkpoint(folder / "a.h5", *other, history, Communicator::world()), some_state());
     check_same_network(*other, *network);
     for (std::size_t slot = 0; slot < 2; ++slot)
         CHECK(same_bits(other->arena().slot(slot), network->arena().slot(slot)));
@@ -215,7 +215,7 @@ TEST_CASE("checkpoint: a run at its start, without slots, history or configurati
     const auto other = trained_network();  // pruned: reading makes it full again
     other->arena().create_slots({});
     History history(5);
-    check_same_state(read_checkpoint(folder / "a.h5", *other, history), {});
+    check_same_state(read_checkpoint(folder / "a.h5", *other, history, Communicator::world()), {});
     check_same_network(*other, *network);
     CHECK(history.empty());
     CHECK(inspect_checkpoint(folder / "a.h5").config.empty());
@@ -278,7 +278,8 @@ TEST_CASE("checkpoint: any flipped byte and any cut is found, and told with the 
     network->arena().create_slots({"first_moment", "second_moment"});
     const std::vector<real> before(network->arena().values().begin(), network->arena().values().end());
     History history;
-    CHECK(contains(refusal([&] { read_checkpoint(folder / "b.h5", *network, history); }), "/b.h5 is cut off: it has "));
+    CHECK(contains(refusal([&] { read_checkpoint(folder / "b.h5", *network, history, Communicator::world()); }),
+                   "/b.h5 is cut off: it has "));
     CHECK(std::equal(before.begin(), before.end(), network->arena().values().begin()));
 }
 

@@ -96,6 +96,42 @@ TEST_CASE("h5_file: arrays of every type, size and chunking come back bit for bi
     check_round_trip(std::vector<double>{}, {0, 3});
 }
 
+TEST_CASE("h5_file: some rows of an array, across chunks") {
+    const TemporaryFolder folder;
+    const auto values = random_values<float>(40 * 30000);
+    {
+        H5File file = H5File::create(folder / "a.h5", 512);
+        file.write<float>("array", values, Sizes{40, 100, 300});
+        file.write<float>("line", values, Sizes{40 * 30000});
+        file.write<float>("nothing", {}, Sizes{0});
+        file.close();
+    }
+    const H5File file = H5File::open(folder / "a.h5");
+    const auto check = [&](const std::string& path, index_t first, std::size_t begin, std::size_t count) {
+        std::vector<float> read(count);
+        file.read_rows<float>(path, first, read);
+        CHECK(std::equal(read.begin(), read.end(), values.begin() + static_cast<std::ptrdiff_t>(begin)));
+    };
+    for (const index_t first : {0, 7, 39})
+        for (const index_t rows : {0, 1, 40 - static_cast<int>(first)}) {
+            check("array", first, static_cast<std::size_t>(first) * 30000, static_cast<std::size_t>(rows) * 30000);
+            check("line", first * 30000 + 11 * (first > 0), static_cast<std::size_t>(first * 30000 + 11 * (first > 0)),
+                  static_cast<std::size_t>(rows) * 100);
+        }
+    check("array", 40, 0, 0);
+    check("nothing", 0, 0, 0);
+    CHECK(file.verified() == 2);  // all rows of the array, and nothing
+    std::vector<float> read(30000);
+    for (const index_t wrong : {-1, 40})
+        CHECK(message_of([&] {
+                  file.read_rows<float>("array", wrong, read);
+              }).find("array: has 40 rows, no 30000 values from row ") == 0);
+    CHECK_THROWS(file.read_rows<float>("array", 0, std::span(read).first(100)));
+    CHECK_THROWS(file.read_rows<float>("nothing", 0, std::span(read).first(1)));
+    std::vector<double> doubles(30000);
+    CHECK_THROWS(file.read_rows<double>("array", 0, doubles));
+}
+
 TEST_CASE("h5_file: attributes, texts, names and links") {
     const TemporaryFolder folder;
     const std::vector<std::string> texts{"", "x", "größer als \"1\"\n", std::string(100'000, 'y')};
@@ -219,6 +255,16 @@ TEST_CASE("sparse_matrix_h5: patterns and values come back, with what other read
         std::vector<real> read(values.size());
         read_tensor_values(file, path, read);
         CHECK(read == values);
+        for (index_t first = 0; first <= 3; ++first)
+            for (index_t rows = 0; first + rows <= 3; ++rows) {
+                const StoredRows part = read_tensor_rows(file, path, first, rows);
+                CHECK(part.first == pattern.kept_before(first));
+                CHECK(part.pattern.dense_positions() == pattern.row_block(first, rows).dense_positions());
+                read.assign(static_cast<std::size_t>(part.pattern.kept()), 0);
+                read_tensor_values(file, path, part.first, read);
+                CHECK(std::equal(read.begin(), read.end(), values.begin() + part.first));
+            }
+        CHECK_THROWS(read_tensor_rows(file, path, 2, 2));
     };
     check("full", {3, 2, 2}, full, twelve);
     check("sparse", {3, 2, 2}, sparse, five);

@@ -52,6 +52,10 @@ class H5File {
     /// Likewise, where the number of values is known.
     template <class T>
     void read(const std::string& path, std::span<T> values) const;
+    /// As many rows of an array, from `first` on, as fill the values; its other dimensions are whole. What HDF5 reads
+    /// of the file is compared with its Fletcher-32, the array's checksum if all rows are read.
+    template <class T>
+    void read_rows(const std::string& path, index_t first, std::span<T> values) const;
 
     /// Text of any length, as an array of one fixed-length string.
     void write_text(const std::string& path, const std::string& value);

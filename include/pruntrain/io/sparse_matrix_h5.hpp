@@ -28,6 +28,15 @@ struct StoredTensor {
 
 /// All but the values. @throws std::runtime_error if shape, pointers and indices make no matrix
 StoredTensor read_tensor(const H5File& file, const std::string& path);
+/// Some rows of a tensor.
+struct StoredRows {
+    Pattern pattern;
+    index_t first = 0;  ///< packed number, in the whole tensor, of their first weight
+};
+/// The rows first_row .. first_row + rows - 1 of a tensor that `read_tensor` accepts, here or on another rank.
+StoredRows read_tensor_rows(const H5File& file, const std::string& path, index_t first_row, index_t rows);
+/// Packed values from number `first` on, which begins a row if the pattern is full.
+void read_tensor_values(const H5File& file, const std::string& path, index_t first, std::span<real> values);
 /// The packed values; as many as `read_tensor(...).pattern.kept()`.
 void read_tensor_values(const H5File& file, const std::string& path, std::span<real> values);
 

@@ -51,6 +51,7 @@ struct CheckpointSummary {
         bool sparse = false;
         std::uint64_t bytes = 0;  ///< in the file
     };
+    index_t format_version = 0;
     RunState state;
     std::string program_version;
     std::string config;
@@ -64,10 +65,11 @@ struct CheckpointSummary {
 /// Verifies every checksum and describes the file. Local. @throws InputError naming the file and what is wrong with it
 CheckpointSummary inspect_checkpoint(const std::filesystem::path& path);
 
-/// Verifies and loads this shard's rows: patterns, values, statistics, optimizer slots where the network's arena has
-/// slots of that name, state and history. Local. @throws InputError: unreadable, damaged, or of another network (naming
-/// the first difference)
-RunState read_checkpoint(const std::filesystem::path& path, Network& network, History& history);
+/// The root verifies the whole file, then every rank loads its own: the shard's rows of patterns, values and statistics,
+/// what it has of the optimizer slots where the network's arena has slots of that name, state and history. Collective.
+/// @throws InputError: unreadable, damaged, or of another network (naming the first difference)
+RunState read_checkpoint(const std::filesystem::path& path, Network& network, History& history,
+                         const Communicator& ranks);
 
 /// "step_00001234.h5"
 std::string checkpoint_name(index_t step);
