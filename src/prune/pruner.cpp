@@ -82,7 +82,8 @@ std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::
         if (!parameter.prunable) continue;
         const index_t size = parameter.tensor_size();
         const auto floor = static_cast<index_t>(std::floor(layer_floor_ * share * static_cast<double>(size)));
-        layers.push_back({parameter.layer, size, kept[i], std::clamp<index_t>(floor, 1, kept[i])});
+        layers.push_back(
+            {parameter.layer, parameter.tensor_shape, size, kept[i], std::clamp<index_t>(floor, 1, kept[i])});
     }
     return layers;
 }
@@ -156,6 +157,7 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
         for (const auto* parameter : network.parameters())
             if (parameter->prunable) scored.emplace_back(*criterion_, *parameter);
     });
+    for (Scored& tensor : scored) allocation_->compare_layers(tensor.scores, grid.shards());
     const double progress = schedule_->sparsity_at(step) / final_sparsity_;
     for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, grid);
 

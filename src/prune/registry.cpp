@@ -3,16 +3,27 @@
 #include "pruntrain/prune/criterion.hpp"
 #include "pruntrain/prune/schedule.hpp"
 
+// clang-format off
 #define CRITERIA(member) \
-    member(magnitude, "keeps the weights of largest magnitude") member(random, "keeps weights at random") /* End. */
+    member(magnitude, "keeps the weights of largest magnitude") \
+    member(random, "keeps weights at random") \
+    member(snip, "keeps the weights that change the loss of a batch most, as taylor: for before training") \
+    member(taylor, "keeps the weights whose removal would change the loss of a batch most, to first order")
 
-#define ALLOCATIONS(member)                                                                                  \
-    member(global, "all weights of the network compete") member(per_layer, "a table of sparsities by layer") \
-        member(uniform, "every layer keeps the same fraction") /* End. */
+#define ALLOCATIONS(member) \
+    member(erdos_renyi, "small layers stay denser, by their inputs and outputs") \
+    member(erk, "likewise, with the sides of convolution kernels") \
+    member(global, "all weights of the network compete") \
+    member(lamp, "all compete, by what they are to their own layer") \
+    member(per_layer, "a table of sparsities by layer") \
+    member(uniform, "every layer keeps the same fraction")
 
-#define PRUNE_SCHEDULES(member)                                                                                \
-    member(cubic, "fast at first, slow at the end") member(linear, "the same number of weights at each event") \
-        member(one_shot, "all at once") /* End. */
+#define PRUNE_SCHEDULES(member) \
+    member(cubic, "fast at first, slow at the end") \
+    member(exponential, "the same share of what is left at each event") \
+    member(linear, "the same number of weights at each event") \
+    member(one_shot, "all at once")
+// clang-format on
 
 namespace pruntrain {
 

@@ -20,7 +20,7 @@ index_t read_time(const Config& config, const std::string& key, double default_e
     return std::min(time, length.steps);
 }
 
-GradualSchedule::GradualSchedule(const Config& config, std::string name, double (*shape)(double), double final_sparsity,
+GradualSchedule::GradualSchedule(const Config& config, std::string name, Shape shape, double final_sparsity,
                                  const RunLength& length)
     : name_(std::move(name)), shape_(shape), final_sparsity_(final_sparsity) {
     initial_sparsity_ = config.number("initial_sparsity", 0.0, from_up_to_below(0, 1), "sparsity at the first event");
@@ -44,7 +44,7 @@ double GradualSchedule::sparsity_at(index_t step) const {
     if (step >= end_) return final_sparsity_;
     if (step < start_) return 0;
     const double progress = static_cast<double>(step - start_) / static_cast<double>(end_ - start_);
-    return initial_sparsity_ + (final_sparsity_ - initial_sparsity_) * shape_(progress);
+    return shape_(progress, initial_sparsity_, final_sparsity_);
 }
 
 std::string GradualSchedule::describe() const {

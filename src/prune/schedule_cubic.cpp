@@ -4,7 +4,9 @@
 namespace pruntrain {
 
 std::unique_ptr<PruneSchedule> make_cubic(const Config& config, double final_sparsity, const RunLength& length) {
-    const auto shape = [](double progress) { return 1 - (1 - progress) * (1 - progress) * (1 - progress); };
+    const auto shape = [](double progress, double initial, double final) {
+        return initial + (final - initial) * (1 - (1 - progress) * (1 - progress) * (1 - progress));
+    };
     return std::make_unique<GradualSchedule>(config, "cubic", shape, final_sparsity, length);
 }
 

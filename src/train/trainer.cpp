@@ -188,32 +188,53 @@ Slices::Sum Trainer::start_loss() {
     return slices_.start_sum(rows);
 }
 
-void Trainer::forward_and_backward() {
-    const auto flops = [&](std::size_t layer) { return 2 * network_.layer(layer).multiply_adds(step_.tiling.samples); };
+void Trainer::forward() {
     for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) {
         profile_.enter(Phase::forward, layer);
-        profile_.add({.flops = flops(layer)});
+        profile_.add({.flops = 2 * network_.layer(layer).multiply_adds(step_.tiling.samples)});
         network_.forward(step_, layer);
     }
-    Slices::Sum loss = start_loss();
+}
 
+void Trainer::backward() {
     profile_.enter(Phase::reduce);
-    const index_t summed_before = reducer_.bytes_summed();
     reducer_.begin(network_.arena());
     step_.terms = reducer_.terms(network_.arena());
     for (std::size_t layer = network_.layer_count(); layer-- > 0;) {
         profile_.enter(Phase::backward, layer);
-        profile_.add({.flops = flops(layer) * (network_.needs_input_gradient(layer) ? 2 : 1)});
+        profile_.add({.flops = 2 * network_.layer(layer).multiply_adds(step_.tiling.samples) *
+                               (network_.needs_input_gradient(layer) ? 2 : 1)});
         network_.backward(step_, layer);
         profile_.enter(Phase::reduce);
         reducer_.ready(network_.finished(layer));
     }
+}
+
+void Trainer::forward_and_backward() {
+    forward();
+    Slices::Sum loss = start_loss();
+    const index_t summed_before = reducer_.bytes_summed();
+    backward();
     // The input is not needed any more; other ranks may still be computing, or their sums under way.
     if (!input_is_used_after(state_.step + 1)) assemble_batch(state_.step + 1);
     profile_.enter(Phase::reduce);
     reducer_.finish();
     slices_.finish(std::move(loss), sums_);
     profile_.add({.summed_bytes = static_cast<double>(reducer_.bytes_summed() - summed_before)});
+}
+
+void Trainer::find_gradients() {
+    next_batch();
+    std::vector<std::vector<real>> statistics;  // a batch moves running means
+    for (const auto& [layer, statistic] : network_.statistics()) statistics.push_back(statistic->values);
+    forward();
+    Slices::Sum loss = start_loss();
+    backward();
+    reducer_.finish();
+    slices_.finish(std::move(loss), sums_);
+    std::size_t next = 0;
+    for (const auto& [layer, statistic] : network_.statistics()) statistic->values = statistics[next++];
+    batch_step_ = -1;  // layers that work in place have changed it
 }
 
 void Trainer::update() {
@@ -254,6 +275,7 @@ void Trainer::observe() {
 
 void Trainer::maybe_prune() {
     if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
+    if (experiment_.pruner->needs_gradient()) find_gradients();
     profile_.enter(Phase::prune);
     const auto hash = experiment_.pruner->prune(state_.step, network_, grid_);
     const std::vector<index_t> kept = count_kept(network_, grid_.shards());

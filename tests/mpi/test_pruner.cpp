@@ -30,6 +30,8 @@ std::unique_ptr<Network> fresh_network(const Grid& grid) {
     network->arena().create_slots({"slot"});
     for (index_t i = 0; i < network->arena().size(); ++i)
         network->arena().slot(0)[static_cast<std::size_t>(i)] = network->arena().values()[static_cast<std::size_t>(i)];
+    std::ranges::transform(network->arena().values(), network->arena().gradients().begin(),
+                           [](real value) { return value * value - real{0.01}; });
     return network;
 }
 

@@ -69,6 +69,14 @@ TEST_CASE("prune: schedules") {
     CHECK(linear->event_at(255));  // forced: 155 is no multiple of 50
     CHECK(linear->sparsity_at(255) == 0.5);
 
+    const auto exponential = schedule("type: exponential, start_step: 0, end_step: 100, every_steps: 10", 0.99);
+    for (index_t step = 0; step <= 100; step += 10)
+        CHECK(exponential->sparsity_at(step) == doctest::Approx(1 - std::pow(0.01, static_cast<double>(step) / 100)));
+    CHECK(exponential->sparsity_at(100) == 0.99);
+    const auto from = schedule("type: exponential, start_step: 0, end_step: 10, initial_sparsity: 0.5", 0.875);
+    CHECK(from->sparsity_at(0) == 0.5);
+    CHECK(from->sparsity_at(5) == doctest::Approx(0.75));
+
     const auto once = schedule("type: one_shot, at_step: 7", 0.8);
     for (index_t step = 0; step <= 1000; ++step) CHECK(once->event_at(step) == (step == 7));
     CHECK(once->sparsity_at(6) == 0);
@@ -124,12 +132,14 @@ TEST_CASE("prune: apportionment is exact and within its bounds") {
         }
     }
     // Largest remainders: 2.5, 1.3, 1.2 of 5
-    const std::vector<PrunableLayer> plain{{"a", 10, 10, 1}, {"b", 10, 10, 1}, {"c", 10, 10, 1}};
+    const std::vector<PrunableLayer> plain{
+        {"a", {2, 5}, 10, 10, 1}, {"b", {2, 5}, 10, 10, 1}, {"c", {2, 5}, 10, 10, 1}};
     CHECK(apportion({2.5, 1.3, 1.2}, plain, 5) == std::vector<index_t>{3, 1, 1});
 }
 
 TEST_CASE("prune: allocations") {
-    const std::vector<PrunableLayer> layers{{"one", 1000, 1000, 1}, {"two", 100, 100, 1}, {"three", 10, 10, 1}};
+    const std::vector<PrunableLayer> layers{
+        {"one", {10, 100}, 1000, 1000, 1}, {"two", {10, 10}, 100, 100, 1}, {"three", {2, 5}, 10, 10, 1}};
     const auto groups = [&](const std::string& yaml, index_t keep, double progress) {
         const Config section = Config::parse("a: {" + yaml + "}", "test", {}).section("a");
         return allocations().find(section.word("type", std::nullopt, ""))(section)->groups(layers, keep, progress);
@@ -155,6 +165,82 @@ TEST_CASE("prune: allocations") {
             CHECK(sum == keep);
         }
     }
+}
+
+namespace {
+
+/// The densities that an allocation gives layers of these shapes.
+std::vector<double> densities(const std::string& yaml, const std::vector<std::vector<index_t>>& shapes, double density,
+                              double progress = 1) {
+    std::vector<PrunableLayer> layers;
+    index_t all = 0;
+    for (const auto& shape : shapes) {
+        const index_t size = std::accumulate(shape.begin(), shape.end(), index_t{1}, std::multiplies<>());
+        layers.push_back({text("layer", layers.size()), shape, size, size, 1});
+        all += size;
+    }
+    const Config section = Config::parse("a: {" + yaml + "}", "test", {}).section("a");
+    const auto allocation = allocations().find(section.word("type", std::nullopt, ""))(section);
+    std::vector<double> result(layers.size());
+    const index_t keep = all - removed_count(progress * (1 - density), all);
+    for (const auto& group : allocation->groups(layers, keep, progress))
+        result[group.layers.front()] =
+            static_cast<double>(group.keep) / static_cast<double>(layers[group.layers.front()].size);
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("prune: Erdos-Renyi-Kernel gives the densities of its authors' program") {
+    const std::vector<std::vector<index_t>> lenet300{{300, 784}, {100, 300}, {10, 100}};
+    const std::vector<std::vector<index_t>> lenet5{{20, 1, 5, 5}, {50, 20, 5, 5}, {500, 800}, {10, 500}};
+    const auto check = [](const std::vector<double>& found, const std::vector<double>& expected,
+                          const std::vector<index_t>& sizes) {
+        REQUIRE(found.size() == expected.size());
+        for (std::size_t i = 0; i < found.size(); ++i)  // whole weights, and five digits of the expected
+            CHECK(std::abs(found[i] - expected[i]) <= 1.001 / static_cast<double>(sizes[i]) + 5e-6);
+    };
+    const std::vector<index_t> small{235200, 30000, 1000}, large{500, 25000, 400000, 5000};
+    for (const auto& [density, first, second] :
+         {std::tuple{0.2, std::vector{0.16224, 0.46936, 1.0}, std::vector{1.0, 0.1869, 0.18982, 1.0}},
+          {0.1, {0.07957, 0.23019, 1.0}, {1.0, 0.08707, 0.08843, 1.0}},
+          {0.05, {0.03848, 0.11133, 0.91851}, {0.72612, 0.03748, 0.03806, 1.0}},
+          {0.02, {0.01539, 0.04453, 0.3674}, {0.27789, 0.01434, 0.01457, 0.45717}},
+          {0.01, {0.0077, 0.02227, 0.1837}, {0.13894, 0.00717, 0.00728, 0.22858}}}) {
+        CAPTURE(density);
+        check(densities("type: erk", lenet300, density), first, small);
+        check(densities("type: erk", lenet5, density), second, large);
+        check(densities("type: erdos_renyi", lenet300, density), first, small);  // no kernels here
+    }
+    // Half-way each layer has lost half of what it will lose.
+    const auto half = densities("type: erk", lenet300, 0.1, 0.5);
+    check(half, {(1 + 0.07957) / 2, (1 + 0.23019) / 2, 1.0}, small);
+    // Power 0 would be uniform; small powers come near it.
+    for (const double one : densities("type: erk, power: 0.001", lenet5, 0.1)) CHECK(std::abs(one - 0.1) < 0.003);
+}
+
+TEST_CASE("prune: LAMP scores are s^2 over the squares of all that are no smaller") {
+    const Config section = Config::parse("a: {type: lamp}", "test", {}).section("a");
+    const auto lamp = allocations().find("lamp")(section);
+    const RandomStream random(3, Purpose::test);
+    for (const index_t size : {1, 2, 7, 500}) {
+        std::vector<real> scores;
+        for (index_t i = 0; i < size; ++i)  // some equal, some zero
+            scores.push_back(static_cast<real>(std::max(0.0, std::round(8 * std::abs(random.normal(i))) - 2)));
+        std::vector<real> found = scores;
+        lamp->compare_layers(found, Communicator::world());
+        for (std::size_t i = 0; i < scores.size(); ++i) {
+            double sum = 0;
+            for (const real other : scores)
+                if (other >= scores[i]) sum += static_cast<double>(other) * static_cast<double>(other);
+            const double expected =
+                scores[i] == 0 ? 0 : static_cast<double>(scores[i]) * static_cast<double>(scores[i]) / sum;
+            CHECK(found[i] == static_cast<real>(expected));
+        }
+    }
+    std::vector<real> three{3, 1, 2};
+    lamp->compare_layers(three, Communicator::world());
+    CHECK(three == std::vector<real>{1, static_cast<real>(1.0 / 14), static_cast<real>(4.0 / 13)});
 }
 
 TEST_CASE("prune: an impossible final sparsity is an error before training") {

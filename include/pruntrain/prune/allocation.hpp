@@ -2,21 +2,24 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/base/types.hpp"
+#include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
 
 namespace pruntrain {
 
 /// A prunable weight tensor as an allocation sees it.
 struct PrunableLayer {
-    std::string name;      ///< the layer's
-    index_t size = 0;      ///< weights before any pruning
-    index_t kept = 0;      ///< weights now
-    index_t at_least = 1;  ///< floor: weights that must stay
+    std::string name;            ///< the layer's
+    std::vector<index_t> shape;  ///< of its weight: (M,K) or (O,C,kh,kw)
+    index_t size = 0;            ///< weights before any pruning
+    index_t kept = 0;            ///< weights now
+    index_t at_least = 1;        ///< floor: weights that must stay
 };
 
 /// Tensors whose weights compete with each other for `keep` places.
@@ -32,6 +35,9 @@ class Allocation {
     /// @param progress  sparsity at this event as a share of the final sparsity, 0..1
     virtual std::vector<SelectionGroup> groups(const std::vector<PrunableLayer>& layers, index_t keep,
                                                double progress) const = 0;
+    /// Changes the scores of a layer so that those of different layers compare. Collective.
+    /// @param scores  none is below 0; those of this shard
+    virtual void compare_layers(std::span<real> /*scores*/, const Communicator& /*shards*/) const {}
     virtual std::string describe() const = 0;
     /// @throws InputError if the layers do not fit it (an unknown name in a table)
     virtual void check(const std::vector<PrunableLayer>&, double /*final_sparsity*/) const {}

@@ -18,6 +18,8 @@ class Criterion {
     /// A score for each kept position of the parameter, in packed order: higher is kept. NaN stops the run. Local; must
     /// be the same on every rank that holds the weight.
     virtual std::vector<real> scores(const Parameter& parameter) const = 0;
+    /// `scores` looks at the gradients, which must be those of a batch at the present weights, summed over all replicas.
+    virtual bool needs_gradient() const { return false; }
     virtual std::string describe() const = 0;
 };
 

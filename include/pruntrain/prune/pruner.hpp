@@ -39,6 +39,8 @@ class Pruner {
     Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network);
 
     bool event_at(index_t step) const { return schedule_->event_at(step); }
+    /// `prune` wants gradients of a batch at the present weights, in the arena.
+    bool needs_gradient() const { return criterion_->needs_gradient(); }
     /// The weights that are kept from `step` on.
     index_t keep_at(index_t step) const;
     double final_sparsity() const { return final_sparsity_; }

@@ -34,8 +34,9 @@ index_t read_time(const Config& config, const std::string& key, double default_e
 /// the end of the window in any case: the final sparsity is always reached exactly.
 class GradualSchedule : public PruneSchedule {
    public:
-    /// @param shape  from 0 to 1 as the progress through the window goes from 0 to 1
-    GradualSchedule(const Config& config, std::string name, double (*shape)(double progress), double final_sparsity,
+    /// The sparsity at a progress through the window, 0 to 1, on the way from the initial to the final sparsity.
+    using Shape = double (*)(double progress, double initial, double final);
+    GradualSchedule(const Config& config, std::string name, Shape shape, double final_sparsity,
                     const RunLength& length);
 
     bool event_at(index_t step) const override;
@@ -45,7 +46,7 @@ class GradualSchedule : public PruneSchedule {
 
    private:
     std::string name_;
-    double (*shape_)(double);
+    Shape shape_;
     double initial_sparsity_, final_sparsity_;
     index_t start_, end_, every_;
 };

@@ -37,6 +37,11 @@ class Trainer {
     void read_ahead(index_t step);
     void next_batch();
     void forward_and_backward();
+    void forward();
+    /// Starts the sums of gradients as layers finish.
+    void backward();
+    /// The gradients of the next batch at the present weights, for a criterion: nothing else changes.
+    void find_gradients();
     /// Of the outputs; sets their gradients.
     Slices::Sum start_loss();
     void update();
