@@ -14,7 +14,7 @@ class Taylor final : public Criterion {
    public:
     explicit Taylor(std::string name) : name_(std::move(name)) {}
 
-    bool needs_gradient() const override { return true; }
+    GradientOf gradient_of() const override { return GradientOf::loss; }
 
     std::vector<real> scores(const Parameter& parameter) const override {
         std::vector<real> all(parameter.value.size());

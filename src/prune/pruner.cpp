@@ -147,8 +147,15 @@ void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layer
 
 }  // namespace
 
-std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid) const {
-    const index_t keep = keep_at(step);
+double Pruner::sparsity_at(index_t step, index_t round) const {
+    const double sparsity = schedule_->sparsity_at(step);
+    if (round == 0 || round >= rounds()) return sparsity;
+    return 1 - std::pow(1 - sparsity, static_cast<double>(round) / static_cast<double>(rounds()));
+}
+
+std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid, index_t round) const {
+    const double sparsity = sparsity_at(step, round);
+    const index_t keep = prunable_ - removed_count(sparsity, prunable_);
     const std::vector<index_t> kept = count_kept(network, grid.shards());
     if (keep >= count_prunable(network, kept).kept) return std::nullopt;
     const auto layers = prunable_layers(network, kept, keep);
@@ -158,7 +165,7 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
             if (parameter->prunable) scored.emplace_back(*criterion_, *parameter);
     });
     for (Scored& tensor : scored) allocation_->compare_layers(tensor.scores, grid.shards());
-    const double progress = schedule_->sparsity_at(step) / final_sparsity_;
+    const double progress = sparsity / final_sparsity_;
     for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, grid);
 
     Arena& arena = network.arena();

@@ -8,6 +8,7 @@
     member(magnitude, "keeps the weights of largest magnitude") \
     member(random, "keeps weights at random") \
     member(snip, "keeps the weights that change the loss of a batch most, as taylor: for before training") \
+    member(synflow, "keeps the weights through which most flows from the inputs to the outputs, without data") \
     member(taylor, "keeps the weights whose removal would change the loss of a batch most, to first order")
 
 #define ALLOCATIONS(member) \

@@ -223,18 +223,42 @@ void Trainer::forward_and_backward() {
     profile_.add({.summed_bytes = static_cast<double>(reducer_.bytes_summed() - summed_before)});
 }
 
-void Trainer::find_gradients() {
-    next_batch();
+void Trainer::find_gradients(GradientOf what) {
+    if (what == GradientOf::nothing) return;
     std::vector<std::vector<real>> statistics;  // a batch moves running means
     for (const auto& [layer, statistic] : network_.statistics()) statistics.push_back(statistic->values);
+    if (what == GradientOf::loss) find_loss_gradients();
+    else find_flow_gradients();
+    std::size_t next = 0;
+    for (const auto& [layer, statistic] : network_.statistics()) statistic->values = statistics[next++];
+    batch_step_ = -1;  // the batch in the network's input is gone
+}
+
+void Trainer::find_loss_gradients() {
+    next_batch();
     forward();
     Slices::Sum loss = start_loss();
     backward();
+    profile_.enter(Phase::reduce);
     reducer_.finish();
     slices_.finish(std::move(loss), sums_);
-    std::size_t next = 0;
-    for (const auto& [layer, statistic] : network_.statistics()) statistic->values = statistics[next++];
-    batch_step_ = -1;  // layers that work in place have changed it
+}
+
+void Trainer::find_flow_gradients() {
+    profile_.enter(Phase::prune);
+    Arena& arena = network_.arena();
+    const std::vector<real> signed_values(arena.values().begin(), arena.values().end());
+    for (real& value : arena.values()) value = std::abs(value);
+    NetworkStep step;  // one sample on every rank, as in an evaluation: all find the same
+    step.tiling.samples = step.global_samples = 1;
+    network_.reserve(1);
+    std::fill_n(network_.input(), network_.input_tiling(1).size(network_.input_shape().size()), real{1});
+    for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) network_.forward(step, layer);
+    const Tiling outputs = network_.output_tiling(1);
+    std::fill_n(network_.output_gradient(), outputs.size(network_.outputs()), real{0});
+    for (index_t o = 0; o < network_.outputs(); ++o) network_.output_gradient()[o * outputs.width] = 1;
+    for (std::size_t layer = network_.layer_count(); layer-- > 0;) network_.backward(step, layer);
+    std::ranges::copy(signed_values, arena.values().begin());
 }
 
 void Trainer::update() {
@@ -275,9 +299,12 @@ void Trainer::observe() {
 
 void Trainer::maybe_prune() {
     if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
-    if (experiment_.pruner->needs_gradient()) find_gradients();
-    profile_.enter(Phase::prune);
-    const auto hash = experiment_.pruner->prune(state_.step, network_, grid_);
+    std::optional<ModelHash> hash;  // of the last round that removed weights
+    for (index_t round = 1; round <= experiment_.pruner->rounds(); ++round) {
+        find_gradients(experiment_.pruner->gradient_of());
+        profile_.enter(Phase::prune);
+        if (const auto pruned = experiment_.pruner->prune(state_.step, network_, grid_, round)) hash = pruned;
+    }
     const std::vector<index_t> kept = count_kept(network_, grid_.shards());
     const PrunableCount count = count_prunable(network_, kept);
     state_.sparsity = count.sparsity();

@@ -5,6 +5,10 @@ import re
 import shutil
 import unittest
 
+import h5py
+import numpy
+import scipy.sparse
+
 from support import UNEVEN, EndToEnd, Run, at_once, run
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
@@ -26,6 +30,12 @@ def methods():
 
 
 METHODS = methods()
+
+
+def to_dense(tensor):
+    if isinstance(tensor, h5py.Dataset):
+        return tensor[()].astype(float)
+    return scipy.sparse.csr_matrix((tensor["data"], tensor["indices"], tensor["indptr"]), tensor.attrs["shape"]).toarray().astype(float)
 
 
 class Methods(EndToEnd):
@@ -52,6 +62,47 @@ class Methods(EndToEnd):
         of = {(name, ranks): one.summary["pattern_hash"] for (name, _, ranks, _), one in zip(jobs, runs)}
         for name, _ in methods:
             self.assertEqual({of[name, ranks] for ranks in (1, 4, 3)}, {of[name, 1]}, name)
+
+    def weights(self, name, *settings):
+        """Of the untrained network: {layer: matrix}."""
+        run = self.train(UNEVEN, name, "train.epochs=0", *settings)
+        with h5py.File(run.checkpoints[-1]) as file:
+            return {layer: to_dense(file[f"model/{layer}/weight"]) for layer in ("dense1", "dense2", "dense3")}
+
+    def test_synflow_is_its_paper_in_numpy(self):
+        rounds, sparsity = 7, 0.9
+        first = {layer: numpy.abs(matrix) for layer, matrix in self.weights("first", "prune.final_sparsity=0").items()}
+        size = sum(matrix.size for matrix in first.values())
+        kept = {layer: numpy.ones_like(matrix) for layer, matrix in first.items()}
+        scale = 1 / numpy.sqrt(1 + 1e-5)    # batch_norm of an untrained network, between dense1 and dense2
+        for number in range(1, rounds + 1):
+            one, two, three = (first[layer] * kept[layer] for layer in first)
+            into_two, into_three = scale * one.sum(axis=1), two @ (scale * one.sum(axis=1))
+            out_of_two = three.sum(axis=0)
+            scores = {"dense1": one * (scale * (out_of_two @ two))[:, None], "dense2": two * numpy.outer(out_of_two, into_two),
+                      "dense3": three * into_three[None, :]}
+            for total in (score.sum() for score in scores.values()):    # what flows in flows out
+                self.assertAlmostEqual(total / scores["dense1"].sum(), 1, places=12)
+            keep = size - int(size * (1 - (1 - sparsity) ** (number / rounds)) * (1 + 1e-12))
+            cut = numpy.sort(numpy.concatenate([score.ravel() for score in scores.values()]))[-keep]
+            kept = {layer: (score >= cut).astype(float) for layer, score in scores.items()}
+        ours = self.weights("synflow", "prune.criterion=synflow", "prune.layer_floor=0", f"prune.final_sparsity={sparsity}",
+                            f"prune.schedule={{type: one_shot, at_step: 0, rounds: {rounds}}}")
+        for layer, mask in kept.items():
+            numpy.testing.assert_array_equal(ours[layer] != 0, mask != 0, layer)
+
+    def test_synflow_keeps_every_layer_alive(self):
+        model = "[" + "{layer: dense, units: 100}, {layer: relu}, " * 6 + "{layer: dense, units: 3}]"
+        settings = (f"model={model}", "prune.layer_floor=0", "prune.final_sparsity=0.999", "train.epochs=0")
+        alive = self.train(UNEVEN, "alive", *settings, "prune.criterion=synflow",
+                           "prune.schedule={type: one_shot, at_step: 0, rounds: 100}", ranks=2)
+        kept = {layer["name"]: layer["kept"] for layer in alive.summary["layers"] if layer["prunable"]}
+        self.assertEqual(sum(kept.values()), 52)        # of 51,600
+        self.assertGreaterEqual(min(kept.values()), 3, kept)
+        # The floor of one weight is all that snip leaves some layers.
+        starved = self.train(UNEVEN, "starved", *settings, "prune.criterion=snip",
+                             "prune.schedule={type: one_shot, at_step: 0}", ranks=2)
+        self.assertEqual(min(layer["kept"] for layer in starved.summary["layers"] if layer["prunable"]), 1)
 
     def test_a_restart_between_events_changes_nothing(self):
         def one(name, settings):

@@ -12,14 +12,21 @@
 
 namespace pruntrain {
 
+/// Gradients that a criterion looks at, all at the present weights.
+enum class GradientOf {
+    nothing,  ///< it looks at none
+    loss,     ///< of a global batch, summed over all replicas
+    flow,     ///< the sum of the outputs for an input of ones, with all weights replaced by their absolute values
+};
+
 class Criterion {
    public:
     virtual ~Criterion() = default;
     /// A score for each kept position of the parameter, in packed order: higher is kept. NaN stops the run. Local; must
     /// be the same on every rank that holds the weight.
     virtual std::vector<real> scores(const Parameter& parameter) const = 0;
-    /// `scores` looks at the gradients, which must be those of a batch at the present weights, summed over all replicas.
-    virtual bool needs_gradient() const { return false; }
+    /// What the arena's gradients must be when `scores` is called.
+    virtual GradientOf gradient_of() const { return GradientOf::nothing; }
     virtual std::string describe() const = 0;
 };
 

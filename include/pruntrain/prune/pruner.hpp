@@ -39,8 +39,10 @@ class Pruner {
     Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network);
 
     bool event_at(index_t step) const { return schedule_->event_at(step); }
-    /// `prune` wants gradients of a batch at the present weights, in the arena.
-    bool needs_gradient() const { return criterion_->needs_gradient(); }
+    /// What `prune` wants to find in the arena's gradients.
+    GradientOf gradient_of() const { return criterion_->gradient_of(); }
+    /// An event is so many calls of `prune`.
+    index_t rounds() const { return schedule_->rounds(); }
     /// The weights that are kept from `step` on.
     index_t keep_at(index_t step) const;
     double final_sparsity() const { return final_sparsity_; }
@@ -48,13 +50,15 @@ class Pruner {
     index_t end_step() const { return schedule_->end_step(); }
     std::string describe() const;
 
-    /// Removes weights of the model down to the count for `step`, alike on all replicas. Exactly that count over all
-    /// shards, under the total order (score, then number); no layer falls below its floor.
+    /// Removes weights of the model down to the count for a round of the event at `step`, alike on all replicas.
+    /// Exactly that count over all shards, under the total order (score, then number); no layer falls below its floor.
     /// Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if there
     /// was nothing to remove. @throws std::runtime_error naming the ranks that differ
-    std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid) const;
+    /// @param round  from 1 to `rounds()`; 0: the last
+    std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid, index_t round = 0) const;
 
    private:
+    double sparsity_at(index_t step, index_t round) const;
     std::vector<PrunableLayer> prunable_layers(const Network& network, std::span<const index_t> kept,
                                                index_t keep) const;
 

@@ -17,6 +17,9 @@ class PruneSchedule {
     virtual ~PruneSchedule() = default;
     virtual bool event_at(index_t step) const = 0;
     virtual double sparsity_at(index_t step) const = 0;
+    /// An event may go to its sparsity in rounds, each of which removes the same share of what is left, with scores of
+    /// its own.
+    virtual index_t rounds() const { return 1; }
     /// The step from which the final sparsity is reached.
     virtual index_t end_step() const = 0;
     virtual std::string describe() const = 0;  ///< "cubic, steps 215 to 1720 every 50"

@@ -40,8 +40,10 @@ class Trainer {
     void forward();
     /// Starts the sums of gradients as layers finish.
     void backward();
-    /// The gradients of the next batch at the present weights, for a criterion: nothing else changes.
-    void find_gradients();
+    /// The gradients that a criterion looks at; nothing else changes.
+    void find_gradients(GradientOf what);
+    void find_loss_gradients();
+    void find_flow_gradients();
     /// Of the outputs; sets their gradients.
     Slices::Sum start_loss();
     void update();
