@@ -7,6 +7,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
+#include "pruntrain/prune/grouped_selection.hpp"
 #include "pruntrain/prune/select.hpp"
 
 namespace pruntrain {
@@ -43,6 +44,8 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                          "every layer keeps at least this part of its share under uniform pruning, and one weight")) {
     const Config criterion = section.section("criterion"), allocation = section.section("allocation");
     criterion_ = choose(criteria(), criterion, "type", "magnitude", "how important a weight is", seed);
+    const Config grouping = section.section("grouping");
+    grouping_ = choose(groupings(), grouping, "type", "weight", "which weights live and die together");
     allocation_ =
         choose(allocations(), allocation, "type", "global", "how the weights to keep are shared out over the layers");
     schedule_ = choose(prune_schedules(), section.section("schedule"), "type", "cubic", "how the sparsity grows",
@@ -53,6 +56,14 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     if (prunable_ == 0)
         input_error(
             "there is a prune section, but no layer of the model is prunable: remove 'prunable: false' from a layer");
+    for (const auto* parameter : network.parameters())
+        in_groups_ = in_groups_ || (parameter->prunable && grouping_->count(parameter->tensor_shape) > 0);
+    if (const auto runs = grouping_->runs()) {
+        const double fits = 1 - static_cast<double>(runs->keep) / static_cast<double>(runs->most);
+        if (std::abs(final_sparsity_ - fits) > 1e-6)
+            input_error(section.place_of("final_sparsity"), " is ", exact(final_sparsity_), ", but ",
+                        grouping_->describe(), " stay: allowed is ", exact(fits));
+    }
     const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
     const auto layers = prunable_layers(network, sizes, keep);
     index_t floors = 0;
@@ -65,8 +76,8 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
 }
 
 std::string Pruner::describe() const {
-    return text(criterion_->describe(), ", ", allocation_->describe(), ", ", schedule_->describe(), ", final sparsity ",
-                exact(final_sparsity_));
+    return text(criterion_->describe(), " of ", grouping_->describe(), ", ", allocation_->describe(), ", ",
+                schedule_->describe(), ", final sparsity ", exact(final_sparsity_));
 }
 
 index_t Pruner::keep_at(index_t step) const {
@@ -90,26 +101,12 @@ std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::
 
 namespace {
 
-/// The scores of one tensor on this shard, and which of its weights are chosen.
-struct Scored {
-    const Parameter* parameter;
-    std::vector<real> scores;
-    std::vector<std::uint8_t> keep;
-
-    Scored(const Criterion& criterion, const Parameter& parameter)
-        : parameter(&parameter), scores(criterion.scores(parameter)), keep(scores.size(), 0) {
-        for (const real score : scores) order_key(score);  // finds one that is not a number
-    }
-
-    /// Calls work(packed position, key, number) for the weights first .. last - 1.
-    template <class Work>
-    void for_each(index_t first, index_t last, Work work) const {
-        parameter->pattern.for_each_position(first, last, [&](index_t k, index_t position) {
-            work(static_cast<std::size_t>(k), order_key(scores[static_cast<std::size_t>(k)]),
-                 parameter->first_number + static_cast<weight_number_t>(position));
-        });
-    }
-};
+Scored score(const Criterion& criterion, const Parameter& parameter) {
+    Scored scored{&parameter, criterion.scores(parameter), {}};
+    for (const real one : scored.scores) order_key(one);  // finds one that is not a number
+    scored.keep.assign(scored.scores.size(), 0);
+    return scored;
+}
 
 /// Marks the best `keep` of the weights of these tensors that are not chosen yet.
 void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std::size_t> tensors, const Grid& grid) {
@@ -162,11 +159,20 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     std::vector<Scored> scored;
     grid.world().together([&] {
         for (const auto* parameter : network.parameters())
-            if (parameter->prunable) scored.emplace_back(*criterion_, *parameter);
+            if (parameter->prunable) scored.push_back(score(*criterion_, *parameter));
     });
     for (Scored& tensor : scored) allocation_->compare_layers(tensor.scores, grid.shards());
     const double progress = sparsity / final_sparsity_;
-    for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, grid);
+    if (const auto runs = grouping_->runs()) {
+        const auto of_run = static_cast<index_t>(std::ceil((1 - sparsity) * static_cast<double>(runs->most) - 1e-9));
+        for (Scored& tensor : scored) keep_best_of_runs({std::max(runs->keep, of_run), runs->most}, tensor);
+    } else if (in_groups_) {
+        GroupedSelection selection(*grouping_, scored, grid);
+        for (const auto& group : allocation_->groups(layers, keep, progress)) selection.select(group, layers);
+        selection.mark(scored);
+    } else {
+        for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, grid);
+    }
 
     Arena& arena = network.arena();
     std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
@@ -175,7 +181,9 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
         if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
     scored.clear();  // the scores, before memory is taken for what stays
     arena.keep(flags);
-    if (const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept; left != keep)
+    const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept;
+    // Groups are whole, and runs at the end of a row shorter.
+    if (grouping_->runs() ? false : in_groups_ ? left > keep : left != keep)
         fault("a prune event at step ", step, " kept ", left, " weights instead of ", keep);
     return hash_of_equal_models(network, step, grid);
 }

@@ -1,6 +1,7 @@
 // The families of pruning by name. To add a member: write its file with make_NAME, and a line here.
 #include "pruntrain/prune/allocation.hpp"
 #include "pruntrain/prune/criterion.hpp"
+#include "pruntrain/prune/grouping.hpp"
 #include "pruntrain/prune/schedule.hpp"
 
 // clang-format off
@@ -19,6 +20,13 @@
     member(per_layer, "a table of sparsities by layer") \
     member(uniform, "every layer keeps the same fraction")
 
+#define GROUPINGS(member) \
+    member(block, "rectangles of the matrix of a weight") \
+    member(column, "all weights out of an input unit or channel") \
+    member(n_m, "n of m neighbouring inputs of an output") \
+    member(row, "all weights into a unit or channel") \
+    member(weight, "each weight for itself")
+
 #define PRUNE_SCHEDULES(member) \
     member(cubic, "fast at first, slow at the end") \
     member(exponential, "the same share of what is left at each event") \
@@ -30,12 +38,14 @@ namespace pruntrain {
 
 #define DECLARE_CRITERION(name, meaning) std::unique_ptr<Criterion> make_##name(const Config&, std::uint64_t);
 #define DECLARE_ALLOCATION(name, meaning) std::unique_ptr<Allocation> make_##name(const Config&);
+#define DECLARE_GROUPING(name, meaning) std::unique_ptr<Grouping> make_##name(const Config&);
 #define DECLARE_SCHEDULE(name, meaning) \
     std::unique_ptr<PruneSchedule> make_##name(const Config&, double, const RunLength&);
 #define LIST(name, meaning) {#name, make_##name, meaning},
 
 CRITERIA(DECLARE_CRITERION)
 ALLOCATIONS(DECLARE_ALLOCATION)
+GROUPINGS(DECLARE_GROUPING)
 PRUNE_SCHEDULES(DECLARE_SCHEDULE)
 
 const Registry<CriterionFactory>& criteria() {
@@ -45,6 +55,11 @@ const Registry<CriterionFactory>& criteria() {
 
 const Registry<AllocationFactory>& allocations() {
     static const Registry<AllocationFactory> registry("prune allocation", {ALLOCATIONS(LIST)});
+    return registry;
+}
+
+const Registry<GroupingFactory>& groupings() {
+    static const Registry<GroupingFactory> registry("prune grouping", {GROUPINGS(LIST)});
     return registry;
 }
 

@@ -102,7 +102,127 @@ TEST_CASE("pruner: global magnitude keeps what a sort keeps") {
             for (const real value : parameter->value) CHECK(std::abs(value) >= smallest);
 }
 
+namespace {
+
+const std::vector<std::string> groupings_to_test{
+    "row",
+    "column",
+    "{type: row, norm: l1}",
+    "{type: column, norm: mean}",
+    "{type: block, rows: 1, columns: 8}",
+    "{type: block, rows: 7, columns: 3, norm: mean}",
+};
+
+}  // namespace
+
+TEST_CASE("pruner: groups stay or go as a whole, the best by their norm, as many as fit") {
+    const Grid grid(Communicator::world(), 1);
+    for (const auto& yaml : groupings_to_test)
+        for (const double sparsity : {0.2, 0.8}) {
+            CAPTURE(yaml);
+            auto network = fresh_network(grid);
+            const auto before = fresh_network(grid);
+            const Pruner pruner = make_pruner(text("final_sparsity: ", sparsity, ", grouping: ", yaml,
+                                                   ", allocation: uniform, layer_floor: 0, schedule: one_shot"),
+                                              *network);
+            pruner.prune(0, *network, grid);
+            const Config section = Config::parse("g: {grouping: " + yaml + "}", "test", {}).section("g");
+            const Config of = section.section("grouping");
+            const auto grouping = groupings().find(of.word("type", std::nullopt, ""))(of);
+            for (std::size_t i = 0; i < network->parameters().size(); ++i) {
+                const Parameter& pruned = *network->parameters()[i];
+                const Parameter& whole = *before->parameters()[i];
+                if (!pruned.prunable) continue;
+                const index_t columns = whole.pattern.columns();
+                std::vector<double> sums(static_cast<std::size_t>(grouping->count(whole.tensor_shape)), 0);
+                std::vector<index_t> sizes(sums.size(), 0), left(sums.size(), 0);
+                const auto group = [&](index_t position) {
+                    return static_cast<std::size_t>(
+                        grouping->group_of(whole.tensor_shape, position / columns, position % columns));
+                };
+                whole.pattern.for_each_position([&](index_t k, index_t position) {
+                    const double score = std::abs(double{whole.value[static_cast<std::size_t>(k)]});
+                    sums[group(position)] += grouping->norm() == GroupNorm::l2 ? score * score : score;
+                    ++sizes[group(position)];
+                });
+                pruned.pattern.for_each_position([&](index_t, index_t position) { ++left[group(position)]; });
+                double best_gone = 0, worst_left = 1e300;
+                index_t largest = 0;
+                for (std::size_t g = 0; g < sums.size(); ++g) {
+                    const double norm =
+                        grouping->norm() == GroupNorm::mean ? sums[g] / static_cast<double>(sizes[g]) : sums[g];
+                    CHECK((left[g] == 0 || left[g] == sizes[g]));
+                    if (left[g] == 0) best_gone = std::max(best_gone, norm);
+                    else worst_left = std::min(worst_left, norm);
+                    largest = std::max(largest, sizes[g]);
+                }
+                CHECK(best_gone <= worst_left * (1 + 1e-6));
+                const double keep = (1 - sparsity) * static_cast<double>(whole.pattern.dense_size());
+                CHECK(static_cast<double>(pruned.pattern.kept()) <= std::max(keep + 1, static_cast<double>(largest)));
+                CHECK(static_cast<double>(pruned.pattern.kept()) > keep - 1 - static_cast<double>(largest));
+            }
+        }
+}
+
+TEST_CASE("pruner: N of M neighbouring inputs stay, the best of each run") {
+    const Grid grid(Communicator::world(), 1);
+    for (const auto& [n, m] : {std::pair{2, 4}, {1, 3}, {7, 8}}) {
+        auto network = fresh_network(grid);
+        const auto before = fresh_network(grid);
+        const Pruner pruner =
+            make_pruner(text("final_sparsity: ", 1 - static_cast<double>(n) / m, ", grouping: {type: n_m, n: ", n,
+                             ", m: ", m, "}, schedule: {type: linear, end_step: 10, every_steps: 5}"),
+                        *network);
+        for (const index_t step : {0, 5, 10}) pruner.prune(step, *network, grid);
+        for (std::size_t i = 0; i < network->parameters().size(); ++i) {
+            const Parameter& pruned = *network->parameters()[i];
+            const Parameter& whole = *before->parameters()[i];
+            if (!pruned.prunable) continue;
+            const index_t columns = whole.pattern.columns();
+            std::vector<bool> stays(static_cast<std::size_t>(whole.pattern.dense_size()), false);
+            for (const index_t position : pruned.pattern.dense_positions())
+                stays[static_cast<std::size_t>(position)] = true;
+            for (index_t row = 0; row < whole.pattern.rows(); ++row)
+                for (index_t first = 0; first < columns; first += m) {
+                    const index_t size = std::min<index_t>(m, columns - first);
+                    index_t count = 0;
+                    real best_gone = 0, worst_left = 1e30F;
+                    for (index_t k = row * columns + first; k < row * columns + first + size; ++k) {
+                        const real score = std::abs(whole.value[static_cast<std::size_t>(k)]);
+                        count += stays[static_cast<std::size_t>(k)];
+                        if (stays[static_cast<std::size_t>(k)]) worst_left = std::min(worst_left, score);
+                        else best_gone = std::max(best_gone, score);
+                    }
+                    CHECK(count == std::min<index_t>(n, size));
+                    CHECK(best_gone <= worst_left);
+                }
+        }
+    }
+    auto network = fresh_network(grid);
+    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.6, grouping: {type: n_m, n: 2, m: 4}", *network), InputError);
+    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, grouping: {type: n_m, n: 4, m: 4}", *network), InputError);
+}
+
 TEST_SUITE("many ranks") {
+    TEST_CASE("pruner: one pattern of groups on every grid of replicas and shards") {
+        const auto world = Communicator::world();
+        const Grid alone(world.split(world.rank()), 1);
+        for (const auto& yaml : groupings_to_test)
+            for (const index_t shards : {1, 2, 3, 4}) {
+                if (world.size() % shards != 0) continue;
+                const Grid grid(world, shards);
+                auto together = fresh_network(grid), single = fresh_network(alone);
+                for (const double sparsity : {0.3, 0.7, 0.9}) {
+                    const std::string section = text("final_sparsity: ", sparsity, ", grouping: ", yaml,
+                                                     ", layer_floor: 0.4, schedule: one_shot");
+                    const auto hash = make_pruner(section, *together).prune(0, *together, grid);
+                    const auto hash_alone = make_pruner(section, *single).prune(0, *single, alone);
+                    REQUIRE(hash);
+                    CHECK(hash->pattern == hash_alone->pattern);
+                }
+            }
+    }
+
     TEST_CASE("pruner: the pattern is the one that a single rank finds, on every grid of replicas and shards") {
         const auto world = Communicator::world();
         const Grid alone(world.split(world.rank()), 1);

@@ -12,7 +12,7 @@ import scipy.sparse
 from support import UNEVEN, EndToEnd, Run, at_once, run
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
-NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}"}
+NEEDS = {"n_m": "{type: n_m, n: 2, m: 4}", "per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}"}
 
 
 def members(kind):
@@ -25,7 +25,8 @@ def methods():
     """(name, settings) for every member of every family, the others at their defaults."""
     return [(f"{kind}-{member}", (f"prune.{kind}={NEEDS[member]}" if member in NEEDS else f"prune.{kind}.type={member}",
                                   "prune.layer_floor=0.01", *settings))
-            for kind, settings in (("criterion", ()), ("allocation", ()), ("schedule", ("prune.criterion=taylor",)))
+            for kind, settings in (("criterion", ()), ("allocation", ()), ("grouping", ("prune.final_sparsity=0.5",)),
+                                   ("schedule", ("prune.criterion=taylor",)))
             for member in members(kind)]
 
 
@@ -47,14 +48,14 @@ class Methods(EndToEnd):
         for name, _ in METHODS:
             for ranks in (2, 3, 8):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
-        self.assertEqual(len({one.summary["kept"] for one in runs}), 1)
-        for kind in ("criterion", "allocation"):    # they do differ
+        self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith("grouping")}), 1)
+        for kind in ("criterion", "allocation", "grouping"):    # they do differ
             hashes = {of[name, 1].summary["pattern_hash"] for name, _ in METHODS if name.startswith(kind)}
             self.assertGreaterEqual(len(hashes), 3, kind)
 
     def test_one_pattern_on_a_grid_of_shards(self):
         methods = [(name, settings) for name, settings in METHODS
-                   if name.startswith("allocation") or name == "criterion-random"]
+                   if name.startswith(("allocation", "grouping")) or name == "criterion-random"]
         jobs = [(name, settings, ranks, shards) for name, settings in methods for ranks, shards in ((1, 1), (4, 2), (3, 3))]
         runs = at_once(lambda name, settings, ranks, shards:
                        self.train(UNEVEN, f"grid-{name}-{ranks}", *settings, f"prune.schedule={NEEDS['one_shot']}",

@@ -12,6 +12,7 @@
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/prune/allocation.hpp"
 #include "pruntrain/prune/criterion.hpp"
+#include "pruntrain/prune/grouping.hpp"
 #include "pruntrain/prune/schedule.hpp"
 
 namespace pruntrain {
@@ -66,6 +67,8 @@ class Pruner {
     double layer_floor_;
     index_t prunable_ = 0;  ///< weights before any pruning
     std::unique_ptr<Criterion> criterion_;
+    std::unique_ptr<Grouping> grouping_;
+    bool in_groups_ = false;  ///< of more than one weight
     std::unique_ptr<Allocation> allocation_;
     std::unique_ptr<PruneSchedule> schedule_;
 };

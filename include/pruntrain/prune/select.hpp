@@ -37,8 +37,9 @@ class RadixSearch {
 
     bool done() const { return shift_ < 0; }
     /// In each round call this for every value on this rank, ..
-    void count(std::uint64_t value) {
-        if ((value ^ value_) >> digit_bits >> shift_ == 0) ++counts_[value >> shift_ & (counts_.size() - 1)];
+    /// @param times  it counts as so many
+    void count(std::uint64_t value, std::uint64_t times = 1) {
+        if ((value ^ value_) >> digit_bits >> shift_ == 0) counts_[value >> shift_ & (counts_.size() - 1)] += times;
     }
     /// .. then this. Collective. @throws std::runtime_error if there are too few values
     void end_round(const Communicator& ranks);

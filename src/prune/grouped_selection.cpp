@@ -1,0 +1,159 @@
+#include "pruntrain/prune/grouped_selection.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "pruntrain/base/error.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+constexpr int sum_bits = 62;
+
+/// What a weight adds to the score of its group, before the mean is taken.
+double share(GroupNorm norm, real score) {
+    const double value = static_cast<double>(score);
+    return norm == GroupNorm::l2 ? value * value : value;
+}
+
+}  // namespace
+
+template <class Work>
+void GroupedSelection::for_each_weight(const Scored& scored, Work work) {
+    const Parameter& parameter = *scored.parameter;
+    const index_t columns = parameter.pattern.columns();
+    parameter.pattern.for_each_position([&](index_t k, index_t position) {
+        work(parameter.first_row + position / columns, position % columns, static_cast<std::size_t>(k));
+    });
+}
+
+GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Scored> scored, const Grid& grid)
+    : grouping_(grouping), grid_(grid) {
+    std::vector<std::vector<std::uint64_t>> weights;
+    double largest = 0;
+    std::uint64_t fullest = 1, number = 0;
+    grid.world().together([&] {
+        for (const Scored& tensor : scored)
+            for (const real score : tensor.scores)
+                if (score < 0) fault("a score of ", tensor.parameter->full_name(), " is ", score, ": groups need >= 0");
+    });
+    for (const Scored& tensor : scored) {
+        const auto& shape = tensor.parameter->tensor_shape;
+        weights.emplace_back(static_cast<std::size_t>(grouping.count(shape)), 0);
+        for_each_weight(tensor, [&](index_t row, index_t column, std::size_t k) {
+            ++weights.back()[static_cast<std::size_t>(grouping.group_of(shape, row, column))];
+            largest = std::max(largest, share(grouping.norm(), tensor.scores[k]));
+        });
+        grid.shards().sum(std::span(weights.back()));
+        for (const std::uint64_t count : weights.back()) fullest = std::max(fullest, count);
+    }
+    largest = grid.world().largest(largest);
+    // largest < 2^exponent; so many terms of at most 2^(exponent + shift) fit.
+    int exponent = 0;
+    std::frexp(largest, &exponent);
+    const int shift = sum_bits - static_cast<int>(std::bit_width(fullest)) - exponent;
+    for (std::size_t i = 0; i < scored.size(); ++i) {
+        const auto& shape = scored[i].parameter->tensor_shape;
+        std::vector<std::uint64_t> sums(weights[i].size(), 0);
+        for_each_weight(scored[i], [&](index_t row, index_t column, std::size_t k) {
+            sums[static_cast<std::size_t>(grouping.group_of(shape, row, column))] += static_cast<std::uint64_t>(
+                std::llround(std::ldexp(share(grouping.norm(), scored[i].scores[k]), shift)));
+        });
+        grid.shards().sum(std::span(sums));
+        tensors_.push_back({number, {}});
+        for (std::size_t g = 0; g < sums.size(); ++g) {
+            const bool mean = grouping.norm() == GroupNorm::mean && weights[i][g] > 0;
+            tensors_.back().groups.push_back({mean ? sums[g] / weights[i][g] : sums[g], weights[i][g]});
+        }
+        number += sums.size();
+    }
+}
+
+index_t GroupedSelection::choose(index_t keep, bool reach, std::span<const std::size_t> tensors) {
+    if (keep <= 0) return 0;
+    const auto candidate = [](const Group& group) { return group.weights > 0 && !group.chosen; };
+    // All ranks know all groups; each counts its part.
+    const auto rank = static_cast<std::size_t>(grid_.world().rank());
+    const auto ranks = static_cast<std::size_t>(grid_.world().size());
+    const auto for_each_own = [&](auto work) {
+        for (const std::size_t i : tensors) {
+            const auto& groups = tensors_[i].groups;
+            for (std::size_t g = groups.size() * rank / ranks; g < groups.size() * (rank + 1) / ranks; ++g)
+                if (candidate(groups[g])) work(groups[g], tensors_[i].first_number + g);
+        }
+    };
+    std::uint64_t all = 0;
+    for (const std::size_t i : tensors)
+        for (const Group& group : tensors_[i].groups) all += candidate(group) ? group.weights : 0;
+    const bool everything = all <= static_cast<std::uint64_t>(keep);
+    std::uint64_t border = 0, border_number = 0;  // the group that holds the last weight, or the first one too many
+    if (!everything) {
+        const auto place = static_cast<std::uint64_t>(reach ? keep - 1 : keep);
+        RadixSearch key(place, 64);
+        while (!key.done()) {
+            for_each_own([&](const Group& group, std::uint64_t) { key.count(group.score, group.weights); });
+            key.end_round(grid_.world());
+        }
+        border = key.value();
+        RadixSearch number(place - key.above(), 64);  // of ties the smallest numbers come first
+        while (!number.done()) {
+            for_each_own([&](const Group& group, std::uint64_t own) {
+                if (group.score == border) number.count(~own, group.weights);
+            });
+            number.end_round(grid_.world());
+        }
+        border_number = ~number.value();
+    }
+    index_t chosen = 0;
+    for (const std::size_t i : tensors)
+        for (std::size_t g = 0; g < tensors_[i].groups.size(); ++g) {
+            Group& group = tensors_[i].groups[g];
+            if (!candidate(group)) continue;
+            const std::uint64_t number = tensors_[i].first_number + g;
+            const bool before = group.score > border || (group.score == border && number < border_number);
+            if (!everything && !before && !(reach && group.score == border && number == border_number)) continue;
+            group.chosen = true;
+            chosen += static_cast<index_t>(group.weights);
+        }
+    return chosen;
+}
+
+void GroupedSelection::select(const SelectionGroup& group, const std::vector<PrunableLayer>& layers) {
+    index_t keep = group.keep;
+    for (const std::size_t i : group.layers) keep -= choose(layers[i].at_least, true, std::span(&i, 1));
+    choose(keep, false, group.layers);
+}
+
+void GroupedSelection::mark(std::span<Scored> scored) const {
+    for (std::size_t i = 0; i < scored.size(); ++i) {
+        const auto& shape = scored[i].parameter->tensor_shape;
+        for_each_weight(scored[i], [&](index_t row, index_t column, std::size_t k) {
+            scored[i].keep[k] =
+                tensors_[i].groups[static_cast<std::size_t>(grouping_.group_of(shape, row, column))].chosen;
+        });
+    }
+}
+
+void keep_best_of_runs(const KeptOfRun& runs, Scored& scored) {
+    const Pattern& pattern = scored.parameter->pattern;
+    std::vector<std::size_t> run;  // packed positions
+    index_t number = -1;           // of the run, over all rows
+    const auto finish = [&] {
+        std::stable_sort(run.begin(), run.end(),
+                         [&](std::size_t a, std::size_t b) { return scored.scores[a] > scored.scores[b]; });
+        for (std::size_t i = 0; i < run.size() && static_cast<index_t>(i) < runs.keep; ++i) scored.keep[run[i]] = 1;
+        run.clear();
+    };
+    const index_t of_row = (pattern.columns() + runs.most - 1) / runs.most;
+    pattern.for_each_position([&](index_t k, index_t position) {
+        const index_t own = position / pattern.columns() * of_row + position % pattern.columns() / runs.most;
+        if (own != number) finish();
+        number = own;
+        run.push_back(static_cast<std::size_t>(k));
+    });
+    finish();
+}
+
+}  // namespace pruntrain
