@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 #include <new>
+#include <optional>
 #include <thread>
 
 #include "pruntrain/base/error.hpp"
@@ -14,6 +15,7 @@
 #include "pruntrain/io/npy_file.hpp"
 #include "pruntrain/math/blas.hpp"
 #include "pruntrain/train/report.hpp"
+#include "pruntrain/train/scaling.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 using namespace pruntrain;
@@ -21,6 +23,8 @@ using namespace pruntrain;
 namespace {
 
 constexpr int exit_good = 0, exit_fault = 1, exit_wrong_input = 2;
+constexpr int most_ranks = 1 << 24;  // of a plan: more than any machine has
+constexpr double least_density = 1e-6;
 
 constexpr const char* examples = R"(
 Examples:
@@ -28,6 +32,7 @@ Examples:
   mpirun -n 2 ./pruntrain inputs/fashion_lenet300.yaml train.epochs=5 prune.final_sparsity=0.9 run.name=short
   mpirun -n 2 ./pruntrain --profile inputs/fashion_lenet300.yaml   trains, and shows where the time went
   ./pruntrain --check inputs/fashion_cnn.yaml            what would be trained, and what it needs
+  ./pruntrain --check --ranks 4096 --cluster cluster.yaml CONFIG.yaml   what it would need and take there
   ./pruntrain --describe                                 every key of a configuration
   mpirun -n 2 ./pruntrain --resume CONFIG.yaml           goes on from the newest good checkpoint
   ./pruntrain inspect runs/fashion_lenet300/checkpoints/step_00004300.h5
@@ -40,6 +45,10 @@ struct Arguments {
     std::string config;
     std::vector<std::string> overrides;
     bool check = false, describe = false, resume = false, overwrite = false, profile = false;
+    index_t ranks = 0;  // to plan for; 0: no plan
+    std::string cluster;
+    std::optional<double> density;
+    bool json = false;
     std::string checkpoint;
     std::string split = "test";
     std::string outputs;
@@ -61,15 +70,27 @@ std::string read_text(const std::string& path, const Communicator& world) {
     return content;
 }
 
+/// What would be trained, and with --ranks what it would need and take on so many.
+void check(const Arguments& arguments, const Config& config, const Communicator& world) {
+    Experiment experiment(config, world, arguments.ranks);
+    std::string found = arguments.json ? "" : check_text(experiment);
+    if (arguments.ranks > 0) {
+        const Cluster cluster =
+            arguments.cluster.empty()
+                ? Cluster{}
+                : read_cluster(Config::parse(read_text(arguments.cluster, world), arguments.cluster, {}));
+        const ScalingPlan plan = plan_scaling(experiment, cluster, arguments.density);
+        found += arguments.json ? scaling_json(plan) : "\n" + scaling_text(plan);
+    }
+    if (world.is_root()) std::cout << found << std::flush;
+}
+
 void train(const Arguments& arguments, const Communicator& world) {
     const Config config = Config::parse(read_text(arguments.config, world), arguments.config, arguments.overrides);
     if (arguments.resume && arguments.overwrite) input_error("--resume and --overwrite exclude each other: give one");
-    Experiment experiment(config, world, arguments.check);
+    if (arguments.check) return check(arguments, config, world);
+    Experiment experiment(config, world);
     const std::string plan = check_text(experiment);
-    if (arguments.check) {
-        if (world.is_root()) std::cout << plan;
-        return;
-    }
     const auto existing = arguments.resume      ? ExistingRun::resume
                           : arguments.overwrite ? ExistingRun::overwrite
                                                 : ExistingRun::refuse;
@@ -135,7 +156,19 @@ int run(int argc, char** argv, const Communicator& world) {
     app.set_version_flag("--version", text("pruntrain ", PRUNTRAIN_VERSION, " (", blas_description(), ")"));
     app.add_option("config", arguments.config, "configuration (YAML)");
     app.add_option("overrides", arguments.overrides, "key.path=value: replaces a key of the configuration");
-    app.add_flag("--check", arguments.check, "read everything, print the plan and what it needs, train nothing");
+    CLI::Option* const checking =
+        app.add_flag("--check", arguments.check, "read everything, print the plan and what it needs, train nothing");
+    CLI::Option* const planning =
+        app.add_option("--ranks", arguments.ranks, "with --check: predict memory, messages and time on so many ranks")
+            ->check(CLI::Range(1, most_ranks))
+            ->needs(checking);
+    app.add_option("--cluster", arguments.cluster, "with --ranks: the machine (YAML, docs/scaling.md)")
+        ->needs(planning);
+    app.add_option("--density", arguments.density,
+                   "with --ranks: kept part of the prunable weights, instead of the last")
+        ->check(CLI::Range(least_density, 1.0))
+        ->needs(planning);
+    app.add_flag("--json", arguments.json, "with --ranks: the prediction for programs")->needs(planning);
     app.add_flag("--describe", arguments.describe, "print every key: meaning, type, allowed values, default");
     app.add_flag("--resume", arguments.resume, "go on from the newest good checkpoint of the run, else from the start");
     app.add_flag("--overwrite", arguments.overwrite, "remove an earlier run of the same name");
@@ -164,7 +197,7 @@ int run(int argc, char** argv, const Communicator& world) {
     } else if (evaluating->parsed()) {
         evaluate_checkpoint(arguments, world);
     } else if (arguments.describe) {
-        if (world.is_root()) std::cout << Experiment::describe() << std::flush;
+        if (world.is_root()) std::cout << Experiment::describe() << describe_cluster() << std::flush;
     } else if (arguments.config.empty()) {
         input_error("no configuration given: pruntrain CONFIG.yaml (pruntrain --help shows examples)");
     } else {

@@ -21,20 +21,20 @@ def file_of(network):
     return ROOT / f"scripts/bench/{network}.yaml"
 
 
-def train(network, ranks, density, *settings):
-    """Trains at this density from the first step, with further settings key=value. Returns what the run folder says: samples_per_s over all ranks after
-    the warm-up, peak_mb of the largest rank, bytes_reduced in a step."""
-    batch = LOCAL_BATCH[network] * ranks
-    per_epoch = math.ceil(TRAINING_SAMPLES / batch)
+def short_run(config, ranks, batch, training_samples, *settings, steps=COUNTED_STEPS):
+    """Trains a configuration with further settings key=value. Returns what the run folder says: samples_per_s over all
+    ranks after the warm-up, peak_mb of the largest rank, bytes_reduced in a step."""
+    per_epoch = math.ceil(training_samples / batch)
     launch = [*shlex.split(os.environ.get("MPIRUN", "mpirun")), "-n", str(ranks)]
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and launch[0].endswith("mpirun"):
         launch.append("--allow-run-as-root")
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([*launch, ROOT / "pruntrain", file_of(network), f"run.output={folder}", f"train.global_batch={batch}",
-                        f"train.epochs={(WARM_UP_STEPS + COUNTED_STEPS) / per_epoch}",
-                        f"train.evaluate_every_epochs={WARM_UP_STEPS / per_epoch}", f"prune.final_sparsity={1 - density:.6g}", *settings],
+    shared = "." if "SLURM_JOB_ID" in os.environ else None      # /tmp is one folder a node
+    with tempfile.TemporaryDirectory(dir=shared) as folder:
+        subprocess.run([*launch, ROOT / "pruntrain", config, f"run.output={folder}", "run.name=short", f"train.global_batch={batch}",
+                        f"train.epochs={(WARM_UP_STEPS + steps) / per_epoch}",
+                        f"train.evaluate_every_epochs={WARM_UP_STEPS / per_epoch}", "checkpoint.every_epochs=0", *settings],
                        check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, OPENBLAS_NUM_THREADS="1"))
-        run = pathlib.Path(folder) / network
+        run = pathlib.Path(folder) / "short"
         summary = json.loads((run / "summary.json").read_text())
         with open(run / "history.csv", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -42,3 +42,9 @@ def train(network, ranks, density, *settings):
     rates = [float(row["samples_per_s"]) for row in rows[1:]]
     return {"samples_per_s": statistics.harmonic_mean(rates), "peak_mb": summary["peak_mb"],
             "bytes_reduced": 4 * int(float(rows[-1]["values_reduced"]))}
+
+
+def train(network, ranks, density, *settings):
+    """Trains a network of the benchmarks at this density from the first step."""
+    return short_run(file_of(network), ranks, LOCAL_BATCH[network] * ranks, TRAINING_SAMPLES,
+                     f"prune.final_sparsity={1 - density:.6g}", *settings)

@@ -9,27 +9,33 @@ namespace pruntrain {
 
 namespace {
 
-index_t checked(const Communicator& world, index_t model_shards) {
-    if (world.size() % model_shards == 0) return model_shards;
+index_t checked(index_t ranks, index_t model_shards) {
+    if (ranks % model_shards == 0) return model_shards;
     std::vector<std::string> fitting;
-    for (int shards = 1; shards <= world.size(); ++shards)
-        if (world.size() % shards == 0) fitting.push_back(std::to_string(shards));
-    input_error("parallel.model_shards is ", model_shards, ", which does not divide the ", world.size(),
-                world.size() == 1 ? " rank" : " ranks", " of this run: start a multiple of ", model_shards,
+    for (index_t shards = 1; shards <= ranks; ++shards)
+        if (ranks % shards == 0) fitting.push_back(std::to_string(shards));
+    input_error("parallel.model_shards is ", model_shards, ", which does not divide the ", ranks,
+                ranks == 1 ? " rank" : " ranks", " of this run: start a multiple of ", model_shards,
                 " ranks, or set it to ", fitting.size() == 1 ? "" : "one of ", join(fitting));
 }
 
 }  // namespace
 
 Grid::Grid(const Communicator& world, index_t model_shards)
-    : Grid(world, checked(world, model_shards), world.split(world.rank() % static_cast<int>(model_shards)),
+    : Grid(world, checked(world.size(), model_shards), world.split(world.rank() % static_cast<int>(model_shards)),
            world.split(world.rank() / static_cast<int>(model_shards))) {}
 
 Grid::Grid(const Communicator& world, index_t model_shards, const Communicator& replicas, const Communicator& shards)
-    : model_shards_(model_shards), world_(world), replicas_(replicas), shards_(shards) {}
+    : model_shards_(model_shards),
+      replica_count_(replicas.size()),
+      world_(world),
+      replicas_(replicas),
+      shards_(shards) {}
 
-Grid Grid::to_look_at(const Communicator& world, index_t model_shards) {
-    return {world, model_shards, world, world.split(world.rank())};
+Grid Grid::to_look_at(const Communicator& world, index_t model_shards, index_t ranks) {
+    Grid grid(world, model_shards, world, world.split(world.rank()));
+    if (ranks > 0) grid.replica_count_ = ranks / checked(ranks, model_shards);
+    return grid;
 }
 
 std::string Grid::text() const { return pruntrain::text(replicas_.size(), "x", model_shards_); }

@@ -426,7 +426,7 @@ void Config::finish() const {
         input_error("unknown key ", at_parent.place_of(path.back()), ": no part of this configuration reads it", hint,
                     " (--describe lists all keys)");
     };
-    visit(state_->root, {});
+    if (state_->root.size() > 0) visit(state_->root, {});
 }
 
 namespace {

@@ -22,6 +22,7 @@ class ExchangeLayer final : public Layer {
         return text(last_ ? "gathers the outputs of " : "gathers from ", begins_.size() - 1, " shards");
     }
 
+    index_t gathered(const Tiling& tiling) const override { return tiling.size(output_shape().size()); }
     std::size_t held_bytes(const Tiling& tiling) const override {
         return static_cast<std::size_t>(tiling.size(output_shape().size())) * sizeof(real);
     }

@@ -11,14 +11,18 @@ Slices::Slices(const Communicator& ranks)
 
 Slices::Slices(const Communicator& ranks, index_t count)
     : ranks_(ranks), ordered_(true), count_(count), own_(even_block(count, ranks.rank(), ranks.size())) {
-    if (count < ranks.size())
-        input_error("train.slices is ", count, ", but there are ", ranks.size(),
-                    " ranks: each needs a slice of the batch. Run at most ", count,
-                    " ranks, or set train.slices higher (which makes another run: its sums have another order)");
+    check(count, ranks.size());
     most_ = ranks_.largest(own_.size);
     std::vector<TreeNode> nodes;
     for (index_t slice = 0; slice < count; ++slice) nodes.push_back({slice, 1});
     tree_ = reduce_terms(nodes, count);
+}
+
+void Slices::check(index_t count, index_t ranks) {
+    if (count >= ranks) return;
+    input_error("train.slices is ", count, ", but there are ", ranks,
+                " ranks: each needs a slice of the batch. Run at most ", count,
+                " ranks, or set train.slices higher (which makes another run: its sums have another order)");
 }
 
 Slices::Sum Slices::start_sum(std::span<const double> rows) const {

@@ -1,4 +1,4 @@
-// Densities in proportion to (inputs + outputs) / (inputs * outputs) of a layer (Mocanu et al. 2018, "SET", equation 1,
+// Densities in proportion to (inputs + outputs) / (inputs * outputs) of a layer (Mocanu et al. 2018, "SET",
 // Erdos-Renyi), for convolutions with the sides of the kernel as further dimensions (Evci et al. 2020, "RigL", section
 // 3, Erdos-Renyi-Kernel): small layers stay denser. No layer gets a density above 1: the densest ones stay whole, and
 // the others share what is left in the same proportion, as in the authors' program (google-research/rigl,

@@ -1,5 +1,5 @@
 // All weights compete by what they are to their own layer (Lee et al. 2021, "Layer-adaptive sparsity for the
-// magnitude-based pruning", equation 2): the score s of a weight becomes s^2 over the sum of the squares of all scores
+// magnitude-based pruning"): the score s of a weight becomes s^2 over the sum of the squares of all scores
 // of its layer that are no smaller. The largest of each layer gets 1, so no layer vanishes; the sensitive, small layers
 // keep more.
 #include <algorithm>

@@ -1,5 +1,5 @@
 // |w dR/dw| where R is the sum of the outputs for an input of ones and all weights replaced by their absolute values
-// (Tanaka et al. 2020, "SynFlow", equation 3): it needs no data. The scores of the weights into a unit have the sum of
+// (Tanaka et al. 2020, "SynFlow"): it needs no data. The scores of the weights into a unit have the sum of
 // those out of it, so that pruning in many rounds never empties a layer while another has weights to give: see
 // prune.schedule.rounds, 100 in the paper.
 #include <cmath>

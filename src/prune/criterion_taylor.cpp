@@ -1,7 +1,6 @@
 // |g w| with the gradient g of the loss of one global batch: to first order, what the loss changes if the weight goes
-// (Molchanov et al. 2017, equation 7). Before training, it is SNIP's connection sensitivity (Lee et al. 2019, equation
-// 5), whose division by the sum over all weights changes no order. The absolute value is taken after the sum over all
-// ranks.
+// (Molchanov et al. 2017). Before training, it is SNIP's connection sensitivity (Lee et al. 2019), whose division by
+// the sum over all weights changes no order. The absolute value is taken after the sum over all ranks.
 #include <cmath>
 
 #include "pruntrain/prune/criterion.hpp"

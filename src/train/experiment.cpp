@@ -97,12 +97,12 @@ std::unique_ptr<Optimizer> choose_optimizer(const Config& config) {
 
 }  // namespace
 
-Experiment::Experiment(const Config& config, const Communicator& world, bool look)
+Experiment::Experiment(const Config& config, const Communicator& world, std::optional<index_t> look)
     : settings(config),
-      grid(look ? Grid::to_look_at(world, settings.model_shards) : Grid(world, settings.model_shards)),
+      grid(look ? Grid::to_look_at(world, settings.model_shards, *look) : Grid(world, settings.model_shards)),
       dataset(config.section("data"), world),
       model(config.list("model")),
-      network(make_network({}, true)),
+      network(make_network({}, !look)),
       loss(choose_loss(config)),
       sampler(dataset.samples(Split::train), settings.global_batch, settings.seed),
       length(length_of(settings, sampler)),
@@ -112,10 +112,11 @@ Experiment::Experiment(const Config& config, const Communicator& world, bool loo
     if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
     if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
     config.finish();
+    if (settings.slices > 0) Slices::check(settings.slices, grid.replica_count());
     resolved = config.resolved();
     network.arena().create_slots(optimizer->slot_names(), slot_sharing());
-    network.initialize(settings.seed);
-    network.set_tile_widths(tile_widths(slice_samples(grid.replicas().size())));
+    if (!look) network.initialize(settings.seed);
+    network.set_tile_widths(tile_widths(slice_samples(grid.replica_count())));
 }
 
 std::string Experiment::describe() {
@@ -157,7 +158,12 @@ Slices Experiment::slices() const {
     return settings.slices > 0 ? Slices(grid.replicas(), settings.slices) : Slices(grid.replicas());
 }
 
-index_t Experiment::slice_samples(int replicas) const {
+index_t Experiment::slices_of_rank() const {
+    const index_t replicas = grid.replica_count();
+    return settings.slices > 0 ? (settings.slices + replicas - 1) / replicas : 1;
+}
+
+index_t Experiment::slice_samples(index_t replicas) const {
     const index_t slices = settings.slices > 0 ? settings.slices : replicas;
     return even_block(settings.global_batch, slices - 1, slices).size;
 }

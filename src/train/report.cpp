@@ -8,6 +8,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/train/rank_memory.hpp"
 
 namespace pruntrain {
 
@@ -140,7 +141,7 @@ std::string result_text(const RunResult& result, const Network& network, const s
 
 std::string check_text(Experiment& experiment) {
     Network& network = experiment.network;
-    const int replicas = experiment.grid.replicas().size();
+    const index_t replicas = experiment.grid.replica_count();
     const index_t shards = experiment.grid.model_shards(), ranks = replicas * shards;
     Rows rows{{"layer", "what", "output", "parameters"}};
     for (std::size_t i = 0; i < network.layer_count(); ++i) {
@@ -151,48 +152,16 @@ std::string check_text(Experiment& experiment) {
     }
 
     const auto slots = static_cast<index_t>(network.arena().slot_names().size());
-    const auto sizes = sizes_of(network);
-    const PrunableCount prunable = count_prunable(network, sizes);
+    const PrunableCount prunable = count_prunable(network, sizes_of(network));
     const bool prunes = experiment.pruner && experiment.pruner->final_sparsity() > 0;
     const index_t removed = prunes ? removed_count(experiment.pruner->final_sparsity(), prunable.size) : 0;
-
-    // Bytes of packed arrays and patterns, of the whole model or of this shard.
-    struct Packed {
-        index_t size = 0, prunable = 0, pointers = 0, largest = 0;
-
-        double bytes(index_t removed, double arrays) const {
-            const index_t indices = removed > 0 ? (prunable - removed) * 4 + pointers * 8 : 0;
-            return static_cast<double>(size - removed) * arrays * sizeof(real) + static_cast<double>(indices);
-        }
-    };
-    Packed all, own;
-    for (const auto* parameter : network.parameters()) {
-        all.size += parameter->tensor_size();
-        all.largest = std::max(all.largest, parameter->tensor_size());
-        own.size += parameter->pattern.dense_size();
-        if (!parameter->prunable) continue;
-        all.prunable += parameter->tensor_size();
-        all.pointers += parameter->tensor_shape[0] + 1;
-        own.prunable += parameter->pattern.dense_size();
-        own.pointers += parameter->pattern.rows() + 1;
-    }
-    const double own_arrays = 2 + static_cast<double>(slots) / (experiment.settings.shard_optimizer ? replicas : 1);
+    const PackedSizes all = packed_model(network);
+    const RankMemory first = memory_of_rank(experiment, 0), last = memory_of_rank(experiment, removed);
     const auto file_arrays = static_cast<double>(1 + slots);
-    // Shards lose about alike.
-    const auto own_removed = static_cast<index_t>(static_cast<double>(removed) * static_cast<double>(own.prunable) /
-                                                  std::max(1.0, static_cast<double>(all.prunable)));
     const index_t samples = experiment.slice_samples(replicas);
     const bool ordered = experiment.settings.slices > 0;
-    const index_t slices = ordered ? (experiment.settings.slices + replicas - 1) / replicas : 1;  // of a rank
+    const index_t slices = experiment.slices_of_rank();
     const index_t image_width = network.input_tiling(samples).width, flat_width = network.output_tiling(samples).width;
-    const double activations = static_cast<double>(network.activation_bytes(samples, slices));
-    const double unpacked = prunes ? static_cast<double>(own.prunable * static_cast<index_t>(sizeof(real))) : 0;
-    // Sparse execution: an offset a weight for the product; offset, source and value for the transposed one.
-    const auto plan_bytes = static_cast<double>((own.prunable - own_removed) *
-                                                static_cast<index_t>(3 * sizeof(std::uint32_t) + sizeof(real)));
-
-    // A score and a flag of each weight; then the flags, an index of what stays, and a second copy of one array.
-    const auto event_bytes = static_cast<double>(own.prunable) * (1 + sizeof(std::int32_t) + sizeof(real));
 
     std::ostringstream out;
     out << "network\n"
@@ -215,14 +184,15 @@ std::string check_text(Experiment& experiment) {
     if (prunes)
         out << "\n  keeps " << grouped(prunable.size - removed) << " of " << grouped(prunable.size)
             << " prunable weights in the end";
-    out << "\n\nmemory of a rank\n  " << bytes_text(own.bytes(0, own_arrays)) << " for values, gradients, " << slots
+    out << "\n\nmemory of a rank\n  " << bytes_text(first.packed) << " for values, gradients, " << slots
         << " optimizer slots"
         << (experiment.settings.shard_optimizer && replicas > 1 ? text(" shared by ", replicas, " replicas") : "")
-        << (prunes ? text("; ", bytes_text(own.bytes(own_removed, own_arrays)), " in the end with indices") : "")
-        << "\n  " << bytes_text(activations) << " for activations and scratch"
-        << (prunes ? text("\n  ", bytes_text(unpacked), " for weights that are unpacked while layers execute dense\n  ",
-                          bytes_text(plan_bytes), " for plans when all execute sparse in the end\n  ",
-                          bytes_text(event_bytes), " more at most while an event removes weights")
+        << (prunes ? text("; ", bytes_text(last.packed), " in the end with indices") : "") << "\n  "
+        << bytes_text(first.activations) << " for activations and scratch"
+        << (prunes ? text("\n  ", bytes_text(last.unpacked),
+                          " for weights that are unpacked while layers execute dense\n  ", bytes_text(last.plans),
+                          " for plans when all execute sparse in the end\n  ", bytes_text(last.event),
+                          " more at most while an event removes weights")
                    : "")
         << "\n  " << bytes_text(static_cast<double>(all.largest) * sizeof(real))
         << " more on rank 0 while it writes a checkpoint, a tensor at a time"

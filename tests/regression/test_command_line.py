@@ -50,7 +50,7 @@ class Options(EndToEnd):
         done = run("--describe")
         self.assertEqual(done.returncode, 0)
         described = described_keys(done.stdout)
-        for path in sorted((ROOT / "inputs").glob("*.yaml")):
+        for path in sorted((ROOT / "inputs").rglob("*.yaml")):
             for key in keys_of(yaml.safe_load(path.read_text())):
                 self.assertTrue(key in described or f"{key}.type" in described, f"{path.name}: {key}")
 
@@ -72,7 +72,7 @@ class Options(EndToEnd):
             self.assertEqual([p.name for p in self.folder.iterdir()], ["config.yaml"])
 
     def test_check_takes_every_input(self):
-        for path in sorted((ROOT / "inputs").glob("*.yaml")):
+        for path in sorted((ROOT / "inputs").rglob("*.yaml")):
             done = run("--check", path)
             self.assertEqual(done.returncode, 0, done.stderr)
 
@@ -97,11 +97,11 @@ class Options(EndToEnd):
                    "prune.allocation.type=uniform")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("dense, 8 units", done.stdout)
-        self.assertIn("random, uniform", done.stdout)
+        self.assertIn("random of weights, uniform", done.stdout)
         long = UNEVEN.replace("criterion: magnitude", "criterion: {type: magnitude, norm: l2}")
         done = run("--check", self.write_config(long), "prune.criterion=random")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("random, global", done.stdout)
+        self.assertIn("random of weights, global", done.stdout)
 
 
 class RunFolder(EndToEnd):

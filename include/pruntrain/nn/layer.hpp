@@ -121,6 +121,9 @@ class Layer {
     /// Multiply-adds of the kept weights in the forward of so many samples; each of the two products of backward has as
     /// many. 0: its work is no matrix product. For --profile.
     virtual double multiply_adds(index_t /*samples*/) const { return 0; }
+    /// Numbers that forward gathers from the shards of the model; backward sums as many, but for the last layer. 0: the
+    /// layer is local. For --check.
+    virtual index_t gathered(const Tiling&) const { return 0; }
     /// Bytes that the layer holds itself for up to this many samples (a pooling's choices), for --check.
     virtual std::size_t held_bytes(const Tiling&) const { return 0; }
 

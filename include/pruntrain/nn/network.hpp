@@ -63,6 +63,9 @@ class Network {
     /// How the samples lie in all that follows. Layers that see images may have another width than those that see flat
     /// vectors: where one follows the other the network moves the numbers.
     void set_tile_widths(const TileWidths& widths);
+    Tiling tiling(std::size_t layer, index_t samples) const {
+        return {samples, layer < first_flat_ ? widths_.image : widths_.flat};
+    }
     Tiling input_tiling(index_t samples) const { return tiling(0, samples); }
     Tiling output_tiling(index_t samples) const { return tiling(layers_.size() - 1, samples); }
 
@@ -88,6 +91,8 @@ class Network {
     void backward(const NetworkStep& step, std::size_t layer);
     /// Backward computes the gradient of this layer's input: some layer before it is trained.
     bool needs_input_gradient(std::size_t layer) const { return layer > first_trained_; }
+    /// The layer behind does this one's work.
+    bool taken_over(std::size_t layer) const { return taken_over_[layer]; }
     /// Forward and backward of one layer on whatever stands in its arrays, to see how long they take. Outputs and
     /// gradients mean nothing until the next step.
     void rehearse(const StepContext& step, std::size_t layer);
@@ -100,9 +105,6 @@ class Network {
    private:
     class Builder;
 
-    Tiling tiling(std::size_t layer, index_t samples) const {
-        return {samples, layer < first_flat_ ? widths_.image : widths_.flat};
-    }
     /// The step as this layer sees it.
     StepContext step_of(const StepContext& step, std::size_t layer) const;
     StepContext step_of(const NetworkStep& step, std::size_t layer, std::size_t slice) const;
@@ -135,7 +137,7 @@ class Network {
 
     Shape input_;
     std::vector<std::unique_ptr<Layer>> layers_;
-    std::vector<bool> taken_over_;  ///< the layer behind does this one's work
+    std::vector<bool> taken_over_;
     std::vector<Parameter*> parameters_;
     std::vector<std::size_t> input_of_;       ///< for each layer the activation that it reads; 0 is the input
     std::vector<std::size_t> activation_of_;  ///< and the one that it writes

@@ -22,6 +22,9 @@ class Slices {
     /// @throws InputError if there are fewer slices than ranks
     Slices(const Communicator& ranks, index_t count);
 
+    /// @throws InputError if there are fewer slices than ranks
+    static void check(index_t count, index_t ranks);
+
     bool ordered() const { return ordered_; }
     index_t count() const { return count_; }
     Block own() const { return own_; }  ///< slices of this rank, at least one

@@ -65,8 +65,9 @@ struct CheckpointSummary {
 /// Verifies every checksum and describes the file. Local. @throws InputError naming the file and what is wrong with it
 CheckpointSummary inspect_checkpoint(const std::filesystem::path& path);
 
-/// The root verifies the whole file, then every rank loads its own: the shard's rows of patterns, values and statistics,
-/// what it has of the optimizer slots where the network's arena has slots of that name, state and history. Collective.
+/// The root verifies the whole file, then every rank loads its own: the shard's rows of patterns, values and
+/// statistics, what it has of the optimizer slots where the network's arena has slots of that name, state and history.
+/// Collective.
 /// @throws InputError: unreadable, damaged, or of another network (naming the first difference)
 RunState read_checkpoint(const std::filesystem::path& path, Network& network, History& history,
                          const Communicator& ranks);

@@ -48,8 +48,9 @@ struct Settings {
 class Experiment {
    public:
     /// Reads every key; throws InputError if one is unknown, wrong or does not fit the data.
-    /// @param look  the ranks need not be a multiple of the shards: for a look at the model, not for a run
-    Experiment(const Config& config, const Communicator& world, bool look = false);
+    /// @param look  for a look at the model, not for a run: there are no weights. The ranks that such a run would have;
+    ///     0: as many replicas as there are ranks here
+    Experiment(const Config& config, const Communicator& world, std::optional<index_t> look = {});
 
     /// All keys of all members, for --describe.
     static std::string describe();
@@ -76,7 +77,9 @@ class Experiment {
     /// How a batch is shared out over the replicas. Collective.
     Slices slices() const;
     /// The most samples of a slice when there are so many replicas.
-    index_t slice_samples(int replicas) const;
+    index_t slice_samples(index_t replicas) const;
+    /// The most slices of a rank.
+    index_t slices_of_rank() const;
 
    private:
     Network make_network(const ShardCuts& cuts, bool allocate) const;

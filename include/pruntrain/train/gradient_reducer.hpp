@@ -14,6 +14,9 @@ namespace pruntrain {
 /// nothing is copied, and a pruned weight costs nothing.
 class GradientReducer {
    public:
+    /// 1 MiB of floats: large enough that synchronising costs little, small enough to start early.
+    static constexpr index_t bucket_values = index_t{1} << 18;
+
     /// Collective over `replicas`. Must outlive the use of the gradients of an arena that it was given.
     /// @param message  how the sums of a node go to the other nodes
     explicit GradientReducer(const Communicator& replicas, SharedSum::Message message = SharedSum::Message::exact)
@@ -45,9 +48,6 @@ class GradientReducer {
     index_t bytes_summed() const { return bytes_summed_; }  ///< of this rank's gradients; 0 on one rank
 
    private:
-    /// 1 MiB of floats: large enough that synchronising costs little, small enough to start early.
-    static constexpr index_t bucket_values = index_t{1} << 18;
-
     Communicator replicas_;
     std::vector<TreeNode> nodes_;  ///< of a tree; none: no tree
     SharedSum sum_;
