@@ -63,6 +63,9 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
         if (std::abs(final_sparsity_ - fits) > 1e-6)
             input_error(section.place_of("final_sparsity"), " is ", exact(final_sparsity_), ", but ",
                         grouping_->describe(), " stay: allowed is ", exact(fits));
+        if (section.has("allocation"))
+            input_error(section.place_of("allocation"), " is given, but ", grouping_->describe(),
+                        " stay, whichever layer it is: leave it out");
     }
     const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
     const auto layers = prunable_layers(network, sizes, keep);

@@ -322,8 +322,9 @@ void Trainer::plan_execution() {
     profile_.enter(Phase::plan);
     StepContext slice = step_;
     slice.tiling.samples = slice_samples();  // the last batch may have been a short one
-    const double run_s = trained_seconds_ * static_cast<double>(experiment_.length.steps) /
-                         std::max(1.0, static_cast<double>(state_.step));
+    const double steps_here =
+        static_cast<double>(trained_samples_) / static_cast<double>(experiment_.settings.global_batch);
+    const double run_s = trained_seconds_ * static_cast<double>(experiment_.length.steps) / std::max(1.0, steps_here);
     const std::string changes = planner_.plan(slice, run_s, state_.step >= experiment_.pruner->end_step());
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
     network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));

@@ -164,6 +164,32 @@ TEST_CASE("pruner: groups stay or go as a whole, the best by their norm, as many
         }
 }
 
+TEST_CASE("pruner: every criterion goes with every grouping and allocation") {
+    const Grid grid(Communicator::world(), 1);
+    for (const auto& criterion : criteria().members())
+        for (const auto& grouping : groupings().members())
+            for (const auto& allocation : allocations().members()) {
+                CAPTURE(criterion.name);
+                CAPTURE(grouping.name);
+                CAPTURE(allocation.name);
+                auto network = fresh_network(grid);
+                const std::string allocated = grouping.name == "n_m" ? ""
+                                              : allocation.name == "per_layer"
+                                                  ? ", allocation: {type: per_layer, sparsity: {dense2: 0.5}}"
+                                                  : ", allocation: " + allocation.name;
+                const Pruner pruner =
+                    make_pruner(text("final_sparsity: 0.5, criterion: ", criterion.name, ", grouping: ", grouping.name,
+                                     allocated, ", schedule: one_shot"),
+                                *network);
+                REQUIRE(pruner.prune(0, *network, grid));
+                const PrunableCount count = count_prunable(*network, count_kept(*network, grid.shards()));
+                CHECK(count.sparsity() >= (grouping.name == "n_m" ? 0.49 : 0.5));  // rows end with shorter runs
+                CHECK(count.sparsity() < 0.56);  // a row of 40 of 2,150 weights less at most, and two floors
+            }
+    auto network = fresh_network(grid);
+    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, grouping: n_m, allocation: erk", *network), InputError);
+}
+
 TEST_CASE("pruner: N of M neighbouring inputs stay, the best of each run") {
     const Grid grid(Communicator::world(), 1);
     for (const auto& [n, m] : {std::pair{2, 4}, {1, 3}, {7, 8}}) {

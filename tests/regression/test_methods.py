@@ -12,7 +12,9 @@ import scipy.sparse
 from support import UNEVEN, EndToEnd, Run, at_once, run
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
-NEEDS = {"n_m": "{type: n_m, n: 2, m: 4}", "per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}"}
+N_M = ("prune={grouping: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}, "
+       "final_sparsity: 0.5}")      # it takes no allocation
+NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}"}
 
 
 def members(kind):
@@ -21,13 +23,17 @@ def members(kind):
     return re.search(rf"^prune\.{kind}\.type\n.*\n    word, ([\w |]+);", described, re.MULTILINE).group(1).split(" | ")
 
 
+def settings_for(kind, member):
+    if member == "n_m":
+        return N_M
+    return f"prune.{kind}={NEEDS[member]}" if member in NEEDS else f"prune.{kind}.type={member}"
+
+
 def methods():
     """(name, settings) for every member of every family, the others at their defaults."""
-    return [(f"{kind}-{member}", (f"prune.{kind}={NEEDS[member]}" if member in NEEDS else f"prune.{kind}.type={member}",
-                                  "prune.layer_floor=0.01", *settings))
-            for kind, settings in (("criterion", ()), ("allocation", ()), ("grouping", ("prune.final_sparsity=0.5",)),
-                                   ("schedule", ("prune.criterion=taylor",)))
-            for member in members(kind)]
+    also = {"criterion": (), "allocation": (), "grouping": ("prune.final_sparsity=0.5",), "schedule": ("prune.criterion=taylor",)}
+    return [(f"{kind}-{member}", (settings_for(kind, member), "prune.layer_floor=0.01", *settings))
+            for kind, settings in also.items() for member in members(kind)]
 
 
 METHODS = methods()
