@@ -41,7 +41,11 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                                      "fraction of the prunable weights that is removed in the end")),
       layer_floor_(
           section.number("layer_floor", 0.05, between(0, 1),
-                         "every layer keeps at least this part of its share under uniform pruning, and one weight")) {
+                         "every layer keeps at least this part of its share under uniform pruning, and one weight")),
+      remove_zeros_(
+          section.flag("remove_zeros", false,
+                       "an event removes weights that are exactly 0 beyond the schedule's sparsity too: what a "
+                       "regularizer has left nothing of")) {
     const Config criterion = section.section("criterion"), allocation = section.section("allocation");
     criterion_ = choose(criteria(), criterion, "type", "magnitude", "how important a weight is", seed);
     const Config grouping = section.section("grouping");
@@ -147,6 +151,23 @@ void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layer
 
 }  // namespace
 
+namespace {
+
+/// Prunable weights that are not 0, over all shards; no fewer than a weight for each layer, its floor.
+index_t count_nonzeros(const Network& network, const Communicator& shards) {
+    std::uint64_t count = 0;
+    index_t layers = 0;
+    for (const auto* parameter : network.parameters()) {
+        if (!parameter->prunable) continue;
+        ++layers;
+        for (const real value : parameter->value) count += value != 0;
+    }
+    shards.sum(std::span(&count, 1));
+    return std::max(layers, static_cast<index_t>(count));
+}
+
+}  // namespace
+
 double Pruner::sparsity_at(index_t step, index_t round) const {
     const double sparsity = schedule_->sparsity_at(step);
     if (round == 0 || round >= rounds()) return sparsity;
@@ -155,7 +176,8 @@ double Pruner::sparsity_at(index_t step, index_t round) const {
 
 std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid, index_t round) const {
     const double sparsity = sparsity_at(step, round);
-    const index_t keep = prunable_ - removed_count(sparsity, prunable_);
+    index_t keep = prunable_ - removed_count(sparsity, prunable_);
+    if (remove_zeros_) keep = std::min(keep, count_nonzeros(network, grid.shards()));
     const std::vector<index_t> kept = count_kept(network, grid.shards());
     if (keep >= count_prunable(network, kept).kept) return std::nullopt;
     const auto layers = prunable_layers(network, kept, keep);

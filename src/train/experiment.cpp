@@ -95,6 +95,11 @@ std::unique_ptr<Optimizer> choose_optimizer(const Config& config) {
     return choose(optimizers(), config.section("optimizer"), "type", "adam", "how a gradient becomes an update");
 }
 
+std::unique_ptr<Regularizer> choose_regularizer(const Config& config) {
+    return choose(regularizers(), config.section("optimizer").section("regularizer"), "type", "none",
+                  "a proximal step after each update");
+}
+
 }  // namespace
 
 Experiment::Experiment(const Config& config, const Communicator& world, std::optional<index_t> look)
@@ -107,6 +112,7 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
       sampler(dataset.samples(Split::train), settings.global_batch, settings.seed),
       length(length_of(settings, sampler)),
       optimizer(choose_optimizer(config)),
+      regularizer(choose_regularizer(config)),
       learning_rate(config.section("optimizer").section("schedule"), settings.learning_rate, length) {
     loss->check(network.outputs(), dataset.target_width());
     if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
@@ -126,6 +132,7 @@ std::string Experiment::describe() {
     Network::describe(config.list("model").front());
     choose_loss(config);
     choose_optimizer(config);
+    choose_regularizer(config);
     const RunLength length{.steps_per_epoch = 1, .steps = 1};
     const LearningRate rate(config.section("optimizer").section("schedule"), settings.learning_rate, length);
     const Config sample = Config::parse("model: [{layer: dense, units: 100}]", "sample", {});

@@ -281,7 +281,10 @@ void Trainer::update() {
         profile_.enter(Phase::reduce);
         gather_values(arena, grid_.replicas());
         profile_.add({.summed_bytes = static_cast<double>(arena.size()) * sizeof(real)});
+        profile_.enter(Phase::update);
     }
+    if (experiment_.regularizer)
+        experiment_.regularizer->apply(arena, experiment_.learning_rate.at(state_.step), state_.epoch);
     ++state_.step;
     state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
 }
@@ -362,6 +365,7 @@ void Trainer::cut(const ShardCuts& cuts, bool move) {
     planner_.restore(execution);
     network_.set_tile_widths(planner_.tile_widths(slice_samples()));
     network_.reserve(slice_samples(), slices_.own().size);
+    reducer_.forget_rounding();  // numbers have other places
     state_.shard_cuts = text_of(cuts);
     batch_step_ = -1;  // it stood in the network that is gone
 }

@@ -42,7 +42,8 @@ METHODS = methods()
 def to_dense(tensor):
     if isinstance(tensor, h5py.Dataset):
         return tensor[()].astype(float)
-    return scipy.sparse.csr_matrix((tensor["data"], tensor["indices"], tensor["indptr"]), tensor.attrs["shape"]).toarray().astype(float)
+    matrix = scipy.sparse.csr_matrix((tensor["data"], tensor["indices"], tensor["indptr"]), tensor.attrs["shape"])
+    return matrix.toarray().astype(float)
 
 
 class Methods(EndToEnd):
@@ -70,11 +71,33 @@ class Methods(EndToEnd):
         for name, _ in methods:
             self.assertEqual({of[name, ranks] for ranks in (1, 4, 3)}, {of[name, 1]}, name)
 
-    def weights(self, name, *settings):
-        """Of the untrained network: {layer: matrix}."""
-        run = self.train(UNEVEN, name, "train.epochs=0", *settings)
+    def weights(self, name, *settings, epochs=0):
+        """{layer: matrix}"""
+        run = self.train(UNEVEN, name, f"train.epochs={epochs}", *settings)
         with h5py.File(run.checkpoints[-1]) as file:
             return {layer: to_dense(file[f"model/{layer}/weight"]) for layer in ("dense1", "dense2", "dense3")}
+
+    def test_a_regularizer_leaves_zeros_and_events_remove_them(self):
+        # L1 empties about a half, more than the 10 % that the schedule asks for.
+        settings = ("optimizer.regularizer={type: l1, strength: 0.1, warmup_epochs: 1}", "optimizer.type=sgd",
+                    "optimizer.learning_rate=0.05", "prune.final_sparsity=0.1", "prune.layer_floor=0.01")
+        def one(ranks, *more):
+            name = f"zeros-{ranks}-{len(more)}"
+            return self.train(ORDERED.replace("adam", "sgd"), name, *settings, *more, ranks=ranks)
+        left, removed, other, shared = at_once(one, [(1,), (1, "prune.remove_zeros=true"), (3, "prune.remove_zeros=true"),
+                                                     (4, "prune.remove_zeros=true", "parallel.shard_optimizer=true")])
+        self.assertAlmostEqual(left.summary["sparsity"], 0.1, delta=0.002)
+        self.assertGreater(removed.summary["sparsity"], 0.2)
+        self.assertEqual(other.outcome(), removed.outcome())
+        self.assertEqual(shared.outcome(), removed.outcome())
+
+    def test_group_lasso_empties_rows(self):
+        lasso = self.weights("lasso", "optimizer={type: sgd, learning_rate: 0.05, regularizer: {type: group_l2, strength: 0.05}}",
+                             "prune.final_sparsity=0.05", "prune.schedule.end_step=240", "prune.remove_zeros=true",
+                             "prune.layer_floor=0.01", epochs=20)
+        empty = {layer: int((matrix == 0).all(axis=1).sum()) for layer, matrix in lasso.items()}
+        self.assertGreater(empty["dense2"], 2, empty)
+        self.assertLess(empty["dense2"], 11, empty)
 
     def test_synflow_is_its_paper_in_numpy(self):
         rounds, sparsity = 7, 0.9

@@ -20,7 +20,7 @@ model:
   - {{layer: dense, units: 3}}
 train: {{sum: ordered, slices: 8, epochs: 3, global_batch: 20, loss: cross_entropy, evaluate_every_epochs: 0.5}}
 optimizer: {{type: adam, learning_rate: 0.003}}
-prune: {{criterion: magnitude, allocation: global, schedule: {{type: one_shot, at_step: 9}}, final_sparsity: 0.5}}
+prune: {{criterion: taylor, allocation: global, schedule: {{type: one_shot, at_step: 9}}, final_sparsity: 0.5}}
 checkpoint: {{every_epochs: 0.5}}
 """
 

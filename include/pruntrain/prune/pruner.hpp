@@ -65,6 +65,7 @@ class Pruner {
 
     double final_sparsity_;
     double layer_floor_;
+    bool remove_zeros_;
     index_t prunable_ = 0;  ///< weights before any pruning
     std::unique_ptr<Criterion> criterion_;
     std::unique_ptr<Grouping> grouping_;

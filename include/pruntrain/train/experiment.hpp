@@ -14,6 +14,7 @@
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/optim/optimizer.hpp"
+#include "pruntrain/optim/regularizer.hpp"
 #include "pruntrain/parallel/slices.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
@@ -64,6 +65,7 @@ class Experiment {
     Sampler sampler;
     RunLength length;
     std::unique_ptr<Optimizer> optimizer;
+    std::unique_ptr<Regularizer> regularizer;  ///< may be none
     LearningRate learning_rate;
     std::optional<Pruner> pruner;
     std::string resolved;  ///< the configuration as read, with all defaults

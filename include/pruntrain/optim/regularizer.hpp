@@ -1,0 +1,36 @@
+// Regularizers that make weights exactly zero.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "pruntrain/base/registry.hpp"
+#include "pruntrain/config/config.hpp"
+#include "pruntrain/nn/arena.hpp"
+
+namespace pruntrain {
+
+/// A proximal step after each update (Parikh & Boyd 2014, "Proximal algorithms", section 4.2): what minimises
+/// R(w) + |w - w_updated|^2 / (2 learning rate). So it is decoupled from the optimizer, as AdamW's decay is, and
+/// weights that do not matter become 0, not nearly 0: see prune.remove_zeros.
+class Regularizer {
+   public:
+    explicit Regularizer(const Config& config);
+    virtual ~Regularizer() = default;
+
+    /// On all prunable weights. @param epoch  now, for the warm-up of the strength
+    void apply(Arena& arena, double learning_rate, double epoch) const;
+    virtual std::string describe() const = 0;
+
+    /// @param step  learning rate x strength
+    virtual void shrink(Parameter& parameter, double step) const = 0;
+
+   private:
+    double strength_, warmup_epochs_;
+};
+
+using RegularizerFactory = std::unique_ptr<Regularizer> (*)(const Config&);
+/// The name `none` makes none.
+const Registry<RegularizerFactory>& regularizers();
+
+}  // namespace pruntrain

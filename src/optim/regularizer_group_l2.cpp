@@ -1,0 +1,35 @@
+// R = lambda sum over rows g of sqrt(|g|) ||w_g||, the group lasso (Yuan & Lin 2006; Wen et al. 2016 for networks): the
+// weights of a row, all into one unit or output channel, are multiplied by max(0, 1 - step sqrt(|g|) / ||w_g||). |g|:
+// the weights that the row still has.
+#include <cmath>
+
+#include "pruntrain/optim/regularizer.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+class GroupL2 final : public Regularizer {
+   public:
+    using Regularizer::Regularizer;
+    void shrink(Parameter& parameter, double step) const override {
+        const Pattern& pattern = parameter.pattern;
+        for (index_t row = 0; row < pattern.rows(); ++row) {
+            const index_t first = pattern.kept_before(row), size = pattern.kept_before(row + 1) - first;
+            const auto values =
+                parameter.value.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
+            double squares = 0;
+            for (const real value : values) squares += static_cast<double>(value) * static_cast<double>(value);
+            if (squares == 0) continue;
+            const double factor = 1 - step * std::sqrt(static_cast<double>(size) / squares);
+            for (real& value : values) value = factor > 0 ? static_cast<real>(factor * static_cast<double>(value)) : 0;
+        }
+    }
+    std::string describe() const override { return "group L2 of rows"; }
+};
+
+}  // namespace
+
+std::unique_ptr<Regularizer> make_group_l2(const Config& config) { return std::make_unique<GroupL2>(config); }
+
+}  // namespace pruntrain

@@ -1,0 +1,62 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "../support/layer_bench.hpp"
+#include "pruntrain/nn/network.hpp"
+#include "pruntrain/optim/regularizer.hpp"
+
+using namespace pruntrain;
+
+namespace {
+
+std::unique_ptr<Regularizer> regularizer(const std::string& yaml) {
+    const Config section = Config::parse("r: {" + yaml + "}", "test", {}).section("r");
+    return regularizers().find(section.word("type", std::nullopt, ""))(section);
+}
+
+Network network_of_two() {
+    return {config_of("model: [{layer: dense, units: 3}, {layer: dense, units: 2, prunable: false}]").list("model"),
+            {4, 1, 1}};
+}
+
+}  // namespace
+
+TEST_CASE("regularizer: L1 moves every weight towards 0 by the step, and not beyond") {
+    Network network = network_of_two();
+    auto values = network.parameters()[0]->value;
+    std::ranges::copy(std::vector<real>{3, -3, 0.5, -0.5, 0.25, -0.25, 0, 1, -1, 0.125, 2, -2}, values.begin());
+    std::ranges::fill(network.parameters()[1]->value, real{7});  // bias
+    std::ranges::fill(network.parameters()[2]->value, real{7});  // not prunable
+    regularizer("type: l1, strength: 2")->apply(network.arena(), 0.25, 0);
+    CHECK(std::ranges::equal(values, std::vector<real>{2.5, -2.5, 0, 0, 0, 0, 0, 0.5, -0.5, 0, 1.5, -1.5}));
+    CHECK(std::ranges::count(network.parameters()[1]->value, real{7}) == 3);
+    CHECK(std::ranges::count(network.parameters()[2]->value, real{7}) == 6);
+}
+
+TEST_CASE("regularizer: group L2 shortens each row by step sqrt(size), and not beyond 0") {
+    Network network = network_of_two();
+    std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());
+    keep[3] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1};  // dense1.weight: the third row has two weights
+    network.arena().keep(keep);
+    auto values = network.parameters()[0]->value;
+    std::ranges::copy(std::vector<real>{1, 1, 1, 1, 0.25, -0.25, 0.25, 0.25, 3, -4}, values.begin());
+    regularizer("type: group_l2, strength: 2")->apply(network.arena(), 0.25, 0);
+    const double factor = 1 - 0.5 * std::sqrt(2.0) / 5;
+    const std::vector<double> expected{0.5, 0.5, 0.5, 0.5, 0, 0, 0, 0, 3 * factor, -4 * factor};
+    for (std::size_t k = 0; k < expected.size(); ++k) CHECK(std::abs(double{values[k]} - expected[k]) < 1e-6);
+    for (std::size_t k = 4; k < 8; ++k) CHECK(values[k] == 0);
+}
+
+TEST_CASE("regularizer: its strength rises through the warm-up") {
+    for (const auto& [epoch, left] : {std::pair{0.0, 4.0}, {1.0, 3.5}, {2.0, 3.0}, {9.0, 3.0}}) {
+        Network network = network_of_two();
+        std::ranges::fill(network.parameters()[0]->value, real{4});
+        regularizer("type: l1, strength: 2, warmup_epochs: 2")->apply(network.arena(), 0.5, epoch);
+        for (const real value : network.parameters()[0]->value) CHECK(value == static_cast<real>(left));
+    }
+    CHECK(regularizer("type: none") == nullptr);
+    CHECK_THROWS_AS(regularizer("type: l1"), InputError);
+    CHECK_THROWS_AS(regularizer("type: l1, strength: 0"), InputError);
+}
