@@ -62,7 +62,7 @@ def rows_of(config, arguments):
         of_fewest = fewest.setdefault((scaling, density), rate / ranks)
         yield [pathlib.Path(config).stem, scaling, ranks, f"{density:g}", batch, f"{rate:.0f}", f"{plan['samples_per_s']:.0f}",
                f"{rate / plan['samples_per_s']:.2f}", f"{rate / ranks / of_fewest:.3f}",
-               runs[0]["bytes_reduced"] if ranks > 1 else 0, f"{plan['summed_bytes']:.0f}"]
+               runs[0]["bytes_reduced"], f"{plan['summed_bytes']:.0f}"]
 
 
 def write_page(page, rows):

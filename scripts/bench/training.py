@@ -41,7 +41,7 @@ def short_run(config, ranks, batch, training_samples, *settings, steps=COUNTED_S
     # A row for every WARM_UP_STEPS steps, so that the first row is the warm-up.
     rates = [float(row["samples_per_s"]) for row in rows[1:]]
     return {"samples_per_s": statistics.harmonic_mean(rates), "peak_mb": summary["peak_mb"],
-            "bytes_reduced": 4 * int(float(rows[-1]["values_reduced"]))}
+            "bytes_reduced": 4 * int(float(rows[-1]["values_reduced"])) if ranks > 1 else 0}
 
 
 def train(network, ranks, density, *settings):
