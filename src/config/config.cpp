@@ -400,7 +400,7 @@ void Config::finish() const {
     const std::function<void(const YAML::Node&, const Path&)> visit = [&](const YAML::Node& node, const Path& path) {
         if (read_paths.count(path)) return;
         if (node.IsScalar() && read_paths.count(with(path, "type"))) return;
-        const bool is_container = (node.IsMap() || node.IsSequence()) && node.size() > 0;
+        const bool is_container = node.IsMap() || node.IsSequence();
         if (is_container && (known.count(path) || path.empty() || is_number_word(path.back()))) {
             if (node.IsMap())
                 for (const auto& entry : node) visit(entry.second, with(path, entry.first.Scalar()));
@@ -426,7 +426,7 @@ void Config::finish() const {
         input_error("unknown key ", at_parent.place_of(path.back()), ": no part of this configuration reads it", hint,
                     " (--describe lists all keys)");
     };
-    if (state_->root.size() > 0) visit(state_->root, {});
+    visit(state_->root, {});
 }
 
 namespace {

@@ -75,6 +75,20 @@ TEST_CASE("config: a key that nobody reads is an error with the nearest known na
     CHECK(contains(error_of([&] { entry.finish(); }), "model.0.unit"));
 }
 
+TEST_CASE("config: an empty section that is read is no unknown key, one that is not is") {
+    for (const char* yaml : {"{}", "parallel: {}", "parallel: {}\noptimizer: {}"}) {
+        const Config config = parse(yaml);
+        config.section("parallel").integer("shards", 1, at_least(1), "");
+        config.section("optimizer").number("rate", 0.1, above(0), "");
+        CHECK(error_of([&] { config.finish(); }) == "");
+    }
+    for (const char* yaml : {"paralel: {}", "parallel: {shards: {}}", "parallel: {chards: {}}", "other: []"}) {
+        const Config config = parse(yaml);
+        config.section("parallel");
+        CHECK(contains(error_of([&] { config.finish(); }), "unknown key"));
+    }
+}
+
 TEST_CASE("config: overrides") {
     const Config config =
         parse("a: {b: 1}\nm: [{u: 1}, {u: 2}]\nc: magnitude", {"a.b=5", "m.1.u=7", "new.key=x", "c.norm=l2"});
