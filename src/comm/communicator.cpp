@@ -310,19 +310,11 @@ void Communicator::together(const std::function<void()>& work) const {
     throw SharedFault(message);
 }
 
-struct SharedWindow::State {
+struct SharedWindow::State : OpenWindow {
     Communicator node;
-    MPI_Win window = MPI_WIN_NULL;
     std::vector<std::span<std::byte>> parts;  ///< of the ranks that own one
 
     explicit State(const Communicator& ranks) : node(ranks) {}
-    ~State() {
-        if (std::uncaught_exceptions() > 0) return;  // freeing is collective: see ~Pending
-        MPI_Win_unlock_all(window);
-        MPI_Win_free(&window);
-    }
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
 };
 
 SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes) : SharedWindow(node, bytes, 1) {}

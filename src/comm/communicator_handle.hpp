@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <exception>
 #include <string>
 
 #include "pruntrain/base/error.hpp"
@@ -33,6 +34,20 @@ struct Communicator::Handle {
     }
     Handle(const Handle&) = delete;
     Handle& operator=(const Handle&) = delete;
+};
+
+/// A window in a passive epoch to all its ranks. Closing it is collective: see ~Pending.
+struct OpenWindow {
+    MPI_Win window = MPI_WIN_NULL;
+
+    OpenWindow() = default;
+    ~OpenWindow() {
+        if (std::uncaught_exceptions() > 0) return;
+        MPI_Win_unlock_all(window);
+        MPI_Win_free(&window);
+    }
+    OpenWindow(const OpenWindow&) = delete;
+    OpenWindow& operator=(const OpenWindow&) = delete;
 };
 
 }  // namespace pruntrain

@@ -1,25 +1,14 @@
 #include "pruntrain/comm/remote_window.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <set>
 
 #include "communicator_handle.hpp"
 
 namespace pruntrain {
 
-struct RemoteWindow::State {
-    MPI_Win window = MPI_WIN_NULL;
+struct RemoteWindow::State : OpenWindow {
     std::set<int> asked;  ///< ranks whose bytes are under way
-
-    State() = default;
-    ~State() {
-        if (std::uncaught_exceptions() > 0) return;  // freeing is collective: see ~Pending
-        MPI_Win_unlock_all(window);
-        MPI_Win_free(&window);
-    }
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
 };
 
 RemoteWindow::RemoteWindow(const Communicator& ranks, std::span<std::byte> own) {

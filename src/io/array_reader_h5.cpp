@@ -28,14 +28,7 @@ class H5Reader final : public ArrayReader {
 
    private:
     void read(index_t first, index_t count, hid_t type, void* numbers) const {
-        std::vector<hsize_t> begin(dimensions().size(), 0), size(dimensions().begin(), dimensions().end());
-        begin[0] = static_cast<hsize_t>(first);
-        size[0] = static_cast<hsize_t>(count);
-        const h5::Handle there(H5Dget_space(dataset_), H5Sclose, source());
-        h5::check(H5Sselect_hyperslab(there, H5S_SELECT_SET, begin.data(), nullptr, size.data(), nullptr), source());
-        const h5::Handle here(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose,
-                              source());
-        if (H5Dread(dataset_, type, here, there, H5P_DEFAULT, numbers) < 0)
+        if (h5::read_rows(dataset_, type, dimensions(), first, count, numbers, source()) < 0)
             input_error(source(), " cannot be read: ", h5::reason());
         // HDF5 reads zeros where a file has become too short.
         if (FileState::of(descriptor(file_)) != opened_) input_error(source(), FileState::changed);

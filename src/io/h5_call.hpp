@@ -5,8 +5,10 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/base/types.hpp"
 
 namespace pruntrain::h5 {
 
@@ -44,5 +46,18 @@ class Handle {
     hid_t id_;
     Close close_;
 };
+
+/// Reads some entries of the first dimension of a data set, the other dimensions whole. @return of H5Dread
+/// @param dimensions  of all that it has
+inline herr_t read_rows(hid_t dataset, hid_t type, const std::vector<index_t>& dimensions, index_t first, index_t count,
+                        void* numbers, const std::string& part) {
+    std::vector<hsize_t> begin(dimensions.size(), 0), size(dimensions.begin(), dimensions.end());
+    begin[0] = static_cast<hsize_t>(first);
+    size[0] = static_cast<hsize_t>(count);
+    const Handle there(H5Dget_space(dataset), H5Sclose, part);
+    check(H5Sselect_hyperslab(there, H5S_SELECT_SET, begin.data(), nullptr, size.data(), nullptr), part);
+    const Handle here(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, part);
+    return H5Dread(dataset, type, here, there, H5P_DEFAULT, numbers);
+}
 
 }  // namespace pruntrain::h5

@@ -349,19 +349,13 @@ void H5File::read_rows(const std::string& path, index_t first, std::span<T> valu
     if (first == 0 && points == values.size())
         return state_->read(dataset, path, number_type<T>(), std::as_writable_bytes(values));
     const std::vector<index_t> all = shape(path);
-    std::vector<hsize_t> from(all.size(), 0), size(all.begin(), all.end());
     const index_t stored_rows = all.empty() ? 0 : all.front();
     const auto row = static_cast<index_t>(points) / std::max<index_t>(1, stored_rows);
     const index_t rows = static_cast<index_t>(values.size()) / std::max<index_t>(1, row);
     if (static_cast<index_t>(values.size()) != rows * row || first < 0 || first + rows > stored_rows)
         fault(path, ": has ", stored_rows, " rows, no ", values.size(), " values from row ", first, " on");
     if (values.empty()) return;
-    from[0] = static_cast<hsize_t>(first);
-    size[0] = static_cast<hsize_t>(rows);
-    const Handle stored(H5Dget_space(dataset), H5Sclose, path);
-    check(H5Sselect_hyperslab(stored, H5S_SELECT_SET, from.data(), nullptr, size.data(), nullptr), path);
-    const Handle read(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, path);
-    check(H5Dread(dataset, number_type<T>(), read, stored, H5P_DEFAULT, values.data()), path);
+    check(h5::read_rows(dataset, number_type<T>(), all, first, rows, values.data(), path), path);
 }
 
 void H5File::write_text(const std::string& path, const std::string& value) {

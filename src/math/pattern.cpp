@@ -44,6 +44,25 @@ Pattern Pattern::row_block(index_t first, index_t count) const {
                                       column_indices_.begin() + kept_before(first + count))};
 }
 
+std::vector<index_t> Pattern::row_sizes() const {
+    std::vector<index_t> sizes;
+    for (index_t row = 0; row < rows_; ++row) sizes.push_back(kept_before(row + 1) - kept_before(row));
+    return sizes;
+}
+
+std::vector<std::int32_t> Pattern::all_columns() const {
+    std::vector<std::int32_t> columns(static_cast<std::size_t>(kept()));
+    for_each_position(
+        [&](index_t k, index_t position) { columns[k] = static_cast<std::int32_t>(position % columns_); });
+    return columns;
+}
+
+std::vector<index_t> Pattern::pointers_of(std::span<const index_t> row_sizes) {
+    std::vector<index_t> pointers{0};
+    for (const index_t size : row_sizes) pointers.push_back(pointers.back() + size);
+    return pointers;
+}
+
 void Pattern::keep(std::span<const std::uint8_t> keep) {
     const auto count =
         static_cast<index_t>(std::count_if(keep.begin(), keep.end(), [](auto flag) { return flag != 0; }));

@@ -62,6 +62,9 @@ void Arena::place_gradients(std::span<real> memory) {
 
 void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
     if (keep.size() != parameters_.size()) fault("flags for ", keep.size(), " of ", parameters_.size(), " parameters");
+    const auto stays = [&](std::size_t i, index_t k) {
+        return keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])] != 0;
+    };
     // Of the numbers first .. of an array as long as the arena, those that stay.
     const auto compacted = [&](const AlignedVector<real>& part, index_t first) {
         const index_t last = first + static_cast<index_t>(part.size());
@@ -71,8 +74,7 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
             const index_t begin = std::max(first, offsets_[i]);
             const index_t end = std::min(last, offsets_[i] + parameters_[i]->pattern.kept());
             for (index_t k = begin; k < end; ++k)
-                if (keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])])
-                    kept.push_back(part[k - first]);
+                if (stays(i, k)) kept.push_back(part[k - first]);
         }
         kept.shrink_to_fit();
         return kept;
@@ -81,7 +83,7 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
     for (std::size_t i = 0; i < parameters_.size(); ++i)
         for (index_t k = offsets_[i]; k < std::min(slot_range_.first, offsets_[i] + parameters_[i]->pattern.kept());
              ++k)
-            kept_before += keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])];
+            kept_before += stays(i, k);
     values_ = compacted(values_, 0);
     for (auto& slot : slots_) {
         slot = compacted(slot, slot_range_.first);

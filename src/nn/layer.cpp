@@ -21,7 +21,7 @@ ChannelBlock shard_channels(const LayerPlace& place, index_t outputs) {
                         " shards: it is of another network");
     } else {
         for (index_t number = 0; number <= shard.count; ++number)
-            begins.push_back(number < shard.count ? even_block(outputs, number, shard.count).first : outputs);
+            begins.push_back(even_block(outputs, number, shard.count).first);
     }
     return {begins[static_cast<std::size_t>(shard.number)], outputs, begins};
 }

@@ -212,7 +212,7 @@ const real* Network::forward(const StepContext& step) {
 template <class Set>
 void Network::sum_over_batch(const NetworkStep& step, std::size_t number, Set set) {
     const auto numbers = static_cast<std::size_t>(layers_[number]->batch_sums());
-    const std::size_t slices = std::max<std::size_t>(1, step.slices.size());
+    const std::size_t slices = step.slice_count();
     batch_sums_.resize((slices + 1) * numbers);
     const std::span<double> rows(batch_sums_);
     for (std::size_t slice = 0; slice < slices; ++slice)
@@ -225,7 +225,7 @@ void Network::sum_over_batch(const NetworkStep& step, std::size_t number, Set se
 void Network::forward(const NetworkStep& step, std::size_t number) {
     Layer& layer = *layers_[number];
     const index_t inputs = layer.input_shape().size(), outputs = layer.output_shape().size();
-    const auto slices = static_cast<index_t>(std::max<std::size_t>(1, step.slices.size()));
+    const auto slices = static_cast<index_t>(step.slice_count());
     const auto step_of_slice = [&](index_t slice) { return step_of(step, number, static_cast<std::size_t>(slice)); };
     const auto x = [&](index_t slice) { return place(activations_[input_of_[number]], number, inputs, slice); };
     if (retiles(number))
@@ -268,7 +268,7 @@ void Network::backward(const NetworkStep& step, std::size_t number) {
     }
     if (retiles(number) && backward.dx != nullptr) {
         current_gradient_ = 1 - current_gradient_;
-        for (std::size_t slice = 0; slice < std::max<std::size_t>(1, step.slices.size()); ++slice) {
+        for (std::size_t slice = 0; slice < step.slice_count(); ++slice) {
             const Tiling own = step_of(step, number, slice).tiling;
             const index_t inputs = layer.input_shape().size();
             retile(inputs, own, place(*backward.dx, number, inputs, static_cast<index_t>(slice)),

@@ -25,7 +25,6 @@ class GroupL2 final : public Regularizer {
             for (real& value : values) value = factor > 0 ? static_cast<real>(factor * static_cast<double>(value)) : 0;
         }
     }
-    std::string describe() const override { return "group L2 of rows"; }
 };
 
 }  // namespace

@@ -1,4 +1,6 @@
 // R = lambda sum |w| (Tibshirani 1996): w becomes sign(w) max(|w| - step, 0).
+#include <algorithm>
+
 #include "pruntrain/optim/regularizer.hpp"
 
 namespace pruntrain {
@@ -7,11 +9,7 @@ namespace {
 
 PRUNTRAIN_VECTORIZED
 void soft_threshold(std::span<real> values, real step) {
-    for (real& value : values) {
-        const real below = value < 0 ? value + step : real{0};
-        const real above = value > 0 ? value - step : real{0};
-        value = (above > 0 ? above : real{0}) + (below < 0 ? below : real{0});
-    }
+    for (real& value : values) value = std::max(value - step, real{0}) + std::min(value + step, real{0});
 }
 
 class L1 final : public Regularizer {
@@ -20,7 +18,6 @@ class L1 final : public Regularizer {
     void shrink(Parameter& parameter, double step) const override {
         soft_threshold(parameter.value, static_cast<real>(step));
     }
-    std::string describe() const override { return "L1"; }
 };
 
 }  // namespace

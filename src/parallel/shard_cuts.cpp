@@ -17,9 +17,7 @@ std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& sha
         if (layer.weight_matrix() == nullptr || !layer.weight_matrix()->sparse()) continue;
         const Parameter& weight = layer.weight_matrix()->parameter();
         std::vector<std::uint64_t> rows(static_cast<std::size_t>(layer.output_channels().total));
-        for (index_t row = 0; row < weight.pattern.rows(); ++row)
-            rows[static_cast<std::size_t>(weight.first_row + row)] =
-                static_cast<std::uint64_t>(weight.pattern.kept_before(row + 1) - weight.pattern.kept_before(row));
+        std::ranges::copy(weight.pattern.row_sizes(), rows.begin() + weight.first_row);
         shards.sum(std::span(rows));
         layers.push_back({layer.name(), {rows.begin(), rows.end()}, layer.output_channels().begins});
     }
@@ -154,20 +152,13 @@ class Move {
             numbers = sizes(before, before);
             return {new_.size, columns};
         }
-        std::vector<index_t> row_sizes;
-        std::vector<std::int32_t> indices;
-        for (index_t row = 0; row < own.rows(); ++row)
-            row_sizes.push_back(own.kept_before(row + 1) - own.kept_before(row));
-        own.for_each_position(
-            [&](index_t, index_t position) { indices.push_back(static_cast<std::int32_t>(position % columns)); });
         const auto itself = [](index_t row) { return row; };
-        std::vector<index_t> pointers{0};
-        for (const index_t size : exchange(std::span<const index_t>(row_sizes), sizes(itself, itself), shards_))
-            pointers.push_back(pointers.back() + size);
+        std::vector<index_t> pointers =
+            Pattern::pointers_of(exchange(std::span<const index_t>(own.row_sizes()), sizes(itself, itself), shards_));
         numbers = sizes([&](index_t row) { return own.kept_before(row); },
                         [&](index_t row) { return pointers[static_cast<std::size_t>(row)]; });
         return {new_.size, columns, std::move(pointers),
-                exchange(std::span<const std::int32_t>(indices), numbers, shards_)};
+                exchange(std::span<const std::int32_t>(own.all_columns()), numbers, shards_)};
     }
 
    private:

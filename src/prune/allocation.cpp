@@ -34,6 +34,12 @@ std::vector<index_t> apportion(const std::vector<double>& wanted, const std::vec
     return shares;
 }
 
+std::vector<SelectionGroup> one_group_of_all(std::size_t layers, index_t keep) {
+    SelectionGroup all{std::vector<std::size_t>(layers), keep};
+    std::iota(all.layers.begin(), all.layers.end(), std::size_t{0});
+    return {all};
+}
+
 std::vector<SelectionGroup> one_group_per_layer(const std::vector<index_t>& keep) {
     std::vector<SelectionGroup> groups;
     for (std::size_t i = 0; i < keep.size(); ++i) groups.push_back({{i}, keep[i]});

@@ -1,5 +1,4 @@
 // All weights of the network compete.
-#include <numeric>
 
 #include "pruntrain/prune/allocation.hpp"
 
@@ -9,9 +8,7 @@ namespace {
 
 class Global final : public Allocation {
     std::vector<SelectionGroup> groups(const std::vector<PrunableLayer>& layers, index_t keep, double) const override {
-        SelectionGroup all{std::vector<std::size_t>(layers.size()), keep};
-        std::iota(all.layers.begin(), all.layers.end(), std::size_t{0});
-        return {all};
+        return one_group_of_all(layers.size(), keep);
     }
 
     std::string describe() const override { return "global"; }

@@ -4,7 +4,6 @@
 // keep more.
 #include <algorithm>
 #include <functional>
-#include <numeric>
 
 #include "pruntrain/prune/allocation.hpp"
 
@@ -14,9 +13,7 @@ namespace {
 
 class Lamp final : public Allocation {
     std::vector<SelectionGroup> groups(const std::vector<PrunableLayer>& layers, index_t keep, double) const override {
-        SelectionGroup all{std::vector<std::size_t>(layers.size()), keep};
-        std::iota(all.layers.begin(), all.layers.end(), std::size_t{0});
-        return {all};
+        return one_group_of_all(layers.size(), keep);
     }
 
     void compare_layers(std::span<real> scores, const Communicator& shards) const override {

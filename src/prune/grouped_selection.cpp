@@ -21,11 +21,13 @@ double share(GroupNorm norm, real score) {
 }  // namespace
 
 template <class Work>
-void GroupedSelection::for_each_weight(const Scored& scored, Work work) {
+void GroupedSelection::for_each_weight(const Scored& scored, Work work) const {
     const Parameter& parameter = *scored.parameter;
     const index_t columns = parameter.pattern.columns();
     parameter.pattern.for_each_position([&](index_t k, index_t position) {
-        work(parameter.first_row + position / columns, position % columns, static_cast<std::size_t>(k));
+        const index_t group =
+            grouping_.group_of(parameter.tensor_shape, parameter.first_row + position / columns, position % columns);
+        work(static_cast<std::size_t>(group), static_cast<std::size_t>(k));
     });
 }
 
@@ -40,10 +42,9 @@ GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Sco
                 if (score < 0) fault("a score of ", tensor.parameter->full_name(), " is ", score, ": groups need >= 0");
     });
     for (const Scored& tensor : scored) {
-        const auto& shape = tensor.parameter->tensor_shape;
-        weights.emplace_back(static_cast<std::size_t>(grouping.count(shape)), 0);
-        for_each_weight(tensor, [&](index_t row, index_t column, std::size_t k) {
-            ++weights.back()[static_cast<std::size_t>(grouping.group_of(shape, row, column))];
+        weights.emplace_back(static_cast<std::size_t>(grouping.count(tensor.parameter->tensor_shape)), 0);
+        for_each_weight(tensor, [&](std::size_t group, std::size_t k) {
+            ++weights.back()[group];
             largest = std::max(largest, share(grouping.norm(), tensor.scores[k]));
         });
         grid.shards().sum(std::span(weights.back()));
@@ -55,10 +56,9 @@ GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Sco
     std::frexp(largest, &exponent);
     const int shift = sum_bits - static_cast<int>(std::bit_width(fullest)) - exponent;
     for (std::size_t i = 0; i < scored.size(); ++i) {
-        const auto& shape = scored[i].parameter->tensor_shape;
         std::vector<std::uint64_t> sums(weights[i].size(), 0);
-        for_each_weight(scored[i], [&](index_t row, index_t column, std::size_t k) {
-            sums[static_cast<std::size_t>(grouping.group_of(shape, row, column))] += static_cast<std::uint64_t>(
+        for_each_weight(scored[i], [&](std::size_t group, std::size_t k) {
+            sums[group] += static_cast<std::uint64_t>(
                 std::llround(std::ldexp(share(grouping.norm(), scored[i].scores[k]), shift)));
         });
         grid.shards().sum(std::span(sums));
@@ -127,13 +127,9 @@ void GroupedSelection::select(const SelectionGroup& group, const std::vector<Pru
 }
 
 void GroupedSelection::mark(std::span<Scored> scored) const {
-    for (std::size_t i = 0; i < scored.size(); ++i) {
-        const auto& shape = scored[i].parameter->tensor_shape;
-        for_each_weight(scored[i], [&](index_t row, index_t column, std::size_t k) {
-            scored[i].keep[k] =
-                tensors_[i].groups[static_cast<std::size_t>(grouping_.group_of(shape, row, column))].chosen;
-        });
-    }
+    for (std::size_t i = 0; i < scored.size(); ++i)
+        for_each_weight(
+            scored[i], [&](std::size_t group, std::size_t k) { scored[i].keep[k] = tensors_[i].groups[group].chosen; });
 }
 
 void keep_best_of_runs(const KeptOfRun& runs, Scored& scored) {

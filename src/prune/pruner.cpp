@@ -28,6 +28,12 @@ PrunableCount count_prunable(const Network& network, std::span<const index_t> ke
     return count;
 }
 
+std::vector<index_t> tensor_sizes(const Network& network) {
+    std::vector<index_t> sizes;
+    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->tensor_size());
+    return sizes;
+}
+
 std::vector<index_t> count_kept(const Network& network, const Communicator& shards) {
     std::vector<std::uint64_t> sums;
     for (const auto* parameter : network.parameters())
@@ -54,14 +60,11 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
         choose(allocations(), allocation, "type", "global", "how the weights to keep are shared out over the layers");
     schedule_ = choose(prune_schedules(), section.section("schedule"), "type", "cubic", "how the sparsity grows",
                        final_sparsity_, length);
-    std::vector<index_t> sizes;  // nothing is pruned yet
-    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->tensor_size());
+    const std::vector<index_t> sizes = tensor_sizes(network);  // nothing is pruned yet
     prunable_ = count_prunable(network, sizes).size;
     if (prunable_ == 0)
         input_error(
             "there is a prune section, but no layer of the model is prunable: remove 'prunable: false' from a layer");
-    for (const auto* parameter : network.parameters())
-        in_groups_ = in_groups_ || (parameter->prunable && grouping_->count(parameter->tensor_shape) > 0);
     if (const auto runs = grouping_->runs()) {
         const double fits = 1 - static_cast<double>(runs->keep) / static_cast<double>(runs->most);
         if (std::abs(final_sparsity_ - fits) > 1e-6)
@@ -85,10 +88,6 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
 std::string Pruner::describe() const {
     return text(criterion_->describe(), " of ", grouping_->describe(), ", ", allocation_->describe(), ", ",
                 schedule_->describe(), ", final sparsity ", exact(final_sparsity_));
-}
-
-index_t Pruner::keep_at(index_t step) const {
-    return prunable_ - removed_count(schedule_->sparsity_at(step), prunable_);
 }
 
 std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::span<const index_t> kept,
@@ -149,10 +148,6 @@ void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layer
     choose_best(keep, scored, group.layers, grid);
 }
 
-}  // namespace
-
-namespace {
-
 /// Prunable weights that are not 0, over all shards; no fewer than a weight for each layer, its floor.
 index_t count_nonzeros(const Network& network, const Communicator& shards) {
     std::uint64_t count = 0;
@@ -188,10 +183,12 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     });
     for (Scored& tensor : scored) allocation_->compare_layers(tensor.scores, grid.shards());
     const double progress = sparsity / final_sparsity_;
-    if (const auto runs = grouping_->runs()) {
+    const auto runs = grouping_->runs();
+    const bool in_groups = grouping_->count(layers.front().shape) > 0;
+    if (runs) {
         const auto of_run = static_cast<index_t>(std::ceil((1 - sparsity) * static_cast<double>(runs->most) - 1e-9));
         for (Scored& tensor : scored) keep_best_of_runs({std::max(runs->keep, of_run), runs->most}, tensor);
-    } else if (in_groups_) {
+    } else if (in_groups) {
         GroupedSelection selection(*grouping_, scored, grid);
         for (const auto& group : allocation_->groups(layers, keep, progress)) selection.select(group, layers);
         selection.mark(scored);
@@ -207,8 +204,8 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     scored.clear();  // the scores, before memory is taken for what stays
     arena.keep(flags);
     const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept;
-    // Groups are whole, and runs at the end of a row shorter.
-    if (grouping_->runs() ? false : in_groups_ ? left > keep : left != keep)
+    const bool whole_groups = in_groups && left <= keep;
+    if (left != keep && !whole_groups && !runs)  // a run at the end of a row may be shorter
         fault("a prune event at step ", step, " kept ", left, " weights instead of ", keep);
     return hash_of_equal_models(network, step, grid);
 }

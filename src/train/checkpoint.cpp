@@ -86,19 +86,10 @@ void with_all_rows(const TensorPart& part, const Communicator& shards, Use use) 
         if (shards.is_root()) use(Pattern(rows, columns), std::span<const real>(values));
         return;
     }
-    std::vector<index_t> row_sizes;
-    std::vector<std::int32_t> indices(own.column_indices().begin(), own.column_indices().end());
-    for (index_t row = 0; row < own.rows(); ++row) {
-        row_sizes.push_back(own.kept_before(row + 1) - own.kept_before(row));
-        if (own.full())
-            for (index_t column = 0; column < columns; ++column) indices.push_back(static_cast<std::int32_t>(column));
-    }
-    const auto sizes = shards.gather_blocks(std::span<const index_t>(row_sizes));
-    indices = shards.gather_blocks(std::span<const std::int32_t>(indices));
+    const auto sizes = shards.gather_blocks(std::span<const index_t>(own.row_sizes()));
+    auto indices = shards.gather_blocks(std::span<const std::int32_t>(own.all_columns()));
     if (!shards.is_root()) return;
-    std::vector<index_t> pointers{0};
-    for (const index_t size : sizes) pointers.push_back(pointers.back() + size);
-    use(Pattern(rows, columns, std::move(pointers), std::move(indices)), std::span<const real>(values));
+    use(Pattern(rows, columns, Pattern::pointers_of(sizes), std::move(indices)), std::span<const real>(values));
 }
 
 /// What a rank writes; a fault is kept while the ranks go on sending it their parts, which it must take.

@@ -9,28 +9,34 @@ double PackedSizes::bytes(index_t removed, double arrays) const {
     return static_cast<double>(size - removed) * arrays * sizeof(real) + static_cast<double>(indices);
 }
 
-PackedSizes packed_model(const Network& network) {
-    PackedSizes all;
+namespace {
+
+/// @param size, rows  of a parameter
+template <class Size, class Rows>
+PackedSizes packed(const Network& network, Size size, Rows rows) {
+    PackedSizes sum;
     for (const auto* parameter : network.parameters()) {
-        all.size += parameter->tensor_size();
-        all.largest = std::max(all.largest, parameter->tensor_size());
+        sum.size += size(*parameter);
+        sum.largest = std::max(sum.largest, size(*parameter));
         if (!parameter->prunable) continue;
-        all.prunable += parameter->tensor_size();
-        all.pointers += parameter->tensor_shape[0] + 1;
+        sum.prunable += size(*parameter);
+        sum.pointers += rows(*parameter) + 1;
     }
-    return all;
+    return sum;
+}
+
+}  // namespace
+
+PackedSizes packed_model(const Network& network) {
+    return packed(
+        network, [](const Parameter& parameter) { return parameter.tensor_size(); },
+        [](const Parameter& parameter) { return parameter.tensor_shape[0]; });
 }
 
 PackedSizes packed_shard(const Network& network) {
-    PackedSizes own;
-    for (const auto* parameter : network.parameters()) {
-        own.size += parameter->pattern.dense_size();
-        own.largest = std::max(own.largest, parameter->pattern.dense_size());
-        if (!parameter->prunable) continue;
-        own.prunable += parameter->pattern.dense_size();
-        own.pointers += parameter->pattern.rows() + 1;
-    }
-    return own;
+    return packed(
+        network, [](const Parameter& parameter) { return parameter.pattern.dense_size(); },
+        [](const Parameter& parameter) { return parameter.pattern.rows(); });
 }
 
 index_t removed_of_shard(const Network& network, index_t removed) {

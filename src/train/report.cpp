@@ -30,13 +30,6 @@ ParameterCount count_parameters(const Network& network, std::span<const index_t>
     return count;
 }
 
-/// Of all tensors, before any pruning.
-std::vector<index_t> sizes_of(const Network& network) {
-    std::vector<index_t> sizes;
-    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->tensor_size());
-    return sizes;
-}
-
 std::string density(index_t kept, index_t size) {
     return fixed(size == 0 ? 1 : static_cast<double>(kept) / static_cast<double>(size), 4);
 }
@@ -152,7 +145,7 @@ std::string check_text(Experiment& experiment) {
     }
 
     const auto slots = static_cast<index_t>(network.arena().slot_names().size());
-    const PrunableCount prunable = count_prunable(network, sizes_of(network));
+    const PrunableCount prunable = count_prunable(network, tensor_sizes(network));
     const bool prunes = experiment.pruner && experiment.pruner->final_sparsity() > 0;
     const index_t removed = prunes ? removed_count(experiment.pruner->final_sparsity(), prunable.size) : 0;
     const PackedSizes all = packed_model(network);

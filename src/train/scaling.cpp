@@ -66,8 +66,7 @@ StepWork work_of_step(Experiment& experiment, Network& network, const Share& sha
     const Tiling input = network.input_tiling(share.samples);
     work.input_bytes = 2 * static_cast<double>(share.slices * input.size(network.input_shape().size())) * sizeof(real);
     work.values = static_cast<double>(packed_shard(network).size - removed_of_shard(network, removed));
-    // It reads the gradients, and reads and writes values and slots.
-    work.update_arrays = static_cast<double>(1 + 2 * (1 + experiment.optimizer->slot_names().size()));
+    work.update_arrays = static_cast<double>(arrays_moved(experiment.optimizer->slot_names().size()));
     work.shared_slots = experiment.settings.shard_optimizer;
     work.message = experiment.settings.message;
     if (experiment.settings.slices > 0) work.tree_terms = terms_of_a_node(experiment.settings.slices, placement);

@@ -116,7 +116,7 @@ void Trainer::run() {
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
         next_batch();
-        forward_and_backward();
+        forward_and_backward(!input_is_used_after(state_.step + 1));
         update();
         observe();
         maybe_prune();
@@ -188,35 +188,28 @@ Slices::Sum Trainer::start_loss() {
     return slices_.start_sum(rows);
 }
 
-void Trainer::forward() {
+void Trainer::forward_and_backward(bool assemble_next) {
+    const auto flops = [&](std::size_t layer) { return 2 * network_.layer(layer).multiply_adds(step_.tiling.samples); };
     for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) {
         profile_.enter(Phase::forward, layer);
-        profile_.add({.flops = 2 * network_.layer(layer).multiply_adds(step_.tiling.samples)});
+        profile_.add({.flops = flops(layer)});
         network_.forward(step_, layer);
     }
-}
+    Slices::Sum loss = start_loss();
 
-void Trainer::backward() {
     profile_.enter(Phase::reduce);
+    const index_t summed_before = reducer_.bytes_summed();
     reducer_.begin(network_.arena());
     step_.terms = reducer_.terms(network_.arena());
     for (std::size_t layer = network_.layer_count(); layer-- > 0;) {
         profile_.enter(Phase::backward, layer);
-        profile_.add({.flops = 2 * network_.layer(layer).multiply_adds(step_.tiling.samples) *
-                               (network_.needs_input_gradient(layer) ? 2 : 1)});
+        profile_.add({.flops = flops(layer) * (network_.needs_input_gradient(layer) ? 2 : 1)});
         network_.backward(step_, layer);
         profile_.enter(Phase::reduce);
         reducer_.ready(network_.finished(layer));
     }
-}
-
-void Trainer::forward_and_backward() {
-    forward();
-    Slices::Sum loss = start_loss();
-    const index_t summed_before = reducer_.bytes_summed();
-    backward();
     // The input is not needed any more; other ranks may still be computing, or their sums under way.
-    if (!input_is_used_after(state_.step + 1)) assemble_batch(state_.step + 1);
+    if (assemble_next) assemble_batch(state_.step + 1);
     profile_.enter(Phase::reduce);
     reducer_.finish();
     slices_.finish(std::move(loss), sums_);
@@ -227,21 +220,15 @@ void Trainer::find_gradients(GradientOf what) {
     if (what == GradientOf::nothing) return;
     std::vector<std::vector<real>> statistics;  // a batch moves running means
     for (const auto& [layer, statistic] : network_.statistics()) statistics.push_back(statistic->values);
-    if (what == GradientOf::loss) find_loss_gradients();
-    else find_flow_gradients();
+    if (what == GradientOf::loss) {
+        next_batch();
+        forward_and_backward(false);
+    } else {
+        find_flow_gradients();
+    }
     std::size_t next = 0;
     for (const auto& [layer, statistic] : network_.statistics()) statistic->values = statistics[next++];
     batch_step_ = -1;  // the batch in the network's input is gone
-}
-
-void Trainer::find_loss_gradients() {
-    next_batch();
-    forward();
-    Slices::Sum loss = start_loss();
-    backward();
-    profile_.enter(Phase::reduce);
-    reducer_.finish();
-    slices_.finish(std::move(loss), sums_);
 }
 
 void Trainer::find_flow_gradients() {
@@ -253,7 +240,7 @@ void Trainer::find_flow_gradients() {
     step.tiling.samples = step.global_samples = 1;
     network_.reserve(1);
     std::fill_n(network_.input(), network_.input_tiling(1).size(network_.input_shape().size()), real{1});
-    for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) network_.forward(step, layer);
+    network_.forward(step);
     const Tiling outputs = network_.output_tiling(1);
     std::fill_n(network_.output_gradient(), outputs.size(network_.outputs()), real{0});
     for (index_t o = 0; o < network_.outputs(); ++o) network_.output_gradient()[o * outputs.width] = 1;
@@ -271,9 +258,9 @@ void Trainer::update() {
             "): lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
             std::max<index_t>(saved_step_, 0), " is saved");
     Arena& arena = network_.arena();
-    // It reads the gradients, and reads and writes values and slots.
-    const auto arrays = static_cast<index_t>(1 + 2 * (1 + arena.slot_names().size()));
-    profile_.add({.moved_bytes = static_cast<double>(arrays * arena.slot_range().size) * sizeof(real)});
+    profile_.add(
+        {.moved_bytes =
+             static_cast<double>(arrays_moved(arena.slot_names().size()) * arena.slot_range().size) * sizeof(real)});
     const Settings& settings = experiment_.settings;
     update_parameters(*experiment_.optimizer, arena, state_.step + 1, experiment_.learning_rate.at(state_.step),
                       settings.weight_decay, settings.clip_norm, grid_.shards());
@@ -308,8 +295,7 @@ void Trainer::maybe_prune() {
         profile_.enter(Phase::prune);
         if (const auto pruned = experiment_.pruner->prune(state_.step, network_, grid_, round)) hash = pruned;
     }
-    const std::vector<index_t> kept = count_kept(network_, grid_.shards());
-    const PrunableCount count = count_prunable(network_, kept);
+    const PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));
     state_.sparsity = count.sparsity();
     if (hash && state_.step >= experiment_.pruner->end_step())
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",

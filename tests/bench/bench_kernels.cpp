@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "../support/layer_bench.hpp"
+#include "median.hpp"
 #include "patterns.hpp"
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/comm/communicator.hpp"
@@ -110,12 +111,7 @@ class Bench {
         for (auto& all : seconds_) all.clear();
     }
 
-    double median(Kind kind) const {
-        auto all = seconds_[kind];
-        const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
-        std::nth_element(all.begin(), middle, all.end());
-        return *middle;
-    }
+    double median_of(Kind kind) const { return median(seconds_[kind]); }
 
    private:
     Network network_;
@@ -152,7 +148,7 @@ void compare(const Problem& problem, const std::string& pattern, double density,
         sparse.take_turn();
     }
     for (const auto kind : {forward, input_gradient, weight_gradient, step}) {
-        const double dense_s = dense.median(kind), sparse_s = sparse.median(kind);
+        const double dense_s = dense.median_of(kind), sparse_s = sparse.median_of(kind);
         const double operations = sparse.operations() * (kind == step ? 3 : 1);
         std::printf("%s,%s,%s,%td,%td,%td,%td,%g,%.4f,%.4f,%.2f,%.1f\n", problem.name.c_str(), pattern.c_str(),
                     kind_names[kind], rows, columns, batch, sparse.tile(), density, 1e3 * dense_s, 1e3 * sparse_s,

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "../support/layer_bench.hpp"
+#include "median.hpp"
 #include "patterns.hpp"
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/comm/communicator.hpp"
@@ -29,12 +30,6 @@ constexpr int warm_up = 3;      // turns that are not counted
 constexpr const char* model =
     "model: [{layer: dense, units: 1024}, {layer: relu}, {layer: dense, units: 1024}, {layer: relu}, "
     "{layer: dense, units: 10, prunable: false}]";
-
-double median(std::vector<double> all) {
-    const auto middle = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
-    std::nth_element(all.begin(), middle, all.end());
-    return *middle;
-}
 
 class Bench {
    public:

@@ -39,8 +39,7 @@ template <class... Parts>
 inline std::string message_of(const std::exception& error) {
     if (dynamic_cast<const std::bad_alloc*>(&error) == nullptr) return error.what();
     return "not enough memory for this model and batch: use smaller layers, a smaller train.global_batch, fewer ranks "
-           "on "
-           "a node, or more parallel.model_shards";
+           "on a node, or more parallel.model_shards";
 }
 
 }  // namespace pruntrain

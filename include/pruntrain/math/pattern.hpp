@@ -31,6 +31,10 @@ class Pattern {
 
     /// The rows first .. first + count - 1 as a pattern of their own.
     Pattern row_block(index_t first, index_t count) const;
+    /// Kept positions of each row.
+    std::vector<index_t> row_sizes() const;
+    /// The column of each packed position, of a full pattern too.
+    std::vector<std::int32_t> all_columns() const;
     /// Packed positions before a row.
     index_t kept_before(index_t row) const { return full_ ? row * columns_ : row_pointers_[row]; }
 
@@ -62,6 +66,9 @@ class Pattern {
     void scatter(std::span<const real> packed, real* dense) const;
     /// packed = the kept positions of dense (rows, columns).
     void gather(const real* dense, std::span<real> packed) const;
+
+    /// The row pointers of rows of these sizes.
+    static std::vector<index_t> pointers_of(std::span<const index_t> row_sizes);
 
     std::size_t index_bytes() const;  ///< memory of the CSR arrays
 

@@ -17,6 +17,7 @@ namespace pruntrain {
 /// A step as the network sees it: of the slices of this rank, of which there is one if none is named.
 struct NetworkStep : StepContext {
     std::vector<Slice> slices;
+    std::size_t slice_count() const { return slices.empty() ? 1 : slices.size(); }
 
     /// Where the gradients of a node of the tree over the slices go.
     struct Term {

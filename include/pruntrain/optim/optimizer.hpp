@@ -34,6 +34,10 @@ class Optimizer {
                         const std::vector<std::span<real>>& slots) const = 0;
 };
 
+/// Arrays that an update with so many slots reads or writes: it reads the gradients, and reads and writes values and
+/// slots.
+inline index_t arrays_moved(std::size_t slots) { return 1 + 2 * (1 + static_cast<index_t>(slots)); }
+
 using OptimizerFactory = std::unique_ptr<Optimizer> (*)(const Config&);
 const Registry<OptimizerFactory>& optimizers();
 

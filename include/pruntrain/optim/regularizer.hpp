@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/config/config.hpp"
@@ -20,8 +19,6 @@ class Regularizer {
 
     /// On all prunable weights. @param epoch  now, for the warm-up of the strength
     void apply(Arena& arena, double learning_rate, double epoch) const;
-    virtual std::string describe() const = 0;
-
     /// @param step  learning rate x strength
     virtual void shrink(Parameter& parameter, double step) const = 0;
 

@@ -51,6 +51,8 @@ const Registry<AllocationFactory>& allocations();
 std::vector<index_t> apportion(const std::vector<double>& wanted, const std::vector<PrunableLayer>& layers,
                                index_t keep);
 
+/// All layers in one group.
+std::vector<SelectionGroup> one_group_of_all(std::size_t layers, index_t keep);
 /// One group for each layer with these numbers of weights to keep.
 std::vector<SelectionGroup> one_group_per_layer(const std::vector<index_t>& keep);
 

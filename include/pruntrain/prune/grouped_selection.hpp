@@ -42,9 +42,9 @@ class GroupedSelection {
     /// Chooses groups of these tensors, best first. @param reach  until there are `keep` weights; else the last that
     /// fits ends it. @return weights of the groups that were chosen
     index_t choose(index_t keep, bool reach, std::span<const std::size_t> tensors);
-    /// Calls work(row, column, packed position) for all weights of this shard.
+    /// Calls work(number of its group in the tensor, packed position) for all weights of this shard.
     template <class Work>
-    static void for_each_weight(const Scored& scored, Work work);
+    void for_each_weight(const Scored& scored, Work work) const;
 
     const Grouping& grouping_;
     const Grid& grid_;

@@ -30,6 +30,8 @@ struct PrunableCount {
 /// Of the whole model. @param kept  of each parameter, as `count_kept` gives it
 PrunableCount count_prunable(const Network& network, std::span<const index_t> kept);
 
+/// The weights of each parameter before any pruning, over all shards.
+std::vector<index_t> tensor_sizes(const Network& network);
 /// The kept weights of each parameter over all shards. Collective over the ranks of a replica.
 std::vector<index_t> count_kept(const Network& network, const Communicator& shards);
 
@@ -44,8 +46,6 @@ class Pruner {
     GradientOf gradient_of() const { return criterion_->gradient_of(); }
     /// An event is so many calls of `prune`.
     index_t rounds() const { return schedule_->rounds(); }
-    /// The weights that are kept from `step` on.
-    index_t keep_at(index_t step) const;
     double final_sparsity() const { return final_sparsity_; }
     /// The step from which the final sparsity is reached.
     index_t end_step() const { return schedule_->end_step(); }
@@ -69,7 +69,6 @@ class Pruner {
     index_t prunable_ = 0;  ///< weights before any pruning
     std::unique_ptr<Criterion> criterion_;
     std::unique_ptr<Grouping> grouping_;
-    bool in_groups_ = false;  ///< of more than one weight
     std::unique_ptr<Allocation> allocation_;
     std::unique_ptr<PruneSchedule> schedule_;
 };

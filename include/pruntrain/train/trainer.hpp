@@ -36,13 +36,10 @@ class Trainer {
     /// Begins to bring the samples of a step's batch, if they are not in this node's memory.
     void read_ahead(index_t step);
     void next_batch();
-    void forward_and_backward();
-    void forward();
-    /// Starts the sums of gradients as layers finish.
-    void backward();
+    /// Starts the sums of gradients as layers finish. @param assemble_next  the next step's batch, while they go on
+    void forward_and_backward(bool assemble_next);
     /// The gradients that a criterion looks at; nothing else changes.
     void find_gradients(GradientOf what);
-    void find_loss_gradients();
     void find_flow_gradients();
     /// Of the outputs; sets their gradients.
     Slices::Sum start_loss();
