@@ -1,5 +1,6 @@
 #include "pruntrain/io/sparse_matrix_h5.hpp"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -43,6 +44,40 @@ std::array<index_t, 2> matrix_shape(const std::string& path, const std::vector<i
            !__builtin_mul_overflow(rows + 1, columns, &size);  // + 1: there is one pointer more than rows
     if (!good) fault(path, ": a tensor of shape ", crossed(tensor_shape), " cannot be");
     return {rows, columns};
+}
+
+/// Calls work(first row, last row + 1) for pieces of whole rows that go through memory at a time.
+/// @param pointers  numbers before each row
+template <class Work>
+void for_each_piece(std::span<const index_t> pointers, Work work) {
+    constexpr index_t largest = index_t{1} << 20;  // numbers, or one row
+    const auto rows = std::ssize(pointers) - 1;
+    for (index_t row = 0, last = 0; row < rows; row = last) {
+        for (last = row + 1; last < rows && pointers[last + 1] - pointers[row] <= largest;) ++last;
+        work(row, last);
+    }
+}
+
+/// @param read  (number in the tensor, numbers from there on); whole rows, or any numbers if the part has whole rows
+template <class Read>
+void read_numbers(const Pattern& pattern, const StoredPlace& place, index_t first, std::span<real> numbers, Read read) {
+    const auto end = first + std::ssize(numbers);
+    if (pattern.kept() == place.pointers.back() - place.pointers.front())  // whole rows lie side by side
+        return read(place.pointers.front() + first, numbers);
+    std::vector<real> rows;
+    for_each_piece(place.pointers, [&](index_t row, index_t last) {
+        if (pattern.kept_before(last) <= first || pattern.kept_before(row) >= end) return;
+        const index_t before = place.pointers[row];
+        rows.resize(static_cast<std::size_t>(place.pointers[last] - before));
+        read(before, std::span(rows));
+        for (; row < last; ++row) {
+            const index_t own = pattern.kept_before(row);
+            const index_t from = std::max(first, own), to = std::min(end, pattern.kept_before(row + 1));
+            if (from < to)
+                std::copy_n(rows.begin() + (place.firsts[row] - before + from - own), to - from,
+                            numbers.begin() + (from - first));
+        }
+    });
 }
 
 }  // namespace
@@ -96,27 +131,57 @@ StoredTensor read_tensor(const H5File& file, const std::string& path) {
     return tensor;
 }
 
-StoredRows read_tensor_rows(const H5File& file, const std::string& path, index_t first_row, index_t rows) {
+StoredPart read_tensor_part(const H5File& file, const std::string& path, index_t first_row, index_t rows,
+                            index_t first_column, index_t columns) {
     const bool full = !file.is_group(path);
-    const auto [all, columns] =
+    const auto [all_rows, all_columns] =
         matrix_shape(path, full ? file.shape(path) : file.attribute<std::vector<index_t>>(path, "tensor_shape"));
-    if (first_row + rows > all) fault(path, ": has ", all, " rows, no ", rows, " rows from row ", first_row, " on");
-    if (full) return {Pattern(rows, columns), first_row * columns};
-    std::vector<index_t> pointers(static_cast<std::size_t>(rows) + 1);
-    file.read_rows<index_t>(path + "/pointers_to_1", first_row, pointers);
-    const index_t first = pointers.front(), kept = file.shape(path + "/indices_1").at(0);
-    for (index_t& pointer : pointers) pointer -= first;
-    if (pointers.back() < 0 || pointers.back() > kept)
-        fault(path, ": rows ", first_row, " to ", first_row + rows, " have ", pointers.back(), " of ", kept,
-              " weights");
-    std::vector<std::int32_t> indices(static_cast<std::size_t>(pointers.back()));
-    file.read_rows<std::int32_t>(path + "/indices_1", first, indices);
-    return {Pattern(rows, columns, std::move(pointers), std::move(indices)), first};
+    if (first_row + rows > all_rows || first_column + columns > all_columns)
+        fault(path, ": is a matrix of ", all_rows, "x", all_columns, " and has no ", rows, "x", columns,
+              " numbers from row ", first_row, ", column ", first_column, " on");
+    StoredPlace place;
+    place.pointers.resize(static_cast<std::size_t>(rows) + 1);
+    if (full) {
+        for (index_t row = 0; row <= rows; ++row) place.pointers[row] = (first_row + row) * all_columns;
+        for (index_t row = 0; row < rows; ++row) place.firsts.push_back(place.pointers[row] + first_column);
+        return {Pattern(rows, columns), std::move(place)};
+    }
+    file.read_rows<index_t>(path + "/pointers_to_1", first_row, place.pointers);
+    const index_t kept = file.shape(path + "/indices_1").at(0);
+    if (place.pointers.front() < 0 || place.pointers.back() > kept || !std::ranges::is_sorted(place.pointers))
+        fault(path, ": rows ", first_row, " to ", first_row + rows, " begin at ", place.pointers.front(),
+              " and end at ", place.pointers.back(), " of ", kept, " weights");
+    std::vector<index_t> pointers{0};
+    std::vector<std::int32_t> indices, of_rows;
+    for_each_piece(place.pointers, [&](index_t row, index_t last) {
+        of_rows.resize(static_cast<std::size_t>(place.pointers[last] - place.pointers[row]));
+        file.read_rows<std::int32_t>(path + "/indices_1", place.pointers[row], of_rows);
+        for (; row < last; ++row) {
+            const auto end = of_rows.begin() + (place.pointers[row + 1] - place.pointers[last]) + std::ssize(of_rows);
+            const auto begin = end - (place.pointers[row + 1] - place.pointers[row]);
+            const auto own = std::lower_bound(begin, end, first_column);
+            const auto own_end = std::lower_bound(own, end, first_column + columns);
+            place.firsts.push_back(place.pointers[row] + (own - begin));
+            for (auto index = own; index != own_end; ++index)
+                indices.push_back(*index - static_cast<std::int32_t>(first_column));
+            pointers.push_back(static_cast<index_t>(indices.size()));
+        }
+    });
+    return {Pattern(rows, columns, std::move(pointers), std::move(indices)), std::move(place)};
 }
 
-void read_tensor_values(const H5File& file, const std::string& path, index_t first, std::span<real> values) {
-    if (file.is_group(path)) return file.read_rows(path + "/values", first, values);
-    file.read_rows(path, first / matrix_shape(path, file.shape(path))[1], values);
+void read_part(const H5File& file, const std::string& path, const Pattern& pattern, const StoredPlace& place,
+               std::span<real> values) {
+    if (file.is_group(path)) return read_part(file, path + "/values", pattern, place, 0, values);
+    const index_t columns = matrix_shape(path, file.shape(path))[1];
+    read_numbers(pattern, place, 0, values,
+                 [&](index_t first, std::span<real> rows) { file.read_rows(path, first / columns, rows); });
+}
+
+void read_part(const H5File& file, const std::string& path, const Pattern& pattern, const StoredPlace& place,
+               index_t first, std::span<real> numbers) {
+    read_numbers(pattern, place, first, numbers,
+                 [&](index_t from, std::span<real> some) { file.read_rows(path, from, some); });
 }
 
 void read_tensor_values(const H5File& file, const std::string& path, std::span<real> values) {

@@ -6,6 +6,8 @@
 
 namespace pruntrain {
 
+namespace {
+
 ChannelBlock shard_channels(const LayerPlace& place, index_t outputs) {
     const ModelShard& shard = place.shard;
     if (outputs < shard.count)
@@ -26,6 +28,15 @@ ChannelBlock shard_channels(const LayerPlace& place, index_t outputs) {
     return {begins[static_cast<std::size_t>(shard.number)], outputs, begins};
 }
 
+}  // namespace
+
+OutputShare share_outputs(const LayerPlace& place, index_t outputs) {
+    const ChannelBlock blocks = shard_channels(place, outputs);
+    const Block own = blocks.of(place.shard.number);
+    if (place.channels.total <= place.input.channels) return {own, own, blocks, {}};
+    return {own, {0, outputs}, {0, outputs}, blocks};
+}
+
 Layer::Layer(LayerPlace place, Shape output) : place_(std::move(place)), output_(output) {
     if (place_.channels.total == 0) place_.channels.total = place_.input.channels;
     channels_ = place_.channels;
@@ -39,6 +50,11 @@ Layer::Layer(LayerPlace place, Shape output) : place_(std::move(place)), output_
 Layer::Layer(LayerPlace place, Shape output, ChannelBlock channels)
     : place_(std::move(place)), output_(output), channels_(std::move(channels)) {
     if (place_.channels.total == 0) place_.channels.total = place_.input.channels;
+}
+
+Layer::Layer(LayerPlace place, Shape output, const OutputShare& share)
+    : Layer(std::move(place), output, share.outputs) {
+    shared_out_ = share.shared_out;
 }
 
 }  // namespace pruntrain

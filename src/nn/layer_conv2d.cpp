@@ -24,16 +24,17 @@ constexpr index_t block_numbers = 64;        // columns at least, else BLAS spen
 
 class Conv2d final : public Layer {
    public:
-    Conv2d(LayerPlace place, Block own, Shape output, const Window& window, const ChannelBlock& channels,
-           bool with_bias, bool prunable, Initializer initializer)
-        : Layer(std::move(place), output, channels),
+    Conv2d(LayerPlace place, Shape output, const Window& window, const OutputShare& share, bool with_bias,
+           bool prunable, Initializer initializer)
+        : Layer(std::move(place), output, share),
           window_(window),
           outputs_(output.channels),
-          inputs_(input_shape().channels * window.kernel * window.kernel),
-          weight_(own, inputs_, {channels.total, input_shape().channels, window.kernel, window.kernel}, prunable,
-                  initializer, inputs_, channels.total * window.kernel * window.kernel),
+          inputs_(input_shape().channels * window.size()),
+          weight_(share.computed, {input_channels().first * window.size(), inputs_},
+                  {output_channels().total, input_channels().total, window.kernel, window.kernel}, prunable,
+                  initializer, input_channels().total * window.size(), output_channels().total * window.size()),
           sparse_(input_shape(), output, window) {
-        if (with_bias) bias_ = make_vector_parameter("bias", own, channels.total, Initializer::zeros);
+        if (with_bias) bias_ = Bias(share.own, output_channels().total, share.computed);
     }
 
     std::string describe() const override {
@@ -43,8 +44,8 @@ class Conv2d final : public Layer {
     }
 
     std::vector<Parameter*> parameters() override {
-        if (bias_.name.empty()) return {&weight_.parameter()};
-        return {&weight_.parameter(), &bias_};
+        if (!bias_.given()) return {&weight_.parameter()};
+        return {&weight_.parameter(), &bias_.parameter()};
     }
 
     WeightMatrix* weight_matrix() override { return &weight_; }
@@ -58,16 +59,18 @@ class Conv2d final : public Layer {
     std::size_t held_bytes(const Tiling&) const override { return weight_.held_bytes() + sparse_.held_bytes(); }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace workspace) override {
+        const std::span<const real> bias = bias_.values();
         if (direct())
             sparse_.multiply(row_plan(step.tiling.width), weight_.parameter().value.data(),
-                             bias_.name.empty() ? nullptr : bias_.value.data(), step.tiling, x, y);
-        else forward_dense(step, x, y, workspace);
+                             bias.empty() ? nullptr : bias.data(), step.tiling, x, y);
+        else forward_dense(step, bias, x, y, workspace);
     }
 
     void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
                   Workspace workspace) override {
         if (direct()) backward_direct(step.tiling, x, dy, dx);
         else backward_dense(step, x, dy, dx, workspace);
+        bias_.gather_gradient();
     }
 
    private:
@@ -78,7 +81,8 @@ class Conv2d final : public Layer {
         return weight_.sparse() || inputs_ <= few_inputs;
     }
 
-    void forward_dense(const StepContext& step, const real* x, real* y, Workspace workspace) {
+    void forward_dense(const StepContext& step, std::span<const real> bias, const real* x, real* y,
+                       Workspace workspace) {
         const index_t width = step.tiling.width, row = output_shape().pixels() * width;  // numbers in a row of y
         const real* const weight = weight_.unpacked();
         real* const columns = workspace.data();
@@ -86,10 +90,10 @@ class Conv2d final : public Layer {
             const index_t numbers = count * width;
             real* const y_block = y + tile * outputs_ * row + first * width;
             im2col(input_shape(), window_, width, first, count, x + tile * input_shape().size() * width, columns);
-            for (std::size_t o = 0; o < bias_.value.size(); ++o)
-                std::fill_n(y_block + static_cast<index_t>(o) * row, numbers, bias_.value[o]);
+            for (std::size_t o = 0; o < bias.size(); ++o)
+                std::fill_n(y_block + static_cast<index_t>(o) * row, numbers, bias[o]);
             matrix_multiply(Transpose::no, Transpose::no, outputs_, numbers, inputs_, weight, inputs_, columns, numbers,
-                            bias_.name.empty() ? real{0} : real{1}, y_block, row);
+                            bias.empty() ? real{0} : real{1}, y_block, row);
         });
     }
 
@@ -100,10 +104,10 @@ class Conv2d final : public Layer {
         real* const gradient =
             weight_.gradient_scratch(workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
         if (step.tiling.tiles() == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
-        if (!bias_.name.empty()) {
-            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
+        if (const std::span<real> of_bias = bias_.gradient(); !of_bias.empty()) {
+            std::ranges::fill(of_bias, real{0});
             for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
-                add_row_sums(dy + tile * outputs_ * row, row, bias_.gradient);
+                add_row_sums(dy + tile * outputs_ * row, row, of_bias);
         }
         if (dx != nullptr) std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});
         const real* const weight = weight_.unpacked_by_forward();
@@ -123,7 +127,7 @@ class Conv2d final : public Layer {
     }
 
     void backward_direct(const Tiling& tiling, const real* x, const real* dy, real* dx) {
-        sparse_.gradient(row_plan(tiling.width), tiling, x, dy, weight_.parameter().gradient, bias_.gradient);
+        sparse_.gradient(row_plan(tiling.width), tiling, x, dy, weight_.parameter().gradient, bias_.gradient());
         if (dx == nullptr) return;
         const auto plans = weight_.column_plans(
             tiling.width, [&](const Pattern& pattern) { return sparse_.plan_inputs(pattern, tiling.width); });
@@ -154,11 +158,11 @@ class Conv2d final : public Layer {
     }
 
     Window window_;
-    index_t outputs_;  // O, of this shard
+    index_t outputs_;  // O, those here
     index_t inputs_;   // C*k*k
     WeightMatrix weight_;
     SparseConvolution sparse_;
-    Parameter bias_;  // no name: no bias
+    Bias bias_;
 };
 
 }  // namespace
@@ -175,10 +179,9 @@ std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
         input_error(config.place_of("padding"), " is ", padding, ": it must be below the kernel, ", kernel,
                     ", else some windows see only zeros");
     const Window window{kernel, stride, padding};
-    const ChannelBlock outputs = shard_channels(place, channels);
-    const Block own = outputs.of(place.shard.number);
-    const Shape output = windowed_shape(place, "conv2d", window, own.size);
-    return std::make_unique<Conv2d>(std::move(place), own, output, window, outputs, bias, prunable, initializer);
+    const OutputShare share = share_outputs(place, channels);
+    const Shape output = windowed_shape(place, "conv2d", window, share.computed.size);
+    return std::make_unique<Conv2d>(std::move(place), output, window, share, bias, prunable, initializer);
 }
 
 }  // namespace pruntrain

@@ -1,4 +1,5 @@
-// Dense layer: y = W x + b, W (M,K), x (K,T) and y (M,T) in each tile; backward dW += dy x^T, dx = W^T dy.
+// Dense layer: y = W x + b, W (M,K), x (K,T) and y (M,T) in each tile; backward dW += dy x^T, dx = W^T dy. M and K: of
+// the outputs and inputs here.
 #include <algorithm>
 #include <numeric>
 
@@ -14,20 +15,20 @@ namespace {
 
 class Dense final : public Layer {
    public:
-    Dense(LayerPlace place, Block own, const ChannelBlock& units, bool with_bias, bool prunable,
-          Initializer initializer)
-        : Layer(std::move(place), {own.size, 1, 1}, units),
-          outputs_(own.size),
+    Dense(LayerPlace place, const OutputShare& share, bool with_bias, bool prunable, Initializer initializer)
+        : Layer(std::move(place), {share.computed.size, 1, 1}, share),
+          outputs_(share.computed.size),
           inputs_(input_shape().size()),
-          weight_(own, inputs_, {units.total, inputs_}, prunable, initializer, inputs_, units.total) {
-        if (with_bias) bias_ = make_vector_parameter("bias", own, units.total, Initializer::zeros);
+          weight_(share.computed, {input_channels().first, inputs_}, {output_channels().total, input_channels().total},
+                  prunable, initializer, input_channels().total, output_channels().total) {
+        if (with_bias) bias_ = Bias(share.own, output_channels().total, share.computed);
     }
 
     std::string describe() const override { return text("dense, ", output_channels().total, " units"); }
 
     std::vector<Parameter*> parameters() override {
-        if (bias_.name.empty()) return {&weight_.parameter()};
-        return {&weight_.parameter(), &bias_};
+        if (!bias_.given()) return {&weight_.parameter()};
+        return {&weight_.parameter(), &bias_.parameter()};
     }
 
     WeightMatrix* weight_matrix() override { return &weight_; }
@@ -40,20 +41,21 @@ class Dense final : public Layer {
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
         const index_t width = step.tiling.width, tiles = step.tiling.tiles();
+        const std::span<const real> bias = bias_.values();
         if (weight_.sparse()) {
             const SparseEntries& plan = row_plan(width);
             for (index_t tile = 0; tile < tiles; ++tile)
                 sparse_multiply(plan, weight_.parameter().value.data(), x + tile * inputs_ * width,
-                                bias_.name.empty() ? nullptr : bias_.value.data(), block(width, outputs_),
+                                bias.empty() ? nullptr : bias.data(), block(width, outputs_),
                                 y + tile * outputs_ * width);
             return;
         }
         const real* const weight = weight_.unpacked();
         for (index_t tile = 0; tile < tiles; ++tile) {
             real* const y_tile = y + tile * outputs_ * width;
-            if (!bias_.name.empty()) fill_rows(bias_.value, width, y_tile);
+            if (!bias.empty()) fill_rows(bias, width, y_tile);
             matrix_multiply(Transpose::no, Transpose::no, outputs_, width, inputs_, weight, inputs_,
-                            x + tile * inputs_ * width, width, bias_.name.empty() ? real{0} : real{1}, y_tile, width);
+                            x + tile * inputs_ * width, width, bias.empty() ? real{0} : real{1}, y_tile, width);
         }
     }
 
@@ -62,16 +64,17 @@ class Dense final : public Layer {
         const index_t width = step.tiling.width, tiles = step.tiling.tiles();
         if (weight_.sparse()) backward_sparse(width, tiles, x, dy, dx);
         else backward_dense(width, tiles, x, dy, dx, workspace);
+        bias_.gather_gradient();
     }
 
    private:
     void backward_dense(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Workspace workspace) {
         real* const gradient = weight_.gradient_scratch(workspace);
         if (tiles == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
-        std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
-        if (!bias_.name.empty())
-            for (index_t tile = 0; tile < tiles; ++tile)
-                add_row_sums(dy + tile * outputs_ * width, width, bias_.gradient);
+        const std::span<real> of_bias = bias_.gradient();
+        std::ranges::fill(of_bias, real{0});
+        if (!of_bias.empty())
+            for (index_t tile = 0; tile < tiles; ++tile) add_row_sums(dy + tile * outputs_ * width, width, of_bias);
         for (index_t tile = 0; tile < tiles; ++tile)
             matrix_multiply(Transpose::no, Transpose::yes, outputs_, inputs_, width, dy + tile * outputs_ * width,
                             width, x + tile * inputs_ * width, width, tile == 0 ? real{0} : real{1}, gradient, inputs_);
@@ -85,14 +88,15 @@ class Dense final : public Layer {
 
     void backward_sparse(index_t width, index_t tiles, const real* x, const real* dy, real* dx) {
         Parameter& weight = weight_.parameter();
+        const std::span<real> of_bias = bias_.gradient();
         if (tiles == 0) {
             std::fill(weight.gradient.begin(), weight.gradient.end(), real{0});
-            std::fill(bias_.gradient.begin(), bias_.gradient.end(), real{0});
+            std::ranges::fill(of_bias, real{0});
         }
         const SparseEntries& rows = row_plan(width);
         for (index_t tile = 0; tile < tiles; ++tile)
             sparse_gradient(rows, x + tile * inputs_ * width, block(width, outputs_), dy + tile * outputs_ * width,
-                            tile > 0, weight.gradient.data(), bias_.name.empty() ? nullptr : bias_.gradient.data());
+                            tile > 0, weight.gradient.data(), of_bias.empty() ? nullptr : of_bias.data());
         if (dx == nullptr) return;
         const TransposedEntries& columns = column_plan(width);
         for (index_t tile = 0; tile < tiles; ++tile)
@@ -129,10 +133,10 @@ class Dense final : public Layer {
         return panel_inputs(features, weight_.density(), width * static_cast<index_t>(sizeof(real)));
     }
 
-    index_t outputs_;  // M, of this shard
+    index_t outputs_;  // M
     index_t inputs_;   // K
     WeightMatrix weight_;
-    Parameter bias_;  // no name: no bias
+    Bias bias_;
 };
 
 }  // namespace
@@ -145,9 +149,8 @@ std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
     if (!place.input.flat())
         input_error("layer ", place.name, " (dense) needs a flat input, but gets an image of ", place.input.describe(),
                     ": put {layer: flatten} before it");
-    const ChannelBlock channels = shard_channels(place, units);
-    const Block own = channels.of(place.shard.number);
-    return std::make_unique<Dense>(std::move(place), own, channels, bias, prunable, initializer);
+    const OutputShare share = share_outputs(place, units);
+    return std::make_unique<Dense>(std::move(place), share, bias, prunable, initializer);
 }
 
 }  // namespace pruntrain

@@ -27,16 +27,14 @@ ModelHash hash_model(Network& network) {
     ModelHash sums;
     weight_number_t next = 0;  // statistics are numbered after all parameters
     for (const auto* parameter : network.parameters()) {
-        parameter->pattern.for_each_position([&](index_t k, index_t position) {
-            const weight_number_t number = parameter->first_number + static_cast<weight_number_t>(position);
+        parameter->for_each_number([&](index_t k, weight_number_t number) {
             if (parameter->prunable) sums.pattern += hash(number);
             sums.weights += hash(number, parameter->value[static_cast<std::size_t>(k)]);
         });
-        const index_t before = parameter->first_row * parameter->pattern.columns();
-        next = parameter->first_number + static_cast<weight_number_t>(parameter->tensor_size() - before);
+        next = parameter->first_number + static_cast<weight_number_t>(parameter->tensor_size());
     }
     for (const auto& [layer, statistic] : network.statistics()) {
-        const ChannelBlock& channels = layer->output_channels();
+        const ChannelBlock& channels = layer->own_channels();
         weight_number_t number = next + static_cast<weight_number_t>(channels.first);
         for (const real value : statistic->values) sums.weights += hash(number++, value);
         next += static_cast<weight_number_t>(channels.total);

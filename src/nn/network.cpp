@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "pruntrain/base/error.hpp"
@@ -20,6 +21,8 @@ class Network::Builder {
     const Shape& shape() const { return shape_; }
     const ChannelBlock& channels() const { return channels_; }
     bool whole() const { return channels_.total == shape_.channels; }
+    /// Numbers of a sample over all shards.
+    index_t numbers() const { return channels_.total * shape_.pixels(); }
 
     void add(std::unique_ptr<Layer> layer, bool is_relu) {
         const std::size_t number = network_.layers_.size();
@@ -60,10 +63,13 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
     Builder builder(*this);
     auto entry_number = static_cast<std::uint32_t>(0);
     int exchanges = 0;
-    const auto gather = [&](bool last) {
+    std::optional<ChannelBlock> sums;  // what the terms that the last layer computes become
+    const auto make_whole = [&](bool last) {
         const auto number = static_cast<std::uint32_t>(model.size());  // it draws no random numbers
-        builder.add(exchange({text("exchange", ++exchanges), number, builder.shape(), builder.channels(), shard}, last),
-                    false);
+        const LayerPlace place{text("exchange", ++exchanges), number, builder.shape(),
+                               sums.value_or(builder.channels()), shard};
+        builder.add(exchange(place, sums ? Exchange::sum : Exchange::gather, last), false);
+        sums.reset();
     };
     for (const auto& entry : model) {
         const std::string type = entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
@@ -72,20 +78,33 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         if (name.empty() || name.find_first_of("/. ") != std::string::npos)
             input_error(entry.place_of("name"), " is '", name, "': a name has no slash, dot or space");
         if (!names.insert(name).second) input_error("two layers of the model have the name '", name, "'");
-        const LayerFactory& make = layers().find(type);
-        if (make.mixes_channels && !builder.whole()) gather(false);
-        builder.add(make(entry, {name, entry_number++, builder.shape(), builder.channels(), shard}), type == "relu");
+        if (sums) make_whole(false);
+        const LayerFactory& factory = layers().find(type);
+        const auto make = [&] {
+            return factory(entry, {name, entry_number, builder.shape(), builder.channels(), shard});
+        };
+        std::unique_ptr<Layer> layer;
+        if (!factory.mixes_channels || builder.whole() || shard.cuts_inputs) layer = make();
+        if (factory.mixes_channels && !builder.whole()) {
+            if (layer && layer->output_shape().size() < builder.numbers()) {
+                sums = layer->own_channels();
+            } else {
+                make_whole(false);
+                layer = make();
+            }
+        }
+        ++entry_number;
+        builder.add(std::move(layer), type == "relu");
     }
     if (layers_.empty()) input_error("the model has no layers");
-    if (!builder.whole()) gather(true);
+    if (sums || !builder.whole()) make_whole(true);
     builder.finish();
 
     weight_number_t number = 0;
     for (const auto& layer : layers_)
         for (auto* parameter : layer->parameters()) {
             parameter->layer = layer->name();
-            parameter->first_number =
-                number + static_cast<weight_number_t>(parameter->first_row * parameter->pattern.columns());
+            parameter->first_number = number;
             number += static_cast<weight_number_t>(parameter->tensor_size());
             parameters_.push_back(parameter);
         }
@@ -113,8 +132,7 @@ void Network::initialize(std::uint64_t seed) {
         const auto fan_in = static_cast<double>(parameter->fan_in), fan_out = static_cast<double>(parameter->fan_out);
         const auto normal = [&](weight_number_t n, double deviation) { return deviation * random.normal(n); };
         const auto uniform = [&](weight_number_t n, double limit) { return limit * (2 * random.uniform(n) - 1); };
-        parameter->pattern.for_each_position([&](index_t k, index_t position) {
-            const weight_number_t n = parameter->first_number + static_cast<weight_number_t>(position);
+        parameter->for_each_number([&](index_t k, weight_number_t n) {
             double value = 0;
             switch (parameter->initializer) {
                 case Initializer::zeros:

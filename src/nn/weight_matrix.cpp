@@ -1,13 +1,16 @@
 #include "pruntrain/nn/weight_matrix.hpp"
 
+#include <algorithm>
+
 namespace pruntrain {
 
-WeightMatrix::WeightMatrix(Block rows, index_t columns, std::vector<index_t> tensor_shape, bool prunable,
+WeightMatrix::WeightMatrix(Block rows, Block columns, std::vector<index_t> tensor_shape, bool prunable,
                            Initializer initializer, index_t fan_in, index_t fan_out) {
     parameter_.name = "weight";
     parameter_.tensor_shape = std::move(tensor_shape);
-    parameter_.pattern = Pattern(rows.size, columns);
+    parameter_.pattern = Pattern(rows.size, columns.size);
     parameter_.first_row = rows.first;
+    parameter_.first_column = columns.first;
     parameter_.prunable = prunable;
     parameter_.decayed = true;
     parameter_.initializer = initializer;
@@ -86,6 +89,25 @@ Parameter make_vector_parameter(std::string name, Block own, index_t size, Initi
     parameter.first_row = own.first;
     parameter.initializer = initializer;
     return parameter;
+}
+
+Bias::Bias(Block own, index_t size, Block outputs)
+    : parameter_(make_vector_parameter("bias", own, size, Initializer::zeros)), before_(own.first - outputs.first) {
+    if (outputs.size > own.size) of_outputs_.resize(static_cast<std::size_t>(outputs.size));
+}
+
+std::span<const real> Bias::values() {
+    if (of_outputs_.empty()) return parameter_.value;
+    std::ranges::fill(of_outputs_, real{0});
+    std::ranges::copy(parameter_.value, of_outputs_.begin() + before_);
+    return of_outputs_;
+}
+
+std::span<real> Bias::gradient() { return of_outputs_.empty() ? parameter_.gradient : std::span(of_outputs_); }
+
+void Bias::gather_gradient() {
+    if (!of_outputs_.empty())
+        std::copy_n(of_outputs_.begin() + before_, parameter_.gradient.size(), parameter_.gradient.begin());
 }
 
 }  // namespace pruntrain

@@ -12,17 +12,27 @@ namespace {
 class GroupL2 final : public Regularizer {
    public:
     using Regularizer::Regularizer;
-    void shrink(Parameter& parameter, double step) const override {
+    void shrink(Parameter& parameter, double step, const Communicator& shards) const override {
         const Pattern& pattern = parameter.pattern;
+        const auto values_of = [&](index_t row) {
+            const index_t first = pattern.kept_before(row);
+            return parameter.value.subspan(static_cast<std::size_t>(first),
+                                           static_cast<std::size_t>(pattern.kept_before(row + 1) - first));
+        };
+        std::vector<double> sums;  // of each row: weights, their squares
         for (index_t row = 0; row < pattern.rows(); ++row) {
-            const index_t first = pattern.kept_before(row), size = pattern.kept_before(row + 1) - first;
-            const auto values =
-                parameter.value.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(size));
             double squares = 0;
-            for (const real value : values) squares += static_cast<double>(value) * static_cast<double>(value);
+            for (const real value : values_of(row)) squares += static_cast<double>(value) * static_cast<double>(value);
+            sums.insert(sums.end(), {static_cast<double>(values_of(row).size()), squares});
+        }
+        if (!parameter.has_all_columns()) shards.sum(std::span(sums));
+        for (index_t row = 0; row < pattern.rows(); ++row) {
+            const double weights = sums[static_cast<std::size_t>(2 * row)];
+            const double squares = sums[static_cast<std::size_t>(2 * row + 1)];
             if (squares == 0) continue;
-            const double factor = 1 - step * std::sqrt(static_cast<double>(size) / squares);
-            for (real& value : values) value = factor > 0 ? static_cast<real>(factor * static_cast<double>(value)) : 0;
+            const double factor = 1 - step * std::sqrt(weights / squares);
+            for (real& value : values_of(row))
+                value = factor > 0 ? static_cast<real>(factor * static_cast<double>(value)) : 0;
         }
     }
 };

@@ -15,7 +15,7 @@ void soft_threshold(std::span<real> values, real step) {
 class L1 final : public Regularizer {
    public:
     using Regularizer::Regularizer;
-    void shrink(Parameter& parameter, double step) const override {
+    void shrink(Parameter& parameter, double step, const Communicator&) const override {
         soft_threshold(parameter.value, static_cast<real>(step));
     }
 };

@@ -8,68 +8,66 @@ namespace pruntrain {
 
 namespace {
 
-class ExchangeLayer final : public Layer {
+class ExchangeLayer : public Layer {
    public:
-    ExchangeLayer(const LayerPlace& place, bool last, const Communicator& shards)
-        : Layer(place, {place.channels.total, place.input.rows, place.input.columns},
-                ChannelBlock{0, place.channels.total}),
-          last_(last),
-          shards_(shards) {
+    ExchangeLayer(const LayerPlace& place, const Shape& output, const ChannelBlock& channels,
+                  const Communicator& shards)
+        : Layer(place, output, channels), shards_(shards) {
         for (const index_t channel : place.channels.begins) begins_.push_back(channel * place.input.pixels());
     }
 
-    std::string describe() const override {
-        return text(last_ ? "gathers the outputs of " : "gathers from ", begins_.size() - 1, " shards");
+   protected:
+    static Shape whole(const LayerPlace& place) {
+        return {place.channels.total, place.input.rows, place.input.columns};
     }
-
-    index_t gathered(const Tiling& tiling) const override { return tiling.size(output_shape().size()); }
-    std::size_t held_bytes(const Tiling& tiling) const override {
-        return static_cast<std::size_t>(tiling.size(output_shape().size())) * sizeof(real);
+    static Shape part(const LayerPlace& place) {
+        return {place.channels.of(place.shard.number).size, place.input.rows, place.input.columns};
     }
+    std::size_t shards() const { return begins_.size() - 1; }
+    index_t features() const { return begins_.back(); }  ///< of all shards
 
-    void forward(const StepContext& step, const real* x, real* y, Workspace) override {
-        const Tiling& tiling = step.tiling;
+    /// all (tile, feature, T) = the features of all shards, from own, those of this one.
+    void gather(const Tiling& tiling, const real* own, real* all) {
         if (tiling.tiles() == 0) return;
         const auto sizes = sizes_of(tiling);
-        const std::span own(x, sizes[static_cast<std::size_t>(shards_.rank())]);
-        if (tiling.tiles() == 1) {
-            shards_.gather_blocks_to_all(own, std::span(y, total(tiling)), sizes);
-            return;
-        }
-        const auto all = scratch(tiling);
-        shards_.gather_blocks_to_all(own, all, sizes);
+        const std::span sent(own, sizes[rank()]);
+        if (tiling.tiles() == 1) return shards_.gather_blocks_to_all(sent, std::span(all, total(tiling)), sizes);
+        const auto blocks = scratch(tiling);
+        shards_.gather_blocks_to_all(sent, blocks, sizes);
         for_each_piece(tiling, [&](index_t in_tiles, index_t in_blocks, index_t count) {
-            std::copy_n(all.data() + in_blocks, count, y + in_tiles);
+            std::copy_n(blocks.data() + in_blocks, count, all + in_tiles);
         });
     }
 
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
-        const Tiling& tiling = step.tiling;
-        if (tiling.tiles() == 0 || dx == nullptr) return;
+    /// own = this shard's features of the sum of `all` over the shards.
+    void sum(const Tiling& tiling, const real* all, real* own) {
+        if (tiling.tiles() == 0) return;
         const auto sizes = sizes_of(tiling);
-        const std::size_t rank = static_cast<std::size_t>(shards_.rank()), own = sizes[rank];
-        if (last_) {
-            const index_t features = output_shape().size(), count = begins_[rank + 1] - begins_[rank];
-            for (index_t tile = 0; tile < tiling.tiles(); ++tile)
-                std::copy_n(dy + (tile * features + begins_[rank]) * tiling.width, count * tiling.width,
-                            dx + tile * count * tiling.width);
-            return;
-        }
-        std::span<const real> all(dy, total(tiling));
+        std::span<const real> terms(all, total(tiling));
         if (tiling.tiles() > 1) {
             const auto blocks = scratch(tiling);
             for_each_piece(tiling, [&](index_t in_tiles, index_t in_blocks, index_t count) {
-                std::copy_n(dy + in_tiles, count, blocks.data() + in_blocks);
+                std::copy_n(all + in_tiles, count, blocks.data() + in_blocks);
             });
-            all = blocks;
+            terms = blocks;
         }
-        shards_.sum_blocks(all, std::span(dx, own), sizes);
+        shards_.sum_blocks(terms, std::span(own, sizes[rank()]), sizes);
     }
 
-   private:
-    std::size_t total(const Tiling& tiling) const {
-        return static_cast<std::size_t>(tiling.size(output_shape().size()));
+    /// own = this shard's features of `all`.
+    void take(const Tiling& tiling, const real* all, real* own) const {
+        const index_t first = begins_[rank()] * tiling.width, count = begins_[rank() + 1] * tiling.width - first;
+        for (index_t tile = 0; tile < tiling.tiles(); ++tile)
+            std::copy_n(all + tile * features() * tiling.width + first, count, own + tile * count);
     }
+
+    std::size_t total(const Tiling& tiling) const { return static_cast<std::size_t>(tiling.size(features())); }
+    const Communicator& ranks() const { return shards_; }
+
+    std::size_t held_bytes(const Tiling& tiling) const override { return total(tiling) * sizeof(real); }
+
+   private:
+    std::size_t rank() const { return static_cast<std::size_t>(shards_.rank()); }
     std::span<real> scratch(const Tiling& tiling) {
         if (scratch_.size() < total(tiling)) scratch_.resize(total(tiling));
         return std::span(scratch_).first(total(tiling));
@@ -77,7 +75,7 @@ class ExchangeLayer final : public Layer {
     /// Numbers of each shard.
     std::vector<std::size_t> sizes_of(const Tiling& tiling) const {
         std::vector<std::size_t> sizes;
-        for (std::size_t shard = 0; shard + 1 < begins_.size(); ++shard)
+        for (std::size_t shard = 0; shard < shards(); ++shard)
             sizes.push_back(static_cast<std::size_t>(tiling.size(begins_[shard + 1] - begins_[shard])));
         return sizes;
     }
@@ -87,23 +85,81 @@ class ExchangeLayer final : public Layer {
     template <class Work>
     void for_each_piece(const Tiling& tiling, Work work) const {
         index_t in_blocks = 0;
-        for (std::size_t shard = 0; shard + 1 < begins_.size(); ++shard) {
+        for (std::size_t shard = 0; shard < shards(); ++shard) {
             const index_t count = (begins_[shard + 1] - begins_[shard]) * tiling.width;
             for (index_t tile = 0; tile < tiling.tiles(); ++tile, in_blocks += count)
-                work((tile * output_shape().size() + begins_[shard]) * tiling.width, in_blocks, count);
+                work((tile * features() + begins_[shard]) * tiling.width, in_blocks, count);
         }
     }
 
-    bool last_;
     Communicator shards_;
     std::vector<index_t> begins_;  // the first feature of each shard, and the number of all
     AlignedVector<real> scratch_;  // (shard, tile, feature, T)
 };
 
+class Gather final : public ExchangeLayer {
+   public:
+    Gather(const LayerPlace& place, bool last, const Communicator& shards)
+        : ExchangeLayer(place, whole(place), {0, place.channels.total}, shards), last_(last) {}
+
+    std::string describe() const override {
+        return text(last_ ? "gathers the outputs of " : "gathers from ", shards(), " shards");
+    }
+    Exchanged exchanged(const Tiling& tiling) const override {
+        return {tiling.size(features()), last_ ? 0 : tiling.size(features())};
+    }
+
+    void forward(const StepContext& step, const real* x, real* y, Workspace) override { gather(step.tiling, x, y); }
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+        if (dx == nullptr) return;
+        if (last_) take(step.tiling, dy, dx);
+        else sum(step.tiling, dy, dx);
+    }
+
+   private:
+    bool last_;
+};
+
+class Sum final : public ExchangeLayer {
+   public:
+    Sum(const LayerPlace& place, const Communicator& shards)
+        : ExchangeLayer(place, part(place), place.channels, shards) {}
+
+    std::string describe() const override { return text("sums terms of ", shards(), " shards"); }
+    Exchanged exchanged(const Tiling& tiling) const override {
+        return {tiling.size(features()), tiling.size(features())};
+    }
+
+    void forward(const StepContext& step, const real* x, real* y, Workspace) override { sum(step.tiling, x, y); }
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+        if (dx != nullptr) gather(step.tiling, dy, dx);
+    }
+};
+
+class SumOfOutputs final : public ExchangeLayer {
+   public:
+    SumOfOutputs(const LayerPlace& place, const Communicator& shards)
+        : ExchangeLayer(place, whole(place), {0, place.channels.total}, shards) {}
+
+    std::string describe() const override { return text("sums the outputs of ", shards(), " shards"); }
+    Exchanged exchanged(const Tiling& tiling) const override { return {2 * tiling.size(features()), 0}; }
+
+    void forward(const StepContext& step, const real* x, real* y, Workspace) override {
+        std::copy_n(x, total(step.tiling), y);
+        ranks().sum(std::span(y, total(step.tiling)));
+    }
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+        if (dx != nullptr) std::copy_n(dy, total(step.tiling), dx);
+    }
+};
+
 }  // namespace
 
-std::unique_ptr<Layer> make_exchange_layer(LayerPlace place, bool last, const Communicator& shards) {
-    return std::make_unique<ExchangeLayer>(place, last, shards);
+std::unique_ptr<Layer> make_exchange_layer(const LayerPlace& place, Network::Exchange what, bool last,
+                                           const Communicator& shards) {
+    if (what == Network::Exchange::gather) return std::make_unique<Gather>(place, last, shards);
+    if (last) return std::make_unique<SumOfOutputs>(place, shards);
+    return std::make_unique<Sum>(place, shards);
 }
 
 }  // namespace pruntrain

@@ -12,9 +12,8 @@ class Random final : public Criterion {
 
     std::vector<real> scores(const Parameter& parameter) const override {
         std::vector<real> all(parameter.value.size());
-        parameter.pattern.for_each_position([&](index_t k, index_t position) {
-            all[static_cast<std::size_t>(k)] =
-                static_cast<real>(random_.uniform(parameter.first_number + static_cast<weight_number_t>(position)));
+        parameter.for_each_number([&](index_t k, weight_number_t number) {
+            all[static_cast<std::size_t>(k)] = static_cast<real>(random_.uniform(number));
         });
         return all;
     }

@@ -25,8 +25,8 @@ void GroupedSelection::for_each_weight(const Scored& scored, Work work) const {
     const Parameter& parameter = *scored.parameter;
     const index_t columns = parameter.pattern.columns();
     parameter.pattern.for_each_position([&](index_t k, index_t position) {
-        const index_t group =
-            grouping_.group_of(parameter.tensor_shape, parameter.first_row + position / columns, position % columns);
+        const index_t group = grouping_.group_of(parameter.tensor_shape, parameter.first_row + position / columns,
+                                                 parameter.first_column + position % columns);
         work(static_cast<std::size_t>(group), static_cast<std::size_t>(k));
     });
 }

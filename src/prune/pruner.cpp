@@ -73,6 +73,11 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
         if (section.has("allocation"))
             input_error(section.place_of("allocation"), " is given, but ", grouping_->describe(),
                         " stay, whichever layer it is: leave it out");
+        for (const auto* parameter : network.parameters())
+            if (parameter->prunable && !parameter->has_all_columns())
+                input_error(section.place_of("grouping"), ": ", grouping_->describe(),
+                            " stay, but the inputs of layer ", parameter->layer,
+                            " are cut over shards: set parallel.cut: outputs");
     }
     const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
     const auto layers = prunable_layers(network, sizes, keep);

@@ -44,13 +44,15 @@ void each_field(State& state, Use&& use) {
     use("validation_accuracy", validation_accuracy);
 }
 
-/// A tensor of the model on this shard: rows first_row .. of a whole of this shape.
+/// A tensor of the model on this shard: rows and columns, from these on, of a whole of this shape.
 struct TensorPart {
     std::string layer, name;
     std::vector<index_t> tensor_shape;
-    index_t first_row;
+    index_t first_row, first_column;
     const Pattern& pattern;
     std::span<real> values;
+
+    index_t columns() const { return size_of(tensor_shape) / tensor_shape[0]; }  ///< of the whole
 };
 
 /// Calls `use(part)` for every parameter and statistic, in model order.
@@ -60,11 +62,12 @@ void each_tensor(Network& network, Use&& use) {
         Layer& layer = network.layer(i);
         for (const auto* parameter : layer.parameters())
             use(TensorPart{layer.name(), parameter->name, parameter->tensor_shape, parameter->first_row,
-                           parameter->pattern, parameter->value});
+                           parameter->first_column, parameter->pattern, parameter->value});
         for (auto* statistic : layer.statistics()) {
             const Pattern full(static_cast<index_t>(statistic->values.size()), 1);
-            const ChannelBlock& channels = layer.output_channels();
-            use(TensorPart{layer.name(), statistic->name, {channels.total}, channels.first, full, statistic->values});
+            const ChannelBlock& channels = layer.own_channels();
+            use(TensorPart{
+                layer.name(), statistic->name, {channels.total}, channels.first, 0, full, statistic->values});
         }
     }
 }
@@ -75,20 +78,45 @@ std::string slot_path(const std::string& slot, const std::string& layer, const s
     return "optimizer/" + slot + "/" + layer + "/" + name;
 }
 
-/// Calls use(pattern, values) on the root with the rows of all shards.
+/// Where the packed numbers of all shards, shard after shard, stand in the whole tensor, of which each shard has some
+/// rows or some columns; empty: in this order. On the root.
+std::vector<index_t> places_of_shards(const Pattern& own, bool all_columns, const Communicator& shards) {
+    if (all_columns || shards.size() == 1) return {};
+    const auto sizes = shards.gather_blocks(std::span<const index_t>(own.row_sizes()));
+    return shards.is_root() ? places_side_by_side(sizes, own.rows()) : std::vector<index_t>();
+}
+
+template <class T>
+std::vector<T> put_in_place(std::vector<T> numbers, std::span<const index_t> places) {
+    if (places.empty()) return numbers;
+    std::vector<T> placed(numbers.size());
+    for (std::size_t i = 0; i < numbers.size(); ++i) placed[static_cast<std::size_t>(places[i])] = numbers[i];
+    return placed;
+}
+
+/// Calls use(pattern, values) on the root with the weights of all shards.
 template <class Use>
-void with_all_rows(const TensorPart& part, const Communicator& shards, Use use) {
+void with_all_weights(const TensorPart& part, const Communicator& shards, Use use) {
     const Pattern& own = part.pattern;
     if (shards.size() == 1) return use(own, std::span<const real>(part.values));
-    const std::vector<real> values = shards.gather_blocks(std::span<const real>(part.values));
-    const index_t rows = part.tensor_shape[0], columns = own.columns();
+    const index_t rows = part.tensor_shape[0], columns = part.columns();
+    const bool all_columns = own.columns() == columns;
+    const auto places = places_of_shards(own, all_columns, shards);
+    const auto gathered = [&]<class T>(std::span<const T> numbers) {
+        return put_in_place(shards.gather_blocks(numbers), places);
+    };
+    const std::vector<real> values = gathered(std::span<const real>(part.values));
     if (shards.largest(index_t{own.full() ? 0 : 1}) == 0) {
         if (shards.is_root()) use(Pattern(rows, columns), std::span<const real>(values));
         return;
     }
-    const auto sizes = shards.gather_blocks(std::span<const index_t>(own.row_sizes()));
-    auto indices = shards.gather_blocks(std::span<const std::int32_t>(own.all_columns()));
+    std::vector<std::int32_t> indices = own.all_columns();
+    for (std::int32_t& index : indices) index += static_cast<std::int32_t>(part.first_column);
+    indices = gathered(std::span<const std::int32_t>(indices));
+    auto sizes = shards.gather_blocks(std::span<const index_t>(own.row_sizes()));
     if (!shards.is_root()) return;
+    for (std::size_t i = sizes.size(); i-- > static_cast<std::size_t>(rows);) sizes[i % rows] += sizes[i];
+    sizes.resize(static_cast<std::size_t>(rows));  // of whole rows
     use(Pattern(rows, columns, Pattern::pointers_of(sizes), std::move(indices)), std::span<const real>(values));
 }
 
@@ -119,7 +147,7 @@ void write_model(H5File* file, Network& network, const Communicator& shards, Wri
     std::string group;
     if (file) writer.attempt([&] { file->create_group("model"); });
     each_tensor(network, [&](const TensorPart& part) {
-        with_all_rows(part, shards, [&](const Pattern& pattern, std::span<const real> values) {
+        with_all_weights(part, shards, [&](const Pattern& pattern, std::span<const real> values) {
             writer.attempt([&] {
                 if (group != part.layer) file->create_group("model/" + part.layer);
                 group = part.layer;
@@ -148,7 +176,10 @@ void write_slots(H5File* file, Arena& arena, const Grid& grid, Writer& writer) {
                 static_cast<std::size_t>(range.first - arena.slot_range().first), static_cast<std::size_t>(range.size));
             if (arena.shares_slots()) whole = of_replicas = grid.replicas().gather_blocks(whole);
             if (!grid.replicas().is_root()) continue;
-            if (grid.model_shards() > 1) whole = of_shards = grid.shards().gather_blocks(whole);
+            if (grid.model_shards() > 1) {
+                const auto places = places_of_shards(parameter.pattern, parameter.has_all_columns(), grid.shards());
+                whole = of_shards = put_in_place(grid.shards().gather_blocks(whole), places);
+            }
             if (!file) continue;
             writer.attempt([&] {
                 const std::string parent = "optimizer/" + slot + "/" + parameter.layer;
@@ -307,28 +338,31 @@ RunState read_parts(const fs::path& path, index_t format_version, Network& netwo
     return with_file(path, [&](const H5File& file) {
         Arena& arena = network.arena();
         std::vector<Pattern> patterns;
-        std::map<std::string, index_t> firsts;  // of the own numbers among those of the whole tensor
+        std::map<std::string, StoredPlace> places;
         for (const auto* parameter : arena.parameters()) {
-            StoredRows stored = read_tensor_rows(file, model_path(parameter->layer, parameter->name),
-                                                 parameter->first_row, parameter->pattern.rows());
-            firsts[parameter->full_name()] = stored.first;
-            patterns.push_back(std::move(stored.pattern));
+            StoredPart part =
+                read_tensor_part(file, model_path(parameter->layer, parameter->name), parameter->first_row,
+                                 parameter->pattern.rows(), parameter->first_column, parameter->pattern.columns());
+            patterns.push_back(std::move(part.pattern));
+            places[parameter->full_name()] = std::move(part.place);
         }
         arena.reset(patterns);
         each_tensor(network, [&](const TensorPart& part) {
-            const auto [place, is_statistic] = firsts.try_emplace(part.layer + "." + part.name, part.first_row);
-            read_tensor_values(file, model_path(part.layer, part.name), place->second, part.values);
+            const std::string path = model_path(part.layer, part.name);
+            const auto [place, is_statistic] = places.try_emplace(part.layer + "." + part.name);
+            if (is_statistic)
+                place->second = read_tensor_part(file, path, part.first_row, part.pattern.rows(), 0, 1).place;
+            read_part(file, path, part.pattern, place->second, part.values);
         });
         for (std::size_t number = 0; number < arena.slot_names().size(); ++number)
             for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
                 const Parameter& parameter = *arena.parameters()[i];
                 const Block own = arena.slot_range(i);
                 if (own.size == 0) continue;
-                file.read_rows(
-                    slot_path(arena.slot_names()[number], parameter.layer, parameter.name),
-                    firsts.at(parameter.full_name()) + own.first - arena.offset(i),
-                    arena.slot(number).subspan(static_cast<std::size_t>(own.first - arena.slot_range().first),
-                                               static_cast<std::size_t>(own.size)));
+                read_part(file, slot_path(arena.slot_names()[number], parameter.layer, parameter.name),
+                          parameter.pattern, places.at(parameter.full_name()), own.first - arena.offset(i),
+                          arena.slot(number).subspan(static_cast<std::size_t>(own.first - arena.slot_range().first),
+                                                     static_cast<std::size_t>(own.size)));
             }
         history = read_history(file);
         return read_state(file, format_version);

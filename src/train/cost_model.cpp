@@ -83,7 +83,7 @@ void add_gradient_sums(const StepWork& work, const Cluster& cluster, const Place
 void add_exchanges(const StepWork& work, const Cluster& cluster, const Placement& placement, Prediction& prediction) {
     const Link link = placement.replica_on_node ? cluster.node : shared_by(cluster.network, placement.senders);
     for (const LayerWork& layer : work.layers) {
-        for (const double bytes : {layer.forward_gathered_bytes, layer.backward_gathered_bytes}) {
+        for (const double bytes : {layer.forward_exchanged_bytes, layer.backward_exchanged_bytes}) {
             if (bytes == 0) continue;
             prediction.exchanged_bytes += gather_sent_bytes(placement.shards, bytes);
             prediction.exchange_s += gather_seconds(placement.shards, bytes, link, cluster.algorithm);

@@ -50,10 +50,11 @@ Settings::Settings(const Config& config) {
         optimizer.number("clip_norm", 0.0, at_least(0), "largest Euclidean norm of the gradient; 0: not clipped");
 
     const Config parallel = config.section("parallel");
-    model_shards =
-        parallel.integer("model_shards", 1, at_least(1),
-                         "ranks that share one copy of the model, each with a block of every layer's outputs");
-
+    model_shards = parallel.integer("model_shards", 1, at_least(1),
+                                    "ranks that share one copy of the model, each with a part of every layer");
+    cuts_inputs = parallel.choice("cut", "auto", {"auto", "outputs"},
+                                  "each shard has weights of a block of a layer's outputs, or, with auto and where the "
+                                  "outputs are fewer, of its inputs: the narrower side is exchanged") == "auto";
     rebalance_above = parallel.number(
         "rebalance_above", 1.05, at_least(1),
         "of the fullest shard's kept weights over the mean, in layers that execute sparse: then, after a prune event, "
@@ -144,8 +145,10 @@ std::string Experiment::describe() {
 Network Experiment::make_network(const ShardCuts& cuts, bool allocate) const {
     return {model,
             dataset.shape(),
-            {grid.shard(), grid.model_shards(), cuts},
-            [this](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); },
+            {grid.shard(), grid.model_shards(), cuts, settings.cuts_inputs},
+            [this](const LayerPlace& place, Network::Exchange what, bool last) {
+                return make_exchange_layer(place, what, last, grid.shards());
+            },
             allocate};
 }
 
@@ -156,7 +159,7 @@ std::optional<SlotSharing> Experiment::slot_sharing() const {
 
 void Experiment::cut(const ShardCuts& cuts, bool move) {
     Network next = make_network(cuts, false);
-    if (move) move_rows(network, next, grid, slot_sharing());
+    if (move) move_weights(network, next, grid, slot_sharing());
     else next.arena().create_slots(network.arena().slot_names(), slot_sharing());
     network = std::move(next);
 }

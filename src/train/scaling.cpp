@@ -26,7 +26,6 @@ LayerWork work_of_layer(Network& network, std::size_t number, const Share& share
     const Tiling slice = network.tiling(number, share.samples);
     const Tiling tiling{share.slices * slice.tiles() * slice.width, slice.width};  // padding is computed too
     const bool gradient = network.needs_input_gradient(number);
-    const bool last = number + 1 == network.layer_count();
     LayerWork work;
     if (network.taken_over(number)) return work;
     if (WeightMatrix* const weight = layer.weight_matrix()) {
@@ -35,9 +34,9 @@ LayerWork work_of_layer(Network& network, std::size_t number, const Share& share
         work.flops = 2 * layer.multiply_adds(tiling.samples);
         work.kept_flops = work.flops * (parameter.prunable ? share.kept : 1);
         work.backward_products = gradient ? 2 : 1;
-    } else if (const index_t gathered = layer.gathered(tiling); gathered > 0) {
-        work.forward_gathered_bytes = static_cast<double>(gathered) * sizeof(real);
-        work.backward_gathered_bytes = last ? 0 : work.forward_gathered_bytes;
+    } else if (const auto [forward, backward] = layer.exchanged(tiling); forward > 0) {
+        work.forward_exchanged_bytes = static_cast<double>(forward) * sizeof(real);
+        work.backward_exchanged_bytes = static_cast<double>(backward) * sizeof(real);
     } else if (!layer.in_place() || layer.input_shape() == layer.output_shape()) {  // else the numbers stay: flatten
         work.moved_bytes =
             static_cast<double>(tiling.size(layer.input_shape().size() + layer.output_shape().size())) * sizeof(real);

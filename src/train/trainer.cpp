@@ -271,7 +271,7 @@ void Trainer::update() {
         profile_.enter(Phase::update);
     }
     if (experiment_.regularizer)
-        experiment_.regularizer->apply(arena, experiment_.learning_rate.at(state_.step), state_.epoch);
+        experiment_.regularizer->apply(arena, experiment_.learning_rate.at(state_.step), state_.epoch, grid_.shards());
     ++state_.step;
     state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
 }

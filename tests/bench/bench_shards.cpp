@@ -66,7 +66,7 @@ class Bench {
             grid_.world().barrier();
             const Timer timer;
             auto moved = make(cuts, false);
-            move_rows(*even_, *moved, grid_, {});
+            move_weights(*even_, *moved, grid_, {});
             const double seconds = grid_.world().largest(timer.seconds());
             set_up(*moved);
             step(*moved);  // makes its plans
@@ -90,7 +90,9 @@ class Bench {
     std::unique_ptr<Network> make(const ShardCuts& cuts, bool allocate) const {
         return std::make_unique<Network>(
             config_of(model).list("model"), Shape{784, 1, 1}, ModelShard{grid_.shard(), grid_.model_shards(), cuts},
-            [this](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid_.shards()); },
+            [this](const LayerPlace& place, Network::Exchange what, bool last) {
+                return make_exchange_layer(place, what, last, grid_.shards());
+            },
             allocate);
     }
 

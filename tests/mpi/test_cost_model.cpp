@@ -29,21 +29,23 @@ TEST_CASE("cost model: shards send what the exchange layers hand to the gather")
     const auto world = Communicator::world();
     if (world.size() == 1) return;
     Network network(
-        config_of("model: [{layer: dense, units: 13}, {layer: relu}, {layer: dense, units: 7}]").list("model"),
+        config_of("model: [{layer: dense, units: 13}, {layer: relu}, {layer: dense, units: 17}]").list("model"),
         {5, 1, 1}, ModelShard{world.rank(), world.size(), {}},
-        [&](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, world); });
+        [&](const LayerPlace& place, Network::Exchange what, bool last) {
+            return make_exchange_layer(place, what, last, world);
+        });
     const Tiling tiling{20, 8};
     int exchanges = 0;
     for (std::size_t i = 0; i < network.layer_count(); ++i) {
         const Layer& layer = network.layer(i);
-        if (layer.gathered(tiling) == 0) continue;
+        const auto exchanged = layer.exchanged(tiling);
+        if (exchanged.forward == 0) continue;
         ++exchanges;
         // A rank sends its block to all others.
         const std::uint64_t own = static_cast<std::uint64_t>(tiling.size(layer.input_shape().size())) * sizeof(real);
         std::uint64_t sent = own * static_cast<std::uint64_t>(world.size() - 1);
         world.sum(std::span(&sent, 1));
-        const double of_a_rank =
-            gather_sent_bytes(world.size(), static_cast<double>(layer.gathered(tiling)) * sizeof(real));
+        const double of_a_rank = gather_sent_bytes(world.size(), static_cast<double>(exchanged.forward) * sizeof(real));
         CHECK(of_a_rank * world.size() == doctest::Approx(static_cast<double>(sent)));
     }
     CHECK(exchanges == 2);

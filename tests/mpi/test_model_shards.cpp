@@ -16,7 +16,8 @@ using namespace pruntrain;
 
 namespace {
 
-// Channels and units that 2, 3 and 4 shards do not divide; dropout behind an odd number of features.
+// Channels and units that 2, 3 and 4 shards do not divide; dropout behind an odd number of features; layers that grow
+// wider and layers that grow narrower, which are cut by their outputs and by their inputs.
 const std::string images =
     "{layer: conv2d, channels: 5, kernel: 3, padding: 1}, {layer: batch_norm}, {layer: relu}, {layer: max_pool2d}, "
     "{layer: conv2d, channels: 7, kernel: 2}, {layer: relu}, {layer: dropout, rate: 0.3}, {layer: flatten}, "
@@ -31,13 +32,22 @@ struct Case {
     Shape input;
     index_t outputs;
 };
-const std::vector<Case> cases{{images, {2, 6, 6}, 4}, {vectors, {11, 1, 1}, 5}};
+const std::string bottlenecks =
+    "{layer: conv2d, channels: 10, kernel: 3, padding: 1}, {layer: relu}, {layer: conv2d, channels: 4, kernel: 3, "
+    "bias: "
+    "false}, {layer: batch_norm}, {layer: relu}, {layer: conv2d, channels: 9, kernel: 3, padding: 1}, {layer: relu}, "
+    "{layer: max_pool2d}, {layer: flatten}, {layer: dense, units: 11}, {layer: dropout, rate: 0.2}, {layer: dense, "
+    "units: 5}, {layer: batch_norm}";
+const std::vector<Case> cases{{images, {2, 6, 6}, 4}, {vectors, {11, 1, 1}, 5}, {bottlenecks, {3, 6, 6}, 5}};
 
-std::unique_ptr<Network> make_layers(const Case& model, const Grid& grid, const ShardCuts& cuts, bool allocate) {
+std::unique_ptr<Network> make_layers(const Case& model, const Grid& grid, const ShardCuts& cuts, bool allocate,
+                                     bool cuts_inputs = true) {
     return std::make_unique<Network>(
         config_of("model: [" + model.layers + "]").list("model"), model.input,
-        ModelShard{grid.shard(), grid.model_shards(), cuts},
-        [&](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); },
+        ModelShard{grid.shard(), grid.model_shards(), cuts, cuts_inputs},
+        [&](const LayerPlace& place, Network::Exchange what, bool last) {
+            return make_exchange_layer(place, what, last, grid.shards());
+        },
         allocate);
 }
 
@@ -48,11 +58,11 @@ void for_each_in_slot(Network& network, Work work) {
     for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
         const Parameter& parameter = *arena.parameters()[i];
         const Block own = arena.slot_range(i);
-        parameter.pattern.for_each_position([&](index_t k, index_t position) {
+        parameter.for_each_number([&](index_t k, weight_number_t number) {
             const index_t place = arena.offset(i) + k;
             if (place >= own.first && place < own.first + own.size)
                 work(arena.slot(0)[static_cast<std::size_t>(place - arena.slot_range().first)],
-                     static_cast<real>(parameter.first_number + static_cast<weight_number_t>(position)));
+                     static_cast<real>(number));
         });
     }
 }
@@ -127,18 +137,38 @@ TEST_SUITE("many ranks") {
                         const Parameter& all = *whole->parameters()[i];
                         CHECK(own.full_name() == all.full_name());
                         CHECK(own.tensor_shape == all.tensor_shape);
-                        const auto first = static_cast<std::size_t>(own.first_row * own.pattern.columns());
-                        CHECK(std::ranges::equal(own.value, all.value.subspan(first, own.value.size())));
-                        check_close(own.gradient, all.gradient.subspan(first, own.gradient.size()));
+                        std::vector<real> values, gradients;  // of the whole network, at the own places
+                        own.for_each_number([&](index_t, weight_number_t number) {
+                            values.push_back(all.value[number - all.first_number]);
+                            gradients.push_back(all.gradient[number - all.first_number]);
+                        });
+                        CHECK(std::ranges::equal(own.value, values));
+                        check_close(own.gradient, gradients);
                     }
                     const auto statistics = part->statistics(), all = whole->statistics();
                     for (std::size_t i = 0; i < statistics.size(); ++i) {
-                        const auto first = static_cast<std::size_t>(statistics[i].first->output_channels().first);
+                        const auto first = static_cast<std::size_t>(statistics[i].first->own_channels().first);
                         check_close(
                             statistics[i].second->values,
                             std::span(all[i].second->values).subspan(first, statistics[i].second->values.size()));
                     }
                 }
+        });
+    }
+
+    TEST_CASE("model shards: the narrower side of a layer is exchanged") {
+        for_each_grid([&](const Grid& grid) {
+            if (grid.model_shards() == 1) return;
+            const auto exchanged = [&](bool cuts_inputs) {
+                const auto network = make_layers(cases[2], grid, {}, true, cuts_inputs);
+                std::vector<index_t> numbers;  // of a sample
+                for (std::size_t i = 0; i < network->layer_count(); ++i)
+                    if (const index_t forward = network->layer(i).exchanged({8, 8}).forward; forward > 0)
+                        numbers.push_back(forward / 8);
+                return numbers;
+            };
+            CHECK(exchanged(true) == std::vector<index_t>{4 * 16, 4 * 16, 11, 5, 5});
+            CHECK(exchanged(false) == std::vector<index_t>{10 * 36, 4 * 16, 9 * 4, 11, 5});
         });
     }
 
@@ -149,8 +179,9 @@ TEST_SUITE("many ranks") {
                 const auto counts = count_kept(*part, grid.shards());
                 for (std::size_t i = 0; i < counts.size(); ++i) {
                     CHECK(counts[i] == part->parameters()[i]->tensor_size());
-                    CHECK(part->parameters()[i]->pattern.rows() <=
-                          part->parameters()[i]->tensor_shape[0] / grid.model_shards() + 1);
+                    const Parameter& own = *part->parameters()[i];
+                    CHECK((own.pattern.rows() <= own.tensor_shape[0] / grid.model_shards() + 1 ||
+                           (!own.has_all_columns() && grid.model_shards() > 1)));
                 }
                 const auto hash = hash_of_equal_models(*part, 0, grid);
                 const Grid alone(grid.world().split(grid.world().rank()), 1);
@@ -213,10 +244,8 @@ TEST_CASE("model shards: rows move to another cut with all that belongs to them,
                 for (std::size_t i = 0; i < keep.size(); ++i) {
                     const Parameter& parameter = *arena.parameters()[i];
                     if (!parameter.prunable || i % 3 == 2) continue;  // one tensor stays whole
-                    parameter.pattern.for_each_position([&](index_t, index_t position) {
-                        const auto number = parameter.first_number + static_cast<weight_number_t>(position);
-                        keep[i].push_back(number % 3 == 0);
-                    });
+                    parameter.for_each_number(
+                        [&](index_t, weight_number_t number) { keep[i].push_back(number % 3 == 0); });
                 }
                 arena.keep(keep);
                 const ModelHash expected = hash_of_equal_models(*network, 0, grid);
@@ -228,10 +257,10 @@ TEST_CASE("model shards: rows move to another cut with all that belongs to them,
                     if (layer.weight_matrix() == nullptr) continue;
                     auto& begins = cuts[layer.name()];
                     for (index_t shard = 0; shard < grid.model_shards(); ++shard) begins.push_back(shard);
-                    begins.push_back(layer.output_channels().total);
+                    begins.push_back(layer.own_channels().total);
                 }
                 const auto moved = make_layers(model, grid, cuts_of(text_of(cuts)), false);
-                move_rows(*network, *moved, grid, sharing());
+                move_weights(*network, *moved, grid, sharing());
                 const ModelHash hash = hash_of_equal_models(*moved, 0, grid);
                 CHECK(hash.pattern == expected.pattern);
                 CHECK(hash.weights == expected.weights);
@@ -241,7 +270,7 @@ TEST_CASE("model shards: rows move to another cut with all that belongs to them,
                 check_close(train_step(*moved, model, 9), train_step(*network, model, 9));
 
                 const auto back = make_layers(model, grid, {}, false);
-                move_rows(*moved, *back, grid, sharing());
+                move_weights(*moved, *back, grid, sharing());
                 CHECK(std::ranges::equal(back->arena().values(), arena.values()));
                 CHECK(std::ranges::equal(back->arena().slot(0), arena.slot(0)));
             }

@@ -23,9 +23,11 @@ model:
 const RunLength length{.steps_per_epoch = 10, .steps = 100};
 
 std::unique_ptr<Network> fresh_network(const Grid& grid) {
-    auto network = std::make_unique<Network>(
-        Config::parse(model, "test", {}).list("model"), Shape{20, 1, 1}, ModelShard{grid.shard(), grid.model_shards()},
-        [&](LayerPlace place, bool last) { return make_exchange_layer(std::move(place), last, grid.shards()); });
+    auto network = std::make_unique<Network>(Config::parse(model, "test", {}).list("model"), Shape{20, 1, 1},
+                                             ModelShard{grid.shard(), grid.model_shards()},
+                                             [&](const LayerPlace& place, Network::Exchange what, bool last) {
+                                                 return make_exchange_layer(place, what, last, grid.shards());
+                                             });
     network->initialize(9);
     network->arena().create_slots({"slot"});
     for (index_t i = 0; i < network->arena().size(); ++i)

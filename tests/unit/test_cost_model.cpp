@@ -111,9 +111,9 @@ TEST_CASE("cost model: sums in shared memory and between nodes, by hand") {
 
 TEST_CASE("cost model: shards, batch-norm and shared slots, by hand") {
     StepWork work = dense_step(1000);
-    work.layers = {{.forward_gathered_bytes = 4000, .backward_gathered_bytes = 4000},
+    work.layers = {{.forward_exchanged_bytes = 4000, .backward_exchanged_bytes = 4000},
                    {.batch_sum_bytes = 1000},
-                   {.forward_gathered_bytes = 400}};
+                   {.forward_exchanged_bytes = 400}};
     work.shared_slots = true;
     Cluster cluster = cluster_of(8);
     cluster.algorithm = Algorithm::ring;

@@ -255,16 +255,34 @@ TEST_CASE("sparse_matrix_h5: patterns and values come back, with what other read
         std::vector<real> read(values.size());
         read_tensor_values(file, path, read);
         CHECK(read == values);
-        for (index_t first = 0; first <= 3; ++first)
-            for (index_t rows = 0; first + rows <= 3; ++rows) {
-                const StoredRows part = read_tensor_rows(file, path, first, rows);
-                CHECK(part.first == pattern.kept_before(first));
-                CHECK(part.pattern.dense_positions() == pattern.row_block(first, rows).dense_positions());
-                read.assign(static_cast<std::size_t>(part.pattern.kept()), 0);
-                read_tensor_values(file, path, part.first, read);
-                CHECK(std::equal(read.begin(), read.end(), values.begin() + part.first));
+        const auto check_part = [&](index_t row, index_t rows, index_t column, index_t columns) {
+            const auto [own, place] = read_tensor_part(file, path, row, rows, column, columns);
+            std::vector<index_t> positions;
+            std::vector<real> expected;
+            pattern.for_each_position([&](index_t k, index_t position) {
+                const index_t r = position / 4 - row, c = position % 4 - column;
+                if (r < 0 || r >= rows || c < 0 || c >= columns) return;
+                positions.push_back(r * columns + c);
+                expected.push_back(values[static_cast<std::size_t>(k)]);
+            });
+            CHECK(own.dense_positions() == positions);
+            read.assign(positions.size(), 0);
+            read_part(file, path, own, place, read);
+            CHECK(read == expected);
+            if (!file.is_group(path)) return;
+            for (std::size_t first = 0; first < read.size(); ++first) {  // a part of the part
+                std::vector<real> some((read.size() - first + 1) / 2);
+                read_part(file, std::string(path) + "/values", own, place, static_cast<index_t>(first), some);
+                CHECK(std::equal(some.begin(), some.end(), expected.begin() + static_cast<index_t>(first)));
             }
-        CHECK_THROWS(read_tensor_rows(file, path, 2, 2));
+        };
+        for (index_t first = 0; first <= 3; ++first)
+            for (index_t rows = 0; first + rows <= 3; ++rows) check_part(first, rows, 0, 4);
+        for (index_t first = 0; first <= 4; ++first)
+            for (index_t columns = 0; first + columns <= 4; ++columns) check_part(0, 3, first, columns);
+        check_part(1, 2, 1, 3);
+        CHECK_THROWS(read_tensor_part(file, path, 2, 2, 0, 4));
+        CHECK_THROWS(read_tensor_part(file, path, 0, 3, 2, 3));
     };
     check("full", {3, 2, 2}, full, twelve);
     check("sparse", {3, 2, 2}, sparse, five);

@@ -28,16 +28,27 @@ struct StoredTensor {
 
 /// All but the values. @throws std::runtime_error if shape, pointers and indices make no matrix
 StoredTensor read_tensor(const H5File& file, const std::string& path);
-/// Some rows of a tensor.
-struct StoredRows {
-    Pattern pattern;
-    index_t first = 0;  ///< packed number, in the whole tensor, of their first weight
-};
-/// The rows first_row .. first_row + rows - 1 of a tensor that `read_tensor` accepts, here or on another rank.
-StoredRows read_tensor_rows(const H5File& file, const std::string& path, index_t first_row, index_t rows);
-/// Packed values from number `first` on, which begins a row if the pattern is full.
-void read_tensor_values(const H5File& file, const std::string& path, index_t first, std::span<real> values);
 /// The packed values; as many as `read_tensor(...).pattern.kept()`.
 void read_tensor_values(const H5File& file, const std::string& path, std::span<real> values);
+
+/// Where the packed numbers of a block of rows and columns stand among those of a stored tensor.
+struct StoredPlace {
+    std::vector<index_t> pointers;  ///< numbers before each row of the block, as it is stored, and behind the last one
+    std::vector<index_t> firsts;    ///< of each row, the first number of the block
+};
+struct StoredPart {
+    Pattern pattern;
+    StoredPlace place;
+};
+/// The block (rows, columns) from first_row and first_column on, of a tensor that `read_tensor` accepts, here or on
+/// another rank.
+StoredPart read_tensor_part(const H5File& file, const std::string& path, index_t first_row, index_t rows,
+                            index_t first_column, index_t columns);
+/// The packed values of a part.
+void read_part(const H5File& file, const std::string& path, const Pattern& pattern, const StoredPlace& place,
+               std::span<real> values);
+/// Numbers of a part, from its number `first` on, out of an array with a number for each packed value of the tensor.
+void read_part(const H5File& file, const std::string& path, const Pattern& pattern, const StoredPlace& place,
+               index_t first, std::span<real> numbers);
 
 }  // namespace pruntrain

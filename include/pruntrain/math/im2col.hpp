@@ -13,6 +13,7 @@ struct Window {
     index_t stride = 1;
     index_t padding = 0;
 
+    index_t size() const { return kernel * kernel; }
     /// Places of the window along `size` rows or columns; it lies inside the widened image, a rest is left out.
     index_t places(index_t size) const { return (size + 2 * padding - kernel) / stride + 1; }
 };

@@ -49,15 +49,17 @@ struct Statistic {
 /// needs.
 using Workspace = std::span<real>;
 
-/// Where the outputs of layers are cut: by the layer's name the first output of each shard, then the number of all.
-/// Layers without an entry are cut in even blocks.
+/// Where the outputs of layers are shared out: by the layer's name the first output of each shard, then the number of
+/// all. Layers without an entry are cut in even blocks.
 using ShardCuts = std::map<std::string, std::vector<index_t>>;
 
-/// Of the ranks that share one copy of the model, the part that this one holds: a block of each layer's outputs.
+/// Of the ranks that share one copy of the model, the part that this one holds: of each layer the weights of a block of
+/// its outputs, or of a block of its inputs.
 struct ModelShard {
     index_t number = 0;
     index_t count = 1;
     ShardCuts cuts = {};
+    bool cuts_inputs = true;  ///< no: each layer is cut by its outputs
 };
 
 /// The channels of an activation that a shard holds; the features of a vector are channels.
@@ -81,9 +83,17 @@ struct LayerPlace {
     ModelShard shard = {};
 };
 
-/// A shard's block of the units or channels of a layer.
+/// How a layer with weights is cut. Where it gets all inputs it computes this shard's outputs. Where it gets this
+/// shard's inputs it computes terms of all outputs; their sums over the shards are then shared out.
+struct OutputShare {
+    Block own;                ///< outputs that this shard holds in the end, and their bias
+    Block computed;           ///< outputs of the layer here: the same, or all
+    ChannelBlock outputs;     ///< of the layer here
+    ChannelBlock shared_out;  ///< what the sums of terms become; empty: there are none
+};
+/// @param outputs  units or channels of the layer
 /// @throws InputError if there are fewer than shards
-ChannelBlock shard_channels(const LayerPlace& place, index_t outputs);
+OutputShare share_outputs(const LayerPlace& place, index_t outputs);
 
 class Layer {
    public:
@@ -91,6 +101,8 @@ class Layer {
     Layer(LayerPlace place, Shape output);
     /// A layer with outputs of its own.
     Layer(LayerPlace place, Shape output, ChannelBlock channels);
+    /// A layer with weights.
+    Layer(LayerPlace place, Shape output, const OutputShare& share);
     virtual ~Layer() = default;
     Layer(const Layer&) = delete;
     Layer& operator=(const Layer&) = delete;
@@ -101,6 +113,10 @@ class Layer {
     const Shape& output_shape() const { return output_; }
     const ChannelBlock& input_channels() const { return place_.channels; }
     const ChannelBlock& output_channels() const { return channels_; }
+    /// The channels whose bias and statistics this shard holds.
+    const ChannelBlock& own_channels() const { return computes_terms() ? shared_out_ : channels_; }
+    /// Its outputs are terms: those of the model are the sums over all shards.
+    bool computes_terms() const { return shared_out_.total > 0; }
 
     virtual std::string describe() const = 0;  ///< "conv2d 3x3, 32 channels, padding 1"
     virtual std::vector<Parameter*> parameters() { return {}; }
@@ -121,9 +137,11 @@ class Layer {
     /// Multiply-adds of the kept weights in the forward of so many samples; each of the two products of backward has as
     /// many. 0: its work is no matrix product. For --profile.
     virtual double multiply_adds(index_t /*samples*/) const { return 0; }
-    /// Numbers that forward gathers from the shards of the model; backward sums as many, but for the last layer. 0: the
-    /// layer is local. For --check.
-    virtual index_t gathered(const Tiling&) const { return 0; }
+    /// What a layer exchanges between the shards of the model, in numbers of all shards. For --check.
+    struct Exchanged {
+        index_t forward = 0, backward = 0;
+    };
+    virtual Exchanged exchanged(const Tiling&) const { return {}; }
     /// Bytes that the layer holds itself for up to this many samples (a pooling's choices), for --check.
     virtual std::size_t held_bytes(const Tiling&) const { return 0; }
 
@@ -149,13 +167,14 @@ class Layer {
    private:
     LayerPlace place_;
     Shape output_;
-    ChannelBlock channels_;  ///< of the output
+    ChannelBlock channels_;         ///< of the output
+    ChannelBlock shared_out_ = {};  ///< of the sums of outputs that are terms
 };
 
 /// Reads all its keys first, then checks the input shape. @throws InputError if it does not accept place.input
 struct LayerFactory {
     std::unique_ptr<Layer> (*make)(const Config&, LayerPlace);
-    bool mixes_channels;  ///< every output depends on all channels: its input must be whole, not a shard's part
+    bool mixes_channels;  ///< every output depends on all channels: of a part of its input it computes terms
 
     std::unique_ptr<Layer> operator()(const Config& config, LayerPlace place) const {
         return make(config, std::move(place));

@@ -33,12 +33,19 @@ struct NetworkStep : StepContext {
 
 class Network {
    public:
-    /// Makes the layer that gathers the channels of all shards. @param last  behind the last layer of the model
-    using MakeExchange = std::function<std::unique_ptr<Layer>(LayerPlace place, bool last)>;
+    /// What a layer between the shards of a model does.
+    enum class Exchange {
+        gather,  ///< from the channels of this shard to those of all
+        sum,     ///< from terms of all channels to the sums of this shard's, place.channels
+    };
+    /// Makes such a layer. @param last  behind the last layer of the model: then every shard gets the outputs of all
+    using MakeExchange = std::function<std::unique_ptr<Layer>(LayerPlace place, Exchange what, bool last)>;
 
     /// @param model     the list of layers, each {layer: TYPE, ...}
     /// @param shard     which part of the layers' outputs this network has
-    /// @param exchange  for more than one shard: stands before layers that need all channels, and at the end
+    /// Where a layer needs the channels of all shards, the narrower side of it is exchanged: its inputs before it, or,
+    /// if it has fewer outputs, sums of its outputs behind it.
+    /// @param exchange  for more than one shard
     /// @param allocate  no: the arena has no numbers before its `reset`
     /// @throws InputError if a layer does not fit the one before it
     Network(const std::vector<Config>& model, const Shape& input, const ModelShard& shard = {},

@@ -21,8 +21,8 @@ enum class Execution : std::uint8_t {
 /// then they are unpacked into a matrix of zeros that this object holds, and the gradient is gathered from scratch.
 class WeightMatrix {
    public:
-    /// @param rows  of the tensor, those of this shard
-    WeightMatrix(Block rows, index_t columns, std::vector<index_t> tensor_shape, bool prunable, Initializer initializer,
+    /// @param rows, columns  of the tensor, those of this shard
+    WeightMatrix(Block rows, Block columns, std::vector<index_t> tensor_shape, bool prunable, Initializer initializer,
                  index_t fan_in, index_t fan_out);
 
     Parameter& parameter() { return parameter_; }
@@ -78,5 +78,29 @@ class WeightMatrix {
 /// A trained vector of a layer: a bias, batch-norm's scale.
 /// @param own  of its `size` numbers, those of this shard
 Parameter make_vector_parameter(std::string name, Block own, index_t size, Initializer initializer);
+
+/// The bias of a dense or convolution layer, or none.
+class Bias {
+   public:
+    Bias() = default;  ///< none
+    /// @param own      of the `size` outputs, those whose bias this shard holds
+    /// @param outputs  that the layer computes here: `own`, or all of which it computes terms
+    Bias(Block own, index_t size, Block outputs);
+
+    bool given() const { return !parameter_.name.empty(); }
+    Parameter& parameter() { return parameter_; }
+
+    /// For each output here; 0 where another shard adds it. Empty: no bias. Valid until `gradient`.
+    std::span<const real> values();
+    /// Where the layer sets the gradient for each output here; empty: no bias.
+    std::span<real> gradient();
+    /// Takes what was set there.
+    void gather_gradient();
+
+   private:
+    Parameter parameter_;
+    index_t before_ = 0;              ///< outputs here before the own ones
+    AlignedVector<real> of_outputs_;  ///< empty where the outputs are the own ones
+};
 
 }  // namespace pruntrain

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "pruntrain/base/registry.hpp"
+#include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/nn/arena.hpp"
 
@@ -17,10 +18,11 @@ class Regularizer {
     explicit Regularizer(const Config& config);
     virtual ~Regularizer() = default;
 
-    /// On all prunable weights. @param epoch  now, for the warm-up of the strength
-    void apply(Arena& arena, double learning_rate, double epoch) const;
+    /// On all prunable weights. Collective over the shards of a model.
+    /// @param epoch  now, for the warm-up of the strength
+    void apply(Arena& arena, double learning_rate, double epoch, const Communicator& shards) const;
     /// @param step  learning rate x strength
-    virtual void shrink(Parameter& parameter, double step) const = 0;
+    virtual void shrink(Parameter& parameter, double step, const Communicator& shards) const = 0;
 
    private:
     double strength_, warmup_epochs_;

@@ -1,4 +1,4 @@
-// Where layers are cut for the shards of a model, and how their rows move from one cut to another.
+// Where layers are cut for the shards of a model, and how their weights move from one cut to another.
 #pragma once
 
 #include <optional>
@@ -11,11 +11,14 @@
 
 namespace pruntrain {
 
-/// A layer that executes sparse: its work and its memory are those of the weights that it has kept.
+/// The outputs of a layer, shared out over the shards, where weights that depend on the cut execute sparse: their work
+/// and their memory are those of the kept ones.
 struct SparseLayer {
     std::string name;
-    std::vector<index_t> weights;  ///< kept of each row, over all shards
-    std::vector<index_t> begins;   ///< the first row of each shard, and the number of all
+    /// Kept weights of each output, over all shards: those of its row, if the layer is cut by its outputs, and those by
+    /// which it enters the next layer, if that one is cut by its inputs: a shard computes both without waiting.
+    std::vector<index_t> weights;
+    std::vector<index_t> begins;  ///< the first output of each shard, and the number of all
 };
 /// Collective. The same on all ranks of a replica.
 std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& shards);
@@ -24,8 +27,8 @@ std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& sha
 /// in every layer. 1 where there are no weights.
 double imbalance(std::span<const SparseLayer> layers);
 
-/// The cut into contiguous blocks of rows, one row at least each, whose fullest one has as few weights as possible.
-/// @return the first row of each block, and the number of all. There must be as many rows as shards.
+/// The cut into contiguous blocks of outputs, one at least each, whose fullest one has as few weights as possible.
+/// @return the first output of each block, and the number of all. There must be as many as shards.
 std::vector<index_t> balanced_cut(std::span<const index_t> weights, index_t shards);
 
 /// In words, for a checkpoint: "dense1 0 700 1024, dense2 0 512 1024".
@@ -36,6 +39,6 @@ ShardCuts cuts_of(const std::string& text);
 /// Moves the patterns, values and statistics of all layers, and the slots of the optimizer, to a network of the same
 /// model that is cut elsewhere and has no weights yet. Collective over the grid.
 /// @param sharing  of the slots, as `Arena::create_slots` takes it
-void move_rows(Network& from, Network& to, const Grid& grid, std::optional<SlotSharing> sharing);
+void move_weights(Network& from, Network& to, const Grid& grid, std::optional<SlotSharing> sharing);
 
 }  // namespace pruntrain

@@ -18,9 +18,8 @@ struct Scored {
     /// Calls work(packed position, key, number) for the weights first .. last - 1.
     template <class Work>
     void for_each(index_t first, index_t last, Work work) const {
-        parameter->pattern.for_each_position(first, last, [&](index_t k, index_t position) {
-            work(static_cast<std::size_t>(k), order_key(scores[static_cast<std::size_t>(k)]),
-                 parameter->first_number + static_cast<weight_number_t>(position));
+        parameter->for_each_number(first, last, [&](index_t k, weight_number_t number) {
+            work(static_cast<std::size_t>(k), order_key(scores[static_cast<std::size_t>(k)]), number);
         });
     }
 };

@@ -77,13 +77,13 @@ struct Rates {
 /// A layer's work on one rank in one step.
 struct LayerWork {
     bool images = false;
-    double flops = 0;                    ///< of one matrix product with all weights; 0: its work is no product
-    double kept_flops = 0;               ///< with the kept ones
-    int backward_products = 0;           ///< 2; 1 where no layer before is trained
-    double moved_bytes = 0;              ///< read and written in one direction, where the work is no product
-    double forward_gathered_bytes = 0;   ///< of all shards
-    double backward_gathered_bytes = 0;  ///< summed over all shards
-    double batch_sum_bytes = 0;          ///< in one direction, summed over the replicas before the layer goes on
+    double flops = 0;                     ///< of one matrix product with all weights; 0: its work is no product
+    double kept_flops = 0;                ///< with the kept ones
+    int backward_products = 0;            ///< 2; 1 where no layer before is trained
+    double moved_bytes = 0;               ///< read and written in one direction, where the work is no product
+    double forward_exchanged_bytes = 0;   ///< of all shards
+    double backward_exchanged_bytes = 0;  ///< summed over all shards
+    double batch_sum_bytes = 0;           ///< in one direction, summed over the replicas before the layer goes on
 };
 
 struct StepWork {

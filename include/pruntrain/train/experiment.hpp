@@ -38,6 +38,7 @@ struct Settings {
     double weight_decay;
     double clip_norm;                ///< 0: none
     index_t model_shards;            ///< ranks that share one copy of the model
+    bool cuts_inputs;                ///< of layers with fewer outputs: see Network
     double rebalance_above;          ///< of the shards' imbalance: then rows move
     bool shard_optimizer;            ///< replicas share out the slots
     double checkpoint_every_epochs;  ///< 0: only at the end

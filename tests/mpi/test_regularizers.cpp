@@ -6,6 +6,7 @@
 #include "../support/layer_bench.hpp"
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/optim/regularizer.hpp"
+#include "pruntrain/parallel/exchange_layer.hpp"
 
 using namespace pruntrain;
 
@@ -21,6 +22,8 @@ Network network_of_two() {
             {4, 1, 1}};
 }
 
+Communicator alone() { return Communicator::world().split(Communicator::world().rank()); }
+
 }  // namespace
 
 TEST_CASE("regularizer: L1 moves every weight towards 0 by the step, and not beyond") {
@@ -29,7 +32,7 @@ TEST_CASE("regularizer: L1 moves every weight towards 0 by the step, and not bey
     std::ranges::copy(std::vector<real>{3, -3, 0.5, -0.5, 0.25, -0.25, 0, 1, -1, 0.125, 2, -2}, values.begin());
     std::ranges::fill(network.parameters()[1]->value, real{7});  // bias
     std::ranges::fill(network.parameters()[2]->value, real{7});  // not prunable
-    regularizer("type: l1, strength: 2")->apply(network.arena(), 0.25, 0);
+    regularizer("type: l1, strength: 2")->apply(network.arena(), 0.25, 0, alone());
     CHECK(std::ranges::equal(values, std::vector<real>{2.5, -2.5, 0, 0, 0, 0, 0, 0.5, -0.5, 0, 1.5, -1.5}));
     CHECK(std::ranges::count(network.parameters()[1]->value, real{7}) == 3);
     CHECK(std::ranges::count(network.parameters()[2]->value, real{7}) == 6);
@@ -42,7 +45,7 @@ TEST_CASE("regularizer: group L2 shortens each row by step sqrt(size), and not b
     network.arena().keep(keep);
     auto values = network.parameters()[0]->value;
     std::ranges::copy(std::vector<real>{1, 1, 1, 1, 0.25, -0.25, 0.25, 0.25, 3, -4}, values.begin());
-    regularizer("type: group_l2, strength: 2")->apply(network.arena(), 0.25, 0);
+    regularizer("type: group_l2, strength: 2")->apply(network.arena(), 0.25, 0, alone());
     const double factor = 1 - 0.5 * std::sqrt(2.0) / 5;
     const std::vector<double> expected{0.5, 0.5, 0.5, 0.5, 0, 0, 0, 0, 3 * factor, -4 * factor};
     for (std::size_t k = 0; k < expected.size(); ++k) CHECK(std::abs(double{values[k]} - expected[k]) < 1e-6);
@@ -53,10 +56,30 @@ TEST_CASE("regularizer: its strength rises through the warm-up") {
     for (const auto& [epoch, left] : {std::pair{0.0, 4.0}, {1.0, 3.5}, {2.0, 3.0}, {9.0, 3.0}}) {
         Network network = network_of_two();
         std::ranges::fill(network.parameters()[0]->value, real{4});
-        regularizer("type: l1, strength: 2, warmup_epochs: 2")->apply(network.arena(), 0.5, epoch);
+        regularizer("type: l1, strength: 2, warmup_epochs: 2")->apply(network.arena(), 0.5, epoch, alone());
         for (const real value : network.parameters()[0]->value) CHECK(value == static_cast<real>(left));
     }
     CHECK(regularizer("type: none") == nullptr);
     CHECK_THROWS_AS(regularizer("type: l1"), InputError);
     CHECK_THROWS_AS(regularizer("type: l1, strength: 0"), InputError);
+}
+
+TEST_CASE("regularizer: group L2 of rows whose columns are cut over shards is that of the whole rows") {
+    const auto world = Communicator::world();
+    const index_t ranks = world.size();
+    const auto model = config_of("model: [{layer: dense, units: 9}, {layer: dense, units: 5}]");
+    Network whole(model.list("model"), {4, 1, 1});
+    Network part(model.list("model"), {4, 1, 1}, ModelShard{world.rank(), ranks, {}},
+                 [&](const LayerPlace& place, Network::Exchange what, bool last) {
+                     return make_exchange_layer(place, what, last, world);
+                 });
+    for (Network* network : {&whole, &part}) network->initialize(3);
+    regularizer("type: group_l2, strength: 0.5")->apply(whole.arena(), 0.25, 0, alone());
+    regularizer("type: group_l2, strength: 0.5")->apply(part.arena(), 0.25, 0, world);
+    const Parameter &all = *whole.parameters()[2], &own = *part.parameters()[2];  // dense2.weight
+    CHECK(own.has_all_columns() == (ranks == 1));
+    own.for_each_number([&](index_t k, weight_number_t number) {
+        CHECK(double{own.value[static_cast<std::size_t>(k)]} ==
+              doctest::Approx(double{all.value[number - all.first_number]}).epsilon(1e-6));
+    });
 }
