@@ -78,8 +78,32 @@ void MpiSession::abort(int exit_status) {
     std::_Exit(exit_status);
 }
 
+namespace {
+
+/// Sizes and first places of blocks as MPI takes them.
+struct Blocks {
+    std::vector<int> sizes, begins;
+    int total = 0;
+
+    template <class Sizes>
+    explicit Blocks(const Sizes& all) {
+        std::size_t sum = 0;
+        for (const auto size : all) {
+            sizes.push_back(static_cast<int>(size));
+            begins.push_back(static_cast<int>(sum));
+            sum += static_cast<std::size_t>(size);
+            if (sum > std::numeric_limits<int>::max())
+                fault("blocks of ", sum, " values in all: a message takes at most ", std::numeric_limits<int>::max());
+        }
+        total = static_cast<int>(sum);
+    }
+};
+
+}  // namespace
+
 struct Pending::State {
     MPI_Request request = MPI_REQUEST_NULL;
+    std::vector<Blocks> blocks = {};  // MPI reads them until the end
 };
 
 Pending::Pending() = default;
@@ -155,17 +179,6 @@ Pending Communicator::start_sum(std::span<double> values) const {
 }
 
 template <class T>
-Pending Communicator::start_exchange(std::span<const T> to_each, std::span<T> from_each) const {
-    const std::size_t piece = to_each.size() / static_cast<std::size_t>(size());
-    Pending pending;
-    pending.state_ = std::make_unique<Pending::State>();
-    check(MPI_Ialltoall(to_each.data(), static_cast<int>(piece), datatype<T>(), from_each.data(),
-                        static_cast<int>(piece), datatype<T>(), handle_->comm, &pending.state_->request),
-          "MPI_Ialltoall");
-    return pending;
-}
-
-template <class T>
 Pending Communicator::start_gather_to_all(std::span<const T> own, std::span<T> all) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>();
@@ -175,36 +188,8 @@ Pending Communicator::start_gather_to_all(std::span<const T> own, std::span<T> a
     return pending;
 }
 
-template Pending Communicator::start_exchange(std::span<const float>, std::span<float>) const;
-template Pending Communicator::start_exchange(std::span<const double>, std::span<double>) const;
-template Pending Communicator::start_exchange(std::span<const Bfloat16>, std::span<Bfloat16>) const;
-template Pending Communicator::start_gather_to_all(std::span<const float>, std::span<float>) const;
 template Pending Communicator::start_gather_to_all(std::span<const double>, std::span<double>) const;
 template Pending Communicator::start_gather_to_all(std::span<const std::uint64_t>, std::span<std::uint64_t>) const;
-template Pending Communicator::start_gather_to_all(std::span<const Bfloat16>, std::span<Bfloat16>) const;
-
-namespace {
-
-/// Sizes and first places of blocks as MPI takes them.
-struct Blocks {
-    std::vector<int> sizes, begins;
-    int total = 0;
-
-    template <class Sizes>
-    explicit Blocks(const Sizes& all) {
-        std::size_t sum = 0;
-        for (const auto size : all) {
-            sizes.push_back(static_cast<int>(size));
-            begins.push_back(static_cast<int>(sum));
-            sum += static_cast<std::size_t>(size);
-            if (sum > std::numeric_limits<int>::max())
-                fault("blocks of ", sum, " values in all: a message takes at most ", std::numeric_limits<int>::max());
-        }
-        total = static_cast<int>(sum);
-    }
-};
-
-}  // namespace
 
 void Communicator::gather_blocks_to_all(std::span<const real> own, std::span<real> all,
                                         std::span<const std::size_t> sizes) const {
@@ -214,6 +199,43 @@ void Communicator::gather_blocks_to_all(std::span<const real> own, std::span<rea
                          all.data(), blocks.sizes.data(), blocks.begins.data(), datatype<real>(), handle_->comm),
           "MPI_Allgatherv");
 }
+
+template <class T>
+Pending Communicator::start_exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
+                                            std::span<T> from_each, std::span<const std::size_t> from_sizes) const {
+    Pending pending;
+    pending.state_ = std::make_unique<Pending::State>();
+    auto& blocks = pending.state_->blocks;
+    blocks = {Blocks(to_sizes), Blocks(from_sizes)};
+    check(MPI_Ialltoallv(to_each.data(), blocks[0].sizes.data(), blocks[0].begins.data(), datatype<T>(),
+                         from_each.data(), blocks[1].sizes.data(), blocks[1].begins.data(), datatype<T>(),
+                         handle_->comm, &pending.state_->request),
+          "MPI_Ialltoallv");
+    return pending;
+}
+
+template Pending Communicator::start_exchange_blocks(std::span<const real>, std::span<const std::size_t>,
+                                                     std::span<real>, std::span<const std::size_t>) const;
+template Pending Communicator::start_exchange_blocks(std::span<const Bfloat16>, std::span<const std::size_t>,
+                                                     std::span<Bfloat16>, std::span<const std::size_t>) const;
+
+template <class T>
+Pending Communicator::start_gather_blocks_to_all(std::span<const T> own, std::span<T> all,
+                                                 std::span<const std::size_t> sizes) const {
+    Pending pending;
+    pending.state_ = std::make_unique<Pending::State>();
+    auto& blocks = pending.state_->blocks;
+    blocks = {Blocks(sizes)};
+    check(MPI_Iallgatherv(own.data(), static_cast<int>(own.size()), datatype<T>(), all.data(), blocks[0].sizes.data(),
+                          blocks[0].begins.data(), datatype<T>(), handle_->comm, &pending.state_->request),
+          "MPI_Iallgatherv");
+    return pending;
+}
+
+template Pending Communicator::start_gather_blocks_to_all(std::span<const real>, std::span<real>,
+                                                          std::span<const std::size_t>) const;
+template Pending Communicator::start_gather_blocks_to_all(std::span<const Bfloat16>, std::span<Bfloat16>,
+                                                          std::span<const std::size_t>) const;
 
 template <class T>
 void Communicator::exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes,

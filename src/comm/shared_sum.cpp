@@ -92,8 +92,11 @@ SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, Messag
     for (std::size_t rank = 0; rank < here.counts.size(); ++rank)
         for (std::size_t term = 0; term < here.counts[rank]; ++term) term_at_.push_back(rank * most_terms_ + term);
     on_node_ = reduce_terms(here.nodes, terms.slices);
-    if (!tree || across_.size() == 1) return;
-    const AllTerms left = gather_terms(across_, on_node_.nodes);
+    const bool follows = ranks.rank() == across_.rank() * node_.size() + node_.rank();
+    in_order_ = ranks.largest(index_t{follows ? 0 : 1}) == 0;
+    if (across_.size() == 1) return;
+    if (!tree) terms = {across_.size(), {{across_.rank(), 1}}};  // and the nodes are slices
+    const AllTerms left = gather_terms(across_, tree ? on_node_.nodes : terms.nodes);
     crossing_terms_ = std::ranges::max(left.counts);
     over_nodes_ = reduce_terms(left.nodes, terms.slices);
     // From numbers in that list to places among the pieces that are received.
@@ -128,6 +131,14 @@ std::span<real> SharedSum::allocate(index_t size) {
     window_.publish();
     values_ = {arrays_[own * most_terms_], static_cast<std::size_t>(size)};
     return values_;
+}
+
+void SharedSum::share_out(std::vector<index_t> firsts) {
+    if (!ranges_.empty()) fault("sums are shared out while one is under way");
+    if (!in_order_) firsts.clear();  // the pieces of a node would be many
+    if (firsts == firsts_) return;
+    forget_rounding();
+    firsts_ = std::move(firsts);
 }
 
 std::span<real> SharedSum::term(std::size_t number) const {
@@ -174,77 +185,122 @@ void SharedSum::finish() {
     on_the_way_ = finished_ = 0;
 }
 
-void SharedSum::cross(const Range& share, Crossing& crossing) {
-    const std::span values(arrays_[0] + share.begin, static_cast<std::size_t>(share.end - share.begin));
-    crossing.gathering = false;
-    if (tree_) cross_terms(share, crossing);
-    else if (message_ == Message::bf16) cross_rounded(values, crossing);
-    else crossing.pending = across_.start_sum(values);
+std::vector<index_t> SharedSum::pieces(const Range& share) const {
+    std::vector<index_t> begins;
+    const index_t nodes = across_.size(), size = share.end - share.begin;
+    for (index_t node = 0; node <= nodes; ++node)
+        begins.push_back(firsts_.empty() ? share.begin + size * node / nodes
+                                         : std::clamp(firsts_[static_cast<std::size_t>(node * node_.size())],
+                                                      share.begin, share.end));
+    return begins;
 }
 
-void SharedSum::cross_rounded(std::span<const real> values, Crossing& crossing) {
-    const auto nodes = static_cast<std::size_t>(across_.size());
-    const std::size_t piece = (values.size() + nodes - 1) / nodes;
+std::vector<std::size_t> SharedSum::piece_sizes(const Range& share) const {
+    const std::vector<index_t> begins = pieces(share);
+    std::vector<std::size_t> sizes;
+    for (std::size_t node = 0; node + 1 < begins.size(); ++node)
+        sizes.push_back(static_cast<std::size_t>(begins[node + 1] - begins[node]));
+    return sizes;
+}
+
+void SharedSum::cross(const Range& share, Crossing& crossing) {
+    crossing.gathering = false;
+    if (message_ == Message::bf16) return cross_rounded(share, crossing);
+    if (in_pieces()) return cross_terms(share, crossing);
+    const std::span values(arrays_[0] + share.begin, static_cast<std::size_t>(share.end - share.begin));
+    crossing.pending = across_.start_sum(values);
+}
+
+void SharedSum::cross_rounded(const Range& share, Crossing& crossing) {
+    const std::span<const real> values(arrays_[0] + share.begin, static_cast<std::size_t>(share.end - share.begin));
+    const auto sizes = piece_sizes(share);
+    const std::size_t piece = sizes[static_cast<std::size_t>(across_.rank())];
     if (crossing.lost.size() != values.size()) {
         crossing.lost.assign(values.size(), real{0});
         crossing.lost_total.assign(piece, real{0});
-        crossing.sent.assign(piece * nodes, Bfloat16());
-        crossing.received = crossing.sent;
     }
+    crossing.sent.resize(values.size());
+    crossing.received.resize(std::max(piece * sizes.size(), values.size()));
     round_with_feedback(values, crossing.lost, crossing.sent);
-    crossing.pending = across_.start_exchange(std::span<const Bfloat16>(crossing.sent), std::span(crossing.received));
+    const std::vector<std::size_t> received(sizes.size(), piece);
+    crossing.pending = across_.start_exchange_blocks(std::span<const Bfloat16>(crossing.sent), sizes,
+                                                     std::span(crossing.received), received);
 }
 
 void SharedSum::cross_terms(const Range& share, Crossing& crossing) {
-    const index_t nodes = across_.size(), size = share.end - share.begin, piece = (size + nodes - 1) / nodes;
-    crossing.sent_terms.assign(static_cast<std::size_t>(nodes * piece) * crossing_terms_, real{0});
-    crossing.received_terms.resize(crossing.sent_terms.size());
+    const std::vector<index_t> begins = pieces(share);
+    std::vector<std::size_t> sizes = piece_sizes(share);
+    crossing.sent_terms.resize(static_cast<std::size_t>(share.end - share.begin) * crossing_terms_);
     auto to = crossing.sent_terms.begin();
-    for (index_t begin = 0; begin < nodes * piece; begin += piece) {
-        const index_t count = std::clamp(size - begin, index_t{0}, piece);
-        for (std::size_t term = 0; term < crossing_terms_; ++term, to += piece)
-            if (term < on_node_.left.size())
-                std::copy_n(arrays_[term_at_[on_node_.left[term]]] + share.begin + begin, count, to);
-    }
-    crossing.pending =
-        across_.start_exchange(std::span<const real>(crossing.sent_terms), std::span(crossing.received_terms));
+    for (std::size_t node = 0; node < sizes.size(); ++node)
+        for (std::size_t term = 0; term < crossing_terms_; ++term) {
+            const std::size_t left = std::min(term, on_node_.left.size() - 1);  // this node may have fewer
+            to = std::copy_n(arrays_[term_at_[on_node_.left[left]]] + begins[node], sizes[node], to);
+        }
+    for (std::size_t& size : sizes) size *= crossing_terms_;
+    const std::vector<std::size_t> received(sizes.size(), sizes[static_cast<std::size_t>(across_.rank())]);
+    crossing.received_terms.resize(received.size() * received[0]);
+    crossing.pending = across_.start_exchange_blocks(std::span<const real>(crossing.sent_terms), sizes,
+                                                     std::span(crossing.received_terms), received);
 }
 
 bool SharedSum::crossed(const Range& share, Crossing& crossing) {
     if (!crossing.pending.done()) return false;
     if (across_.size() == 1 || share.begin == share.end) return true;
-    const bool in_pieces = tree_ || message_ == Message::bf16;
-    if (in_pieces && !crossing.gathering) {
-        return_total(crossing);
+    if (!in_pieces()) {
+        spread(share);
+        return true;
+    }
+    if (!crossing.gathering) {
+        const std::vector<index_t> begins = pieces(share);
+        const auto node = static_cast<std::size_t>(across_.rank());
+        const Range piece{begins[node], begins[node + 1]};
+        add_pieces(piece, crossing);
+        if (!firsts_.empty()) {
+            spread(piece);
+            return true;
+        }
+        return_total(share, piece, crossing);
         crossing.gathering = true;
         return false;
     }
-    if (tree_) std::copy_n(crossing.received_terms.begin(), share.end - share.begin, arrays_[0] + share.begin);
-    else if (in_pieces)
-        std::transform(crossing.received.begin(), crossing.received.begin() + (share.end - share.begin),
-                       arrays_[0] + share.begin, widened);
+    const index_t size = share.end - share.begin;
+    if (message_ == Message::bf16)
+        std::transform(crossing.received.begin(), crossing.received.begin() + size, arrays_[0] + share.begin, widened);
+    else std::copy_n(crossing.received_terms.begin(), size, arrays_[0] + share.begin);
     spread(share);
     return true;
 }
 
-void SharedSum::return_total(Crossing& crossing) {
-    if (tree_) {
-        const auto nodes = static_cast<std::size_t>(across_.size());
-        const std::size_t piece = crossing.received_terms.size() / nodes / crossing_terms_;
-        real* const terms = crossing.received_terms.data();
-        for (const auto& [into, from] : over_nodes_.additions)
-            add(terms + into * piece, terms + from * piece, static_cast<index_t>(piece));
-        std::copy_n(terms + over_nodes_.left[0] * piece, piece, crossing.sent_terms.begin());
-        crossing.received_terms.resize(piece * nodes);
-        crossing.pending = back_.start_gather_to_all(std::span<const real>(crossing.sent_terms).first(piece),
-                                                     std::span(crossing.received_terms));
+void SharedSum::add_pieces(const Range& piece, Crossing& crossing) {
+    const index_t size = piece.end - piece.begin;
+    real* const sum = arrays_[0] + piece.begin;
+    if (message_ == Message::bf16) {
+        std::fill_n(sum, size, real{0});
+        for (index_t node = 0; node < across_.size(); ++node)
+            for (index_t i = 0; i < size; ++i)
+                sum[i] += widened(crossing.received[static_cast<std::size_t>(node * size + i)]);
         return;
     }
-    std::vector<real> total(crossing.lost_total.size(), real{0});
-    for (std::size_t i = 0; i < crossing.received.size(); ++i) total[i % total.size()] += widened(crossing.received[i]);
-    const auto own = std::span(crossing.sent).first(total.size());
-    round_with_feedback(total, crossing.lost_total, own);
-    crossing.pending = back_.start_gather_to_all(std::span<const Bfloat16>(own), std::span(crossing.received));
+    real* const terms = crossing.received_terms.data();
+    for (const auto& [into, from] : over_nodes_.additions)
+        add(terms + static_cast<index_t>(into) * size, terms + static_cast<index_t>(from) * size, size);
+    std::copy_n(terms + static_cast<index_t>(over_nodes_.left[0]) * size, size, sum);
+}
+
+void SharedSum::return_total(const Range& share, const Range& piece, Crossing& crossing) {
+    const auto sizes = piece_sizes(share);
+    const auto size = static_cast<std::size_t>(piece.end - piece.begin);
+    const std::span<const real> total(arrays_[0] + piece.begin, size);
+    if (message_ == Message::bf16) {
+        const auto own = std::span(crossing.sent).first(size);
+        round_with_feedback(total, crossing.lost_total, own);
+        crossing.pending =
+            back_.start_gather_blocks_to_all(std::span<const Bfloat16>(own), std::span(crossing.received), sizes);
+        return;
+    }
+    crossing.received_terms.resize(static_cast<std::size_t>(share.end - share.begin));
+    crossing.pending = back_.start_gather_blocks_to_all(total, std::span(crossing.received_terms), sizes);
 }
 
 SharedSum::Range SharedSum::own_share(const Range& range) const {
@@ -267,20 +323,28 @@ void SharedSum::sum_on_node(const Range& share) {
         for (std::size_t i = 0; i < additions.size(); ++i) {
             real* const into = arrays_[term_at_[additions[i].into]] + begin;
             real* const from = arrays_[term_at_[additions[i].from]] + begin;
-            if (alone && i + 1 == additions.size()) add_to_both(into, from, count);
+            if (alone && firsts_.empty() && i + 1 == additions.size()) add_to_both(into, from, count);
             else add(into, from, count);
         }
         if (!alone) continue;
-        const std::size_t last = additions.empty() ? 0 : term_at_[additions.back().from];
+        const std::size_t last = additions.empty() || !firsts_.empty() ? 0 : term_at_[additions.back().from];
         spread(block, last % most_terms_ == 0 ? static_cast<int>(last / most_terms_) : -1);
     }
 }
 
 void SharedSum::spread(const Range& range, int but) {
-    for (int rank = 1; rank < node_.size(); ++rank)
-        if (rank != but)
-            std::copy(arrays_[0] + range.begin, arrays_[0] + range.end,
-                      arrays_[static_cast<std::size_t>(rank) * most_terms_] + range.begin);
+    for (int rank = 1; rank < node_.size(); ++rank) {
+        if (rank == but) continue;
+        const Range part = needed(rank, range);
+        std::copy(arrays_[0] + part.begin, arrays_[0] + part.end,
+                  arrays_[static_cast<std::size_t>(rank) * most_terms_] + part.begin);
+    }
+}
+
+SharedSum::Range SharedSum::needed(int rank, const Range& range) const {
+    if (firsts_.empty()) return range;
+    const auto at = firsts_.begin() + across_.rank() * node_.size() + rank;
+    return {std::clamp(at[0], range.begin, range.end), std::clamp(at[1], range.begin, range.end)};
 }
 
 bool SharedSum::all_reached(std::uint64_t* Counters::*counter, std::uint64_t number) const {

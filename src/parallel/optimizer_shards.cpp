@@ -21,6 +21,14 @@ std::size_t common(const Block& a, const Block& b) {
 
 }  // namespace
 
+std::vector<index_t> first_slots(index_t size, index_t replicas) {
+    std::vector<index_t> firsts;
+    for (int rank = 0; rank < replicas; ++rank)
+        firsts.push_back(range_of(size, rank, static_cast<int>(replicas)).first);
+    firsts.push_back(size);
+    return firsts;
+}
+
 SlotSharing share_slots(const Communicator& replicas) {
     const auto own = [replicas](index_t size) { return range_of(size, replicas.rank(), replicas.size()); };
     const auto share_out = [replicas, own](const AlignedVector<real>& part, index_t first, index_t size) {
@@ -42,9 +50,10 @@ SlotSharing share_slots(const Communicator& replicas) {
 }
 
 void gather_values(Arena& arena, const Communicator& replicas) {
+    const std::vector<index_t> firsts = first_slots(arena.size(), replicas.size());
     std::vector<std::size_t> sizes;
-    for (int rank = 0; rank < replicas.size(); ++rank)
-        sizes.push_back(static_cast<std::size_t>(range_of(arena.size(), rank, replicas.size()).size));
+    for (std::size_t rank = 0; rank + 1 < firsts.size(); ++rank)
+        sizes.push_back(static_cast<std::size_t>(firsts[rank + 1] - firsts[rank]));
     const Block own = arena.slot_range();
     const auto values = arena.values();
     replicas.gather_blocks_to_all(

@@ -39,19 +39,23 @@ void add_computation(const StepWork& work, const Rates& rates, const Placement& 
                           work.update_arrays * updated * sizeof(real) / rates.value_bytes_per_s;
 }
 
+/// What a share of so many bytes is before it is added up over the nodes.
+double terms_bytes(const StepWork& work, double bytes) {
+    if (work.tree_terms > 0) return static_cast<double>(work.tree_terms) * bytes;
+    return work.message == SharedSum::Message::bf16 ? bytes / 2 : bytes;
+}
+
 /// Of one bucket's share of this rank, between nodes.
 double crossing_seconds(const StepWork& work, double bytes, const Link& link, Algorithm algorithm, index_t nodes) {
-    if (work.tree_terms > 0)
-        return exchange_seconds(nodes, static_cast<double>(work.tree_terms) * bytes, link) +
-               exchange_seconds(nodes, bytes, link);
-    if (work.message == SharedSum::Message::bf16) return 2 * exchange_seconds(nodes, bytes / 2, link);
-    return sum_seconds(nodes, bytes, link, algorithm);
+    const bool rounded = work.message == SharedSum::Message::bf16;
+    if (work.tree_terms == 0 && !rounded && !work.sums_to_owners) return sum_seconds(nodes, bytes, link, algorithm);
+    const double back_s = work.sums_to_owners ? 0 : exchange_seconds(nodes, rounded ? bytes / 2 : bytes, link);
+    return exchange_seconds(nodes, terms_bytes(work, bytes), link) + back_s;
 }
 
 double crossing_sent_bytes(const StepWork& work, double bytes, index_t nodes) {
-    if (work.tree_terms > 0) return gather_sent_bytes(nodes, static_cast<double>(work.tree_terms + 1) * bytes);
-    if (work.message == SharedSum::Message::bf16) return gather_sent_bytes(nodes, bytes);
-    return 2 * gather_sent_bytes(nodes, bytes);
+    const double back = work.sums_to_owners ? 0 : work.message == SharedSum::Message::bf16 ? bytes / 2 : bytes;
+    return gather_sent_bytes(nodes, terms_bytes(work, bytes) + back);
 }
 
 void add_gradient_sums(const StepWork& work, const Cluster& cluster, const Placement& placement,
@@ -61,8 +65,9 @@ void add_gradient_sums(const StepWork& work, const Cluster& cluster, const Place
     constexpr auto bucket = static_cast<double>(GradientReducer::bucket_values);
     const double buckets = std::ceil(work.values / bucket);
     if (placement.on_node > 1) {
-        // Of its share a rank reads the terms of all and writes the sum to all.
-        prediction.shared_bytes = 2 * prediction.summed_bytes;
+        // Of its share a rank reads the terms of all and writes the sum to all, or to one.
+        const double written = work.sums_to_owners ? 1 / static_cast<double>(placement.on_node) : 1;
+        prediction.shared_bytes = (1 + written) * prediction.summed_bytes;
         prediction.node_sum_s =
             2 * buckets * cluster.node.latency_s + transfer_s(prediction.shared_bytes, cluster.node);
     }

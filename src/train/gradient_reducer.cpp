@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pruntrain/base/timer.hpp"
+#include "pruntrain/parallel/optimizer_shards.hpp"
 
 namespace pruntrain {
 
@@ -18,7 +19,7 @@ std::vector<NetworkStep::Term> GradientReducer::terms(Arena& arena) const {
     return terms;
 }
 
-void GradientReducer::begin(Arena& arena) {
+void GradientReducer::begin(Arena& arena, bool to_owners) {
     size_ = arena.size();
     started_ = 0;
     if (replicas_.size() == 1) return;
@@ -26,6 +27,8 @@ void GradientReducer::begin(Arena& arena) {
     const auto held = static_cast<index_t>(sum_.values().size());
     if (arena.gradients().data() != sum_.values().data() || 4 * size_ < 3 * held)
         arena.place_gradients(sum_.allocate(size_));
+    to_owners = to_owners && arena.shares_slots();
+    sum_.share_out(to_owners ? first_slots(size_, replicas_.size()) : std::vector<index_t>());
 }
 
 void GradientReducer::ready(index_t finished) {

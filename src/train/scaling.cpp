@@ -67,6 +67,7 @@ StepWork work_of_step(Experiment& experiment, Network& network, const Share& sha
     work.values = static_cast<double>(packed_shard(network).size - removed_of_shard(network, removed));
     work.update_arrays = static_cast<double>(arrays_moved(experiment.optimizer->slot_names().size()));
     work.shared_slots = experiment.settings.shard_optimizer;
+    work.sums_to_owners = work.shared_slots && experiment.settings.clip_norm == 0;
     work.message = experiment.settings.message;
     if (experiment.settings.slices > 0) work.tree_terms = terms_of_a_node(experiment.settings.slices, placement);
     return work;

@@ -116,7 +116,7 @@ void Trainer::run() {
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
         next_batch();
-        forward_and_backward(!input_is_used_after(state_.step + 1));
+        forward_and_backward(!input_is_used_after(state_.step + 1), experiment_.settings.clip_norm == 0);
         update();
         observe();
         maybe_prune();
@@ -188,7 +188,7 @@ Slices::Sum Trainer::start_loss() {
     return slices_.start_sum(rows);
 }
 
-void Trainer::forward_and_backward(bool assemble_next) {
+void Trainer::forward_and_backward(bool assemble_next, bool to_owners) {
     const auto flops = [&](std::size_t layer) { return 2 * network_.layer(layer).multiply_adds(step_.tiling.samples); };
     for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) {
         profile_.enter(Phase::forward, layer);
@@ -199,7 +199,7 @@ void Trainer::forward_and_backward(bool assemble_next) {
 
     profile_.enter(Phase::reduce);
     const index_t summed_before = reducer_.bytes_summed();
-    reducer_.begin(network_.arena());
+    reducer_.begin(network_.arena(), to_owners);
     step_.terms = reducer_.terms(network_.arena());
     for (std::size_t layer = network_.layer_count(); layer-- > 0;) {
         profile_.enter(Phase::backward, layer);
@@ -222,7 +222,7 @@ void Trainer::find_gradients(GradientOf what) {
     for (const auto& [layer, statistic] : network_.statistics()) statistics.push_back(statistic->values);
     if (what == GradientOf::loss) {
         next_batch();
-        forward_and_backward(false);
+        forward_and_backward(false, false);
     } else {
         find_flow_gradients();
     }

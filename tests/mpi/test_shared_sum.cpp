@@ -210,6 +210,59 @@ TEST_SUITE("many ranks") {
         }
     }
 
+    TEST_CASE("shared sum: shared out, each rank gets the sums that it needs, and none the less the same bits") {
+        const auto world = Communicator::world();
+        constexpr index_t size = 1029;
+        std::vector<index_t> firsts;  // of uneven parts, one of them empty
+        for (index_t rank = 0; rank <= world.size(); ++rank)
+            firsts.push_back(rank * rank * size / world.size() / world.size());
+        if (world.size() > 2) firsts[1] = 0;
+        const auto own = static_cast<std::size_t>(world.rank());
+        const auto same_part = [&](std::span<const real> a, std::span<const real> b) {
+            const auto first = static_cast<std::size_t>(firsts[own]),
+                       count = static_cast<std::size_t>(firsts[own + 1]) - first;
+            return same_bits(a.subspan(first, count), b.subspan(first, count));
+        };
+        const std::vector<index_t> bounds{0, 100, 101, 600, size};
+        for (const int ranks_of_node : {1, 2, 3}) {
+            const auto node = world.node().split(world.rank() / ranks_of_node);
+            for (const auto message : {SharedSum::Message::exact, SharedSum::Message::bf16}) {
+                SharedSum whole(world, node, message), part(world, node, message);
+                whole.allocate(size);
+                part.allocate(size);
+                part.share_out(firsts);
+                for (index_t step = 0; step < 3; ++step) {
+                    sum_step(whole, world.rank(), step, bounds);
+                    sum_step(part, world.rank(), step, bounds);
+                    double error = 0, largest = 0;
+                    for (auto k = static_cast<std::size_t>(firsts[own]); k < static_cast<std::size_t>(firsts[own + 1]);
+                         ++k) {
+                        error = std::max(error, std::abs(double{part.values()[k]} - double{whole.values()[k]}));
+                        largest = std::max(largest, std::abs(double{whole.values()[k]}));
+                    }
+                    const bool rounded = message == SharedSum::Message::bf16;
+                    CHECK(error <= largest * (rounded ? std::exp2(-5) : 1e-5));
+                    if (node.size() == world.size()) CHECK(same_part(part.values(), whole.values()));
+                }
+                part.share_out({});  // and all get all again
+                part.forget_rounding();
+                whole.forget_rounding();
+                sum_step(whole, world.rank(), 7, bounds);
+                sum_step(part, world.rank(), 7, bounds);
+                CHECK(same_bits(part.values(), whole.values()));
+            }
+            const index_t slices = 2 * world.size();
+            const SharedSum::SliceTerms terms{slices, {{2 * world.rank(), 2}}};
+            SharedSum whole(world, node, terms), part(world, node, terms);
+            whole.allocate(size);
+            part.allocate(size);
+            part.share_out(firsts);
+            sum_step(whole, world.rank(), 1, bounds);
+            sum_step(part, world.rank(), 1, bounds);
+            CHECK(same_part(part.values(), whole.values()));
+        }
+    }
+
     TEST_CASE("shared sum: memory shrinks and grows between steps") {
         const auto world = Communicator::world();
         SharedSum sum(world, world.node());

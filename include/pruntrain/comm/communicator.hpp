@@ -68,10 +68,6 @@ class Communicator {
     Pending start_sum(std::span<float> values) const;
     Pending start_sum(std::span<double> values) const;
 
-    /// Rank r gets the r-th of as many equal pieces as there are ranks, from all, in the order of the ranks. T as for
-    /// the sums, or Bfloat16.
-    template <class T>
-    Pending start_exchange(std::span<const T> to_each, std::span<T> from_each) const;
     /// All get the pieces of all, of one size, in the order of the ranks.
     template <class T>
     Pending start_gather_to_all(std::span<const T> own, std::span<T> all) const;
@@ -85,6 +81,13 @@ class Communicator {
     template <class T>
     void exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes, std::span<T> from_each,
                          std::span<const std::size_t> from_sizes) const;
+    /// Both without blocking; T: real, Bfloat16.
+    template <class T>
+    Pending start_exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
+                                  std::span<T> from_each, std::span<const std::size_t> from_sizes) const;
+    template <class T>
+    Pending start_gather_blocks_to_all(std::span<const T> own, std::span<T> all,
+                                       std::span<const std::size_t> sizes) const;
     /// Rank r gets the r-th block of the sum of all ranks' arrays.
     void sum_blocks(std::span<const real> all, std::span<real> own, std::span<const std::size_t> sizes) const;
     /// The root gets the blocks of all, in the order of the ranks, whatever their sizes; the others nothing.

@@ -52,6 +52,11 @@ class SharedSum {
     /// An array of this rank: the first is `values`, further ones hold nothing of use after a sum.
     std::span<real> term(std::size_t number) const;
 
+    /// From now on rank r of all needs the sums of the numbers from firsts[r] up to firsts[r + 1] only, and gets no
+    /// others: between nodes half of the bytes are sent. Empty: every rank gets all. No sum may be under way; what
+    /// rounding took away is dropped if this changes.
+    void share_out(std::vector<index_t> firsts);
+
     /// This rank's numbers of [begin, end) are there; it must not touch them until `finish`. All ranks must start the
     /// same ranges in the same order; until `finish` they must not overlap.
     void start(index_t begin, index_t end);
@@ -73,33 +78,40 @@ class SharedSum {
         std::uint64_t* finished = nullptr;
     };
 
-    /// A share on its way over the nodes: with bf16 and in the order of a tree in pieces of equal size, one for each
-    /// node, of each of its terms.
+    /// A share on its way over the nodes: by a sum of MPI, or in pieces, one for each node, of each of its terms.
     struct Crossing {
         Pending pending;
-        bool gathering = false;                        ///< the pieces of the total are on their way back
-        std::vector<Bfloat16> sent, received;          ///< bf16
-        std::vector<real> lost;                        ///< bf16: by rounding `sent`, in the step before
-        std::vector<real> lost_total;                  ///< bf16: by rounding this node's piece of the total
-        std::vector<real> sent_terms, received_terms;  ///< tree
+        bool gathering = false;                ///< the pieces of the total are on their way back
+        std::vector<Bfloat16> sent, received;  ///< bf16
+        std::vector<real> lost;                ///< bf16: by rounding `sent`, in the step before
+        std::vector<real> lost_total;          ///< bf16: by rounding this node's piece of the total
+        std::vector<real> sent_terms, received_terms;
     };
 
     /// What all constructors do.
     SharedSum(const Communicator& ranks, const Communicator& node, Message message, bool tree, SliceTerms terms);
     Range own_share(const Range& range) const;
+    /// What a rank of this node needs of a range.
+    Range needed(int rank, const Range& range) const;
+    /// Where the pieces of a share begin that the nodes add up, and its end.
+    std::vector<index_t> pieces(const Range& share) const;
+    std::vector<std::size_t> piece_sizes(const Range& share) const;
+    bool in_pieces() const { return tree_ || message_ == Message::bf16 || !firsts_.empty(); }
     /// As far as the terms of this node allow; where this is the only node into all arrays.
     void sum_on_node(const Range& share);
-    /// From the first array of the node's rank 0 to those of the others.
+    /// From the first array of the node's rank 0 to those of the others that need it.
     /// @param but  a rank that has it
     void spread(const Range& range, int but = -1);
     /// Starts the sum over the nodes.
     void cross(const Range& share, Crossing& crossing);
-    void cross_rounded(std::span<const real> values, Crossing& crossing);
+    void cross_rounded(const Range& share, Crossing& crossing);
     void cross_terms(const Range& share, Crossing& crossing);
     /// Does what can be done now. @return the sum over the nodes is there, and in the node's arrays
     bool crossed(const Range& share, Crossing& crossing);
-    /// The pieces of this node are there: adds them up and sends the total.
-    void return_total(Crossing& crossing);
+    /// The pieces of this node are there: adds them up in the first array.
+    void add_pieces(const Range& piece, Crossing& crossing);
+    /// Sends the others the total of this node's piece.
+    void return_total(const Range& share, const Range& piece, Crossing& crossing);
     bool all_reached(std::uint64_t* Counters::*counter, std::uint64_t number) const;
 
     Message message_;
@@ -118,6 +130,8 @@ class SharedSum {
     std::vector<Counters> counters_;  ///< of the node's ranks
     std::vector<real*> arrays_;       ///< (rank of the node, term)
     std::span<real> values_;
+    bool in_order_;                ///< nodes have ranks that follow each other
+    std::vector<index_t> firsts_;  ///< see share_out
 
     std::uint64_t before_ = 0;         ///< ranges finished by earlier calls of `finish`
     std::vector<Range> ranges_;        ///< started since then

@@ -7,10 +7,13 @@
 namespace pruntrain {
 
 /// Each replica has the slots of an even range of the arena, in the order of the ranks (Rajbhandari et al. 2020,
-/// "ZeRO", stage 1): it updates the values of that range, and `gather_values` brings them to all. Memory for slots
-/// divides by the replicas. An update depends on its own number only, so the values are the same bits as without
-/// sharing.
+/// "ZeRO", stage 1): it needs the sums of the gradients of that range, updates its values, and `gather_values` brings
+/// them to all. Memory for slots divides by the replicas. An update depends on its own number only, so the values are
+/// the same bits as without sharing.
 SlotSharing share_slots(const Communicator& replicas);
+
+/// Of an arena of so many numbers the first of each replica, and the number of all.
+std::vector<index_t> first_slots(index_t size, index_t replicas);
 
 /// After each replica has updated the values of its own range. Collective.
 void gather_values(Arena& arena, const Communicator& replicas);

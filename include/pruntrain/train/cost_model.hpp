@@ -88,10 +88,11 @@ struct LayerWork {
 
 struct StepWork {
     std::vector<LayerWork> layers;
-    double input_bytes = 0;     ///< moved to assemble the batch
-    double values = 0;          ///< weights of this rank's shard that are kept: gradients to be summed
-    double update_arrays = 0;   ///< that the optimizer reads or writes
-    bool shared_slots = false;  ///< each replica updates its part of the values, then all gather them
+    double input_bytes = 0;       ///< moved to assemble the batch
+    double values = 0;            ///< weights of this rank's shard that are kept: gradients to be summed
+    double update_arrays = 0;     ///< that the optimizer reads or writes
+    bool shared_slots = false;    ///< each replica updates its part of the values, then all gather them
+    bool sums_to_owners = false;  ///< and it gets the sums of the gradients of this part only
     SharedSum::Message message = SharedSum::Message::exact;
     index_t tree_terms = 0;  ///< sums in the order of a tree: pieces that a node contributes; 0: in any order
 };

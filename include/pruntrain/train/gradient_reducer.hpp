@@ -26,12 +26,13 @@ class GradientReducer {
 
     /// A new step. The first one puts the gradients in shared memory, as zeros; the first one after a prune event puts
     /// them in less of it if a quarter or more would lie idle. Collective.
-    void begin(Arena& arena);
+    /// @param to_owners  each rank gets the sums of the weights only that it has optimizer slots for
+    void begin(Arena& arena, bool to_owners = false);
     /// Where backward puts the gradients, for a tree: valid until the next `begin`.
     std::vector<NetworkStep::Term> terms(Arena& arena) const;
     /// The first `finished` gradients are complete. Starts sums; also does what can be done of those under way.
     void ready(index_t finished);
-    /// Waits for all sums; then every rank has the same sums.
+    /// Waits for all sums; then every rank has the same, or its own.
     void finish();
 
     /// Weights were removed, or a checkpoint was written: the next step depends on no rounding of earlier ones.

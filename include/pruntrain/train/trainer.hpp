@@ -36,8 +36,10 @@ class Trainer {
     /// Begins to bring the samples of a step's batch, if they are not in this node's memory.
     void read_ahead(index_t step);
     void next_batch();
-    /// Starts the sums of gradients as layers finish. @param assemble_next  the next step's batch, while they go on
-    void forward_and_backward(bool assemble_next);
+    /// Starts the sums of gradients as layers finish.
+    /// @param assemble_next  the next step's batch, while they go on
+    /// @param to_owners      where slots are shared out, no rank needs more sums than it has slots
+    void forward_and_backward(bool assemble_next, bool to_owners);
     /// The gradients that a criterion looks at; nothing else changes.
     void find_gradients(GradientOf what);
     void find_flow_gradients();
