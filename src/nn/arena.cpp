@@ -1,6 +1,7 @@
 #include "pruntrain/nn/arena.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "pruntrain/base/error.hpp"
 
@@ -19,8 +20,10 @@ void Arena::attach() {
     }
     const auto count = static_cast<std::size_t>(size);
     values_.resize(count);
-    slot_range_ = own_slots();
-    for (auto& slot : slots_) slot.resize(static_cast<std::size_t>(slot_range_.size));
+    if (slots_behind_.empty()) {
+        slot_range_ = own_slots();
+        for (auto& slot : slots_) slot.resize(static_cast<std::size_t>(slot_range_.size));
+    }
     if (own_gradients_.empty() && gradients_.size() >= count) {
         gradients_ = gradients_.first(count);
     } else {
@@ -62,6 +65,7 @@ void Arena::place_gradients(std::span<real> memory) {
 
 void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
     if (keep.size() != parameters_.size()) fault("flags for ", keep.size(), " of ", parameters_.size(), " parameters");
+    if (!slots_behind_.empty()) fault("weights are removed while optimizer slots wait for a layout");
     const auto stays = [&](std::size_t i, index_t k) {
         return keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])] != 0;
     };
@@ -90,12 +94,78 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
         if (sharing_) slot = sharing_->share_out(slot, kept_before, size());
     }
     for (std::size_t i = 0; i < parameters_.size(); ++i)
-        if (!keep[i].empty()) parameters_[i]->pattern.keep(keep[i]);
+        if (!keep[i].empty()) {
+            parameters_[i]->pattern.keep(keep[i]);
+            ++parameters_[i]->pattern_changes;
+        }
+    attach();
+}
+
+namespace {
+
+/// A range of an array that belongs to all patterns of an arena.
+struct Part {
+    AlignedVector<real> numbers;
+    index_t first = 0;
+};
+
+/// The range of the new array that takes the place of a range of the old one. New numbers belong to the old one that
+/// they come before, and those behind all of them to the last.
+Part moved(const Part& old, const std::vector<Pattern>& from, const std::vector<Parameter*>& to) {
+    index_t size = 0, offset = 0;
+    for (const Pattern& pattern : from) size += pattern.kept();
+    const index_t last = old.first + static_cast<index_t>(old.numbers.size());
+    Part result;
+    if (old.first == 0 && last == size)  // all that there is: then we know how many they become
+        result.numbers.reserve(
+            std::accumulate(to.begin(), to.end(), std::size_t{0}, [](std::size_t sum, auto* parameter) {
+                return sum + static_cast<std::size_t>(parameter->pattern.kept());
+            }));
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        to[i]->pattern.for_each_match(from[i], [&](index_t before, bool there) {
+            const index_t at = offset + before, owner = std::min(at, size - 1);
+            if (owner < old.first) ++result.first;
+            else if (owner < last) result.numbers.push_back(there ? old.numbers[at - old.first] : real{0});
+        });
+        offset += from[i].kept();
+    }
+    result.numbers.shrink_to_fit();
+    return result;
+}
+
+}  // namespace
+
+void Arena::lay_out(std::vector<std::optional<Pattern>> patterns, Slots slots) {
+    if (patterns.size() != parameters_.size())
+        fault("patterns for ", patterns.size(), " of ", parameters_.size(), " parameters");
+    std::vector<Pattern> before;
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+        Parameter& parameter = *parameters_[i];
+        before.push_back(parameter.pattern);
+        if (!patterns[i]) continue;
+        if (patterns[i]->rows() != parameter.pattern.rows() || patterns[i]->columns() != parameter.pattern.columns())
+            fault("a pattern of ", patterns[i]->rows(), " x ", patterns[i]->columns(), " for ", parameter.full_name());
+        parameter.pattern = std::move(*patterns[i]);
+        ++parameter.pattern_changes;
+    }
+    values_ = moved({std::move(values_), 0}, before, parameters_).numbers;
+    if (slots_behind_.empty()) slots_behind_ = std::move(before);
+    if (slots == Slots::follow) {
+        for (auto& slot : slots_) {
+            Part part = moved({std::move(slot), slot_range_.first}, slots_behind_, parameters_);
+            slot = sharing_ ? sharing_->share_out(part.numbers, part.first, size()) : std::move(part.numbers);
+        }
+        slots_behind_.clear();
+    }
     attach();
 }
 
 void Arena::reset(const std::vector<Pattern>& patterns) {
-    for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i]->pattern = patterns[i];
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+        parameters_[i]->pattern = patterns[i];
+        ++parameters_[i]->pattern_changes;
+    }
+    slots_behind_.clear();
     values_ = AlignedVector<real>();
     for (auto& slot : slots_) slot = AlignedVector<real>();
     attach();

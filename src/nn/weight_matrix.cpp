@@ -22,14 +22,13 @@ void WeightMatrix::execute(Execution execution) {
     if (execution == execution_) return;
     execution_ = execution;
     dense_ = {};
-    dense_kept_ = -1;
     rows_ = {};
     columns_ = {};
-    rows_made_ = columns_made_ = {};
+    dense_made_ = rows_made_ = columns_made_ = {};
 }
 
 const SparseEntries& WeightMatrix::row_plan(index_t width, const MakeRows& make) {
-    const Made wanted{width, parameter_.pattern.kept()};
+    const Made wanted = made_now(width);
     if (rows_made_ != wanted) {
         rows_ = {};  // first, so that two plans never stand side by side in memory
         rows_ = make(parameter_.pattern);
@@ -39,7 +38,7 @@ const SparseEntries& WeightMatrix::row_plan(index_t width, const MakeRows& make)
 }
 
 std::span<const TransposedEntries> WeightMatrix::column_plans(index_t width, const MakeColumns& make) {
-    const Made wanted{width, parameter_.pattern.kept()};
+    const Made wanted = made_now(width);
     if (columns_made_ != wanted) {
         columns_.clear();
         columns_ = make(parameter_.pattern);
@@ -51,9 +50,9 @@ std::span<const TransposedEntries> WeightMatrix::column_plans(index_t width, con
 
 const real* WeightMatrix::unpacked() {
     if (parameter_.pattern.full()) return parameter_.value.data();
-    if (dense_kept_ != parameter_.pattern.kept()) {
+    if (dense_made_ != made_now()) {
         dense_.assign(static_cast<std::size_t>(parameter_.pattern.dense_size()), real{0});
-        dense_kept_ = parameter_.pattern.kept();
+        dense_made_ = made_now();
     }
     parameter_.pattern.scatter(parameter_.value, dense_.data());
     return dense_.data();

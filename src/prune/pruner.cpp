@@ -60,6 +60,11 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
         choose(allocations(), allocation, "type", "global", "how the weights to keep are shared out over the layers");
     schedule_ = choose(prune_schedules(), section.section("schedule"), "type", "cubic", "how the sparsity grows",
                        final_sparsity_, length);
+    const Config regrow = section.section("regrow");
+    regrowth_ = choose(regrowths(), regrow, "type", "none", "where weights come back for others that go", seed, length);
+    if (regrowth_ && !(grouping_->count({1, 1}) == 0 && !grouping_->runs()))
+        input_error(regrow.place_of("type"), " brings single weights back, but ", grouping_->describe(),
+                    " stay: set grouping to weight, or regrow to none");
     const std::vector<index_t> sizes = tensor_sizes(network);  // nothing is pruned yet
     prunable_ = count_prunable(network, sizes).size;
     if (prunable_ == 0)
@@ -92,7 +97,8 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
 
 std::string Pruner::describe() const {
     return text(criterion_->describe(), " of ", grouping_->describe(), ", ", allocation_->describe(), ", ",
-                schedule_->describe(), ", final sparsity ", exact(final_sparsity_));
+                schedule_->describe(), ", final sparsity ", exact(final_sparsity_),
+                regrowth_ ? "; " + regrowth_->describe() : "");
 }
 
 std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::span<const index_t> kept,
@@ -117,28 +123,6 @@ Scored score(const Criterion& criterion, const Parameter& parameter) {
     for (const real one : scored.scores) order_key(one);  // finds one that is not a number
     scored.keep.assign(scored.scores.size(), 0);
     return scored;
-}
-
-/// Marks the best `keep` of the weights of these tensors that are not chosen yet.
-void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std::size_t> tensors, const Grid& grid) {
-    // Replicas hold equal copies, so each brings its part: the work is shared, and each candidate stands on one rank.
-    const index_t rank = grid.replicas().rank(), ranks = grid.replicas().size();
-    const auto for_each = [&](auto work) {
-        for (const std::size_t i : tensors) {
-            const Scored& tensor = scored[i];
-            const auto size = static_cast<index_t>(tensor.scores.size());
-            tensor.for_each(size * rank / ranks, size * (rank + 1) / ranks,
-                            [&](std::size_t k, std::uint64_t key, weight_number_t number) {
-                                if (!tensor.keep[k]) work(key, number);
-                            });
-        }
-    };
-    const Cut cut = cut_keeping(static_cast<std::uint64_t>(keep), for_each, grid.world());
-    for (const std::size_t i : tensors)
-        scored[i].for_each(0, static_cast<index_t>(scored[i].scores.size()),
-                           [&](std::size_t k, std::uint64_t key, weight_number_t number) {
-                               if (cut.keeps(key, number)) scored[i].keep[k] = 1;
-                           });
 }
 
 /// Marks what a group keeps: first the floor of each layer, then the best of all the rest.
@@ -174,8 +158,24 @@ double Pruner::sparsity_at(index_t step, index_t round) const {
     return 1 - std::pow(1 - sparsity, static_cast<double>(round) / static_cast<double>(rounds()));
 }
 
+namespace {
+
+/// All prunable weights that are gone, as 0. Collective. @return nothing if none are
+std::optional<ModelHash> give_back(index_t step, Network& network, const Grid& grid) {
+    const PrunableCount count = count_prunable(network, count_kept(network, grid.shards()));
+    if (count.kept == count.size) return std::nullopt;
+    std::vector<std::optional<Pattern>> patterns;
+    for (const auto* parameter : network.arena().parameters())
+        patterns.push_back(parameter->prunable ? std::optional(parameter->pattern.with_all()) : std::nullopt);
+    network.arena().lay_out(std::move(patterns));
+    return hash_of_equal_models(network, step, grid);
+}
+
+}  // namespace
+
 std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid, index_t round) const {
     const double sparsity = sparsity_at(step, round);
+    if (sparsity == 0 && schedule_->gives_back()) return give_back(step, network, grid);
     index_t keep = prunable_ - removed_count(sparsity, prunable_);
     if (remove_zeros_) keep = std::min(keep, count_nonzeros(network, grid.shards()));
     const std::vector<index_t> kept = count_kept(network, grid.shards());

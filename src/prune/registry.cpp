@@ -2,6 +2,7 @@
 #include "pruntrain/prune/allocation.hpp"
 #include "pruntrain/prune/criterion.hpp"
 #include "pruntrain/prune/grouping.hpp"
+#include "pruntrain/prune/regrowth.hpp"
 #include "pruntrain/prune/schedule.hpp"
 
 // clang-format off
@@ -28,10 +29,16 @@
     member(weight, "each weight for itself")
 
 #define PRUNE_SCHEDULES(member) \
+    member(ac_dc, "sparse and dense phases in turn, the last one sparse") \
     member(cubic, "fast at first, slow at the end") \
     member(exponential, "the same share of what is left at each event") \
     member(linear, "the same number of weights at each event") \
     member(one_shot, "all at once")
+
+#define REGROWTHS(member) \
+    member(gradient, "where the gradient of a batch is largest, of weights that are not there too (RigL)") \
+    member(none, "weights that are gone stay away") \
+    member(random, "at random (SET)")
 // clang-format on
 
 namespace pruntrain {
@@ -41,12 +48,15 @@ namespace pruntrain {
 #define DECLARE_GROUPING(name, meaning) std::unique_ptr<Grouping> make_##name(const Config&);
 #define DECLARE_SCHEDULE(name, meaning) \
     std::unique_ptr<PruneSchedule> make_##name(const Config&, double, const RunLength&);
+#define DECLARE_REGROWTH(name, meaning) \
+    std::unique_ptr<Regrowth> make_##name(const Config&, std::uint64_t, const RunLength&);
 #define LIST(name, meaning) {#name, make_##name, meaning},
 
 CRITERIA(DECLARE_CRITERION)
 ALLOCATIONS(DECLARE_ALLOCATION)
 GROUPINGS(DECLARE_GROUPING)
 PRUNE_SCHEDULES(DECLARE_SCHEDULE)
+REGROWTHS(DECLARE_REGROWTH)
 
 const Registry<CriterionFactory>& criteria() {
     static const Registry<CriterionFactory> registry("prune criterion", {CRITERIA(LIST)});
@@ -65,6 +75,11 @@ const Registry<GroupingFactory>& groupings() {
 
 const Registry<PruneScheduleFactory>& prune_schedules() {
     static const Registry<PruneScheduleFactory> registry("prune schedule", {PRUNE_SCHEDULES(LIST)});
+    return registry;
+}
+
+const Registry<RegrowthFactory>& regrowths() {
+    static const Registry<RegrowthFactory> registry("regrowth", {REGROWTHS(LIST)});
     return registry;
 }
 

@@ -20,6 +20,20 @@ index_t read_time(const Config& config, const std::string& key, double default_e
     return std::min(time, length.steps);
 }
 
+index_t read_interval(const Config& config, index_t default_steps, const std::string& meaning,
+                      const RunLength& length) {
+    if (!config.is_describing() && config.has("every_steps") && config.has("every_epochs"))
+        input_error(config.place_of("every_steps"), " and ", config.path_of("every_epochs"),
+                    " are both given: give one");
+    index_t every = 0;
+    if (config.is_describing() || !config.has("every_epochs"))
+        every = config.integer("every_steps", default_steps, at_least(1), meaning + ", in updates");
+    if (config.has("every_epochs"))
+        every = std::llround(config.number("every_epochs", std::nullopt, above(0), meaning + ", in epochs") *
+                             static_cast<double>(length.steps_per_epoch));
+    return std::max<index_t>(1, every);
+}
+
 GradualSchedule::GradualSchedule(const Config& config, std::string name, Shape shape, double final_sparsity,
                                  const RunLength& length)
     : name_(std::move(name)), shape_(shape), final_sparsity_(final_sparsity) {

@@ -46,6 +46,11 @@ std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool l
     std::string changes;
     for (Planned& planned : layers_) {
         const double density = planned.density();
+        if (density == 1 && planned.weight->sparse()) {  // its weights came back
+            planned.weight->execute(Execution::dense);
+            planned.look_below = always_dense;
+            changes += text(network_.layer(planned.layer).name(), " has all its weights again, executes dense\n");
+        }
         if (planned.weight->sparse() || density == 1) continue;
         if (choice_ == "sparse" || (choice_ == "density" && density < sparse_below)) {
             planned.weight->execute(Execution::sparse);

@@ -120,6 +120,7 @@ void Trainer::run() {
         update();
         observe();
         maybe_prune();
+        maybe_regrow();
         maybe_evaluate();
         maybe_checkpoint();
         maybe_show_progress();
@@ -304,7 +305,7 @@ void Trainer::maybe_prune() {
     if (hash) reducer_.forget_rounding();
     if (!hash && state_.step < experiment_.pruner->end_step()) return;
     plan_execution();
-    rebalance();
+    rebalance(state_.step >= experiment_.pruner->end_step());
 }
 
 void Trainer::plan_execution() {
@@ -319,7 +320,7 @@ void Trainer::plan_execution() {
     network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));
 }
 
-void Trainer::rebalance() {
+void Trainer::rebalance(bool tell) {
     if (grid_.model_shards() == 1) return;
     profile_.enter(Phase::rebalance);
     constexpr double worth_moving = 0.98;  // rows are whole: a layer may not get better
@@ -327,7 +328,6 @@ void Trainer::rebalance() {
     const double allowed = experiment_.settings.rebalance_above;
     auto layers = sparse_layers(network_, grid_.shards());
     const double before = imbalance(layers);
-    const bool told = state_.step >= experiment_.pruner->end_step() && !layers.empty();
     if (before > allowed) {
         ShardCuts cuts;
         for (auto& layer : layers) cuts[layer.name] = layer.begins = balanced_cut(layer.weights, grid_.model_shards());
@@ -340,7 +340,7 @@ void Trainer::rebalance() {
             return;
         }
     }
-    if (told)
+    if (tell && !layers.empty())
         progress_.note(
             text("step ", state_.step, ": the fullest shard has ", fixed(before, 3), " times the mean of the weights"));
 }
@@ -368,7 +368,8 @@ bool Trainer::due(index_t step, double every_epochs) const {
 }
 
 bool Trainer::input_is_used_after(index_t step) const {
-    return (experiment_.pruner && experiment_.pruner->event_at(step)) ||
+    const Regrowth* const regrowth = experiment_.pruner ? experiment_.pruner->regrowth() : nullptr;
+    return (experiment_.pruner && experiment_.pruner->event_at(step)) || (regrowth && regrowth->event_at(step)) ||
            due(step, experiment_.settings.evaluate_every_epochs);
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Every criterion, allocation and schedule: one result on any number of ranks, and the same after a restart."""
+"""Every criterion, grouping, allocation, schedule and regrowth: one result on any number of ranks, and the same after a restart."""
 
 import re
 import shutil
@@ -23,7 +23,13 @@ def members(kind):
     return re.search(rf"^prune\.{kind}\.type\n.*\n    word, ([\w |]+);", described, re.MULTILINE).group(1).split(" | ")
 
 
+STATIC = "prune={criterion: random, allocation: erk, schedule: {type: one_shot, at_step: 0}, final_sparsity: 0.7}"
+
+
 def settings_for(kind, member):
+    if kind == "regrow":
+        keys = "" if member == "none" else ", fraction: 0.4, every_steps: 3"
+        return STATIC.replace("final_", f"regrow: {{type: {member}{keys}}}, final_")
     if member == "n_m":
         return N_M
     return f"prune.{kind}={NEEDS[member]}" if member in NEEDS else f"prune.{kind}.type={member}"
@@ -31,7 +37,8 @@ def settings_for(kind, member):
 
 def methods():
     """(name, settings) for every member of every family, the others at their defaults."""
-    also = {"criterion": (), "allocation": (), "grouping": ("prune.final_sparsity=0.5",), "schedule": ("prune.criterion=taylor",)}
+    also = {"criterion": (), "allocation": (), "grouping": ("prune.final_sparsity=0.5",), "schedule": ("prune.criterion=taylor",),
+            "regrow": ()}
     return [(f"{kind}-{member}", (settings_for(kind, member), "prune.layer_floor=0.01", *settings))
             for kind, settings in also.items() for member in members(kind)]
 
@@ -56,7 +63,7 @@ class Methods(EndToEnd):
             for ranks in (2, 3, 8):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
         self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith("grouping")}), 1)
-        for kind in ("criterion", "allocation", "grouping"):    # they do differ
+        for kind in ("criterion", "allocation", "grouping", "regrow"):    # they do differ
             hashes = {of[name, 1].summary["pattern_hash"] for name, _ in METHODS if name.startswith(kind)}
             self.assertGreaterEqual(len(hashes), 3, kind)
 
@@ -71,6 +78,31 @@ class Methods(EndToEnd):
         of = {(name, ranks): one.summary["pattern_hash"] for (name, _, ranks, _), one in zip(jobs, runs)}
         for name, _ in methods:
             self.assertEqual({of[name, ranks] for ranks in (1, 4, 3)}, {of[name, 1]}, name)
+
+    def test_regrowth_keeps_counts_however_ranks_share_the_work(self):
+        jobs = [(member, ranks, settings) for member in ("none", "random", "gradient") for ranks, settings in
+                ((1, ()), (4, ("parallel.shard_optimizer=true",)), (4, ("parallel.model_shards=2",)),
+                 (4, ("parallel.model_shards=2", "parallel.shard_optimizer=true")))]
+        runs = at_once(lambda member, ranks, settings: self.train(
+            ORDERED, f"shared-{member}-{ranks}-{len(settings)}-{'shard_optimizer' in str(settings)}",
+            settings_for("regrow", member), *settings, ranks=ranks), jobs)
+        of = {(member, ranks, settings): one for (member, ranks, settings), one in zip(jobs, runs)}
+        def kept(one):
+            return [layer["kept"] for layer in one.summary["layers"] if layer["prunable"]]
+        for one in runs:
+            self.assertEqual(kept(one), kept(runs[0]))
+        for member in ("random", "gradient"):
+            own, shared, sharded, both = (one.outcome() for (name, *_), one in of.items() if name == member)
+            self.assertEqual(shared, own, member)
+            self.assertEqual(both, sharded, member)
+
+    def test_one_regrown_pattern_on_a_grid_of_shards(self):
+        # A rate so small that weights stay as they are: sums of gradients in another order change nothing.
+        settings = (settings_for("regrow", "random"), "optimizer={type: sgd, learning_rate: 1e-60}")
+        runs = at_once(lambda ranks, shards: self.train(UNEVEN, f"regrown-{ranks}", *settings,
+                                                        f"parallel.model_shards={shards}", ranks=ranks),
+                       ((1, 1), (4, 2), (3, 3)))
+        self.assertEqual(len({one.summary["pattern_hash"] for one in runs}), 1)
 
     def weights(self, name, *settings, epochs=0):
         """{layer: matrix}"""
@@ -137,17 +169,20 @@ class Methods(EndToEnd):
 
     def test_a_restart_between_events_changes_nothing(self):
         def one(name, settings):
-            straight = self.train(ORDERED, f"straight-{name}", "checkpoint.keep=99", *settings, ranks=2)
+            fixed = "model_shards" in str(settings)     # sums of sharded gradients are those of one grid
+            straight = self.train(ORDERED, f"straight-{name}", "checkpoint.keep=99", *settings, ranks=4 if fixed else 2)
             cut = Run(self.folder / f"cut-{name}")
             shutil.copytree(straight.folder, cut.folder)
             (cut.folder / "summary.json").unlink()
             for checkpoint in cut.checkpoints[3:]:
                 checkpoint.unlink()
             done = run(self.folder / f"straight-{name}.yaml", f"run.output={self.folder}", f"run.name={cut.folder.name}",
-                       "--resume", *settings, ranks=3)
+                       "--resume", *settings, ranks=4 if fixed else 3)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             return straight.outcome(), cut.outcome()
         names = [method for method in METHODS if method[0] != "schedule-one_shot"]
+        names += [(f"{member}-on-shards", (settings_for("regrow", member), "parallel.model_shards=2",
+                                           "parallel.shard_optimizer=true")) for member in ("random", "gradient")]
         for (name, _), (straight, cut) in zip(names, at_once(one, names)):
             self.assertEqual(cut, straight, name)
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "pruntrain/base/random.hpp"
 #include "pruntrain/nn/arena.hpp"
@@ -83,6 +84,83 @@ TEST_CASE("arena: keep compacts values and slots together, in every parameter or
             CHECK(arena.gradients()[i] == 0);
         }
     }
+}
+
+namespace {
+
+Pattern random_pattern(index_t rows, index_t columns, double keep, std::uint64_t stream) {
+    const RandomStream random(3, Purpose::test);
+    std::vector<std::uint8_t> flags;
+    for (index_t k = 0; k < rows * columns; ++k)
+        flags.push_back(random.uniform(1000 * stream + static_cast<std::uint64_t>(k)) < keep ? 1 : 0);
+    Pattern pattern(rows, columns);
+    pattern.keep(flags);
+    return pattern;
+}
+
+/// What a parameter's numbers become: those of positions that stay, 0 for new ones.
+std::map<index_t, real> carried_over(const std::map<index_t, real>& numbers, const Pattern& pattern) {
+    std::map<index_t, real> result;
+    for (const index_t position : pattern.dense_positions())
+        result[position] = numbers.count(position) ? numbers.at(position) : 0;
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("arena: new patterns bring zeros, and keep values and slots of what is in both") {
+    auto a = parameter("a", 6, 7), b = parameter("b", 9, 1), c = parameter("c", 3, 11);
+    const std::vector<Parameter*> order{&c, &b, &a};
+    Arena arena(order);
+    arena.create_slots({"m", "v"});
+    for (index_t i = 0; i < arena.size(); ++i) arena.values()[i] = static_cast<real>(1 + i);
+    for (std::uint64_t event = 0; event < 12; ++event) {
+        CAPTURE(event);
+        const bool through_full = event % 2 == 1;  // with values of all weights in between, and slots that wait
+        for (std::size_t slot = 0; slot < 2; ++slot)
+            for (index_t i = 0; i < arena.size(); ++i)
+                arena.slot(slot)[i] = static_cast<real>(1000 * (slot + 1)) + arena.values()[i];
+        std::vector<std::optional<Pattern>> patterns(3), full(3);
+        std::vector<std::map<index_t, real>> values, slots;
+        for (std::size_t i = 0; i < 3; ++i) {
+            const Pattern& now = order[i]->pattern;
+            if (i != 1)
+                patterns[i] = random_pattern(now.rows(), now.columns(), event % 4 == 3 ? 1 : 0.4, 3 * event + i);
+            if (i != 1) full[i] = Pattern(now.rows(), now.columns());
+            const Pattern& next = patterns[i] ? *patterns[i] : now;
+            const auto slot = arena.slot(1).subspan(static_cast<std::size_t>(arena.offset(i)));
+            values.push_back(carried_over(by_position(*order[i], order[i]->value), next));
+            slots.push_back(carried_over(by_position(*order[i], slot), next));
+        }
+        const index_t changes = a.pattern_changes;
+        if (through_full) {
+            arena.lay_out(full, Arena::Slots::stay_behind);
+            CHECK(arena.size() == 42 + 9 + 33);
+            CHECK_THROWS_WITH(arena.keep({{}, {}, {}}), "weights are removed while optimizer slots wait for a layout");
+        }
+        arena.lay_out(patterns);
+        CHECK(a.pattern_changes > changes);
+        CHECK(b.pattern_changes == 0);
+        CHECK(b.pattern.full());
+        index_t size = 0;
+        for (std::size_t i = 0; i < 3; ++i) {
+            CHECK(arena.offset(i) == size);
+            CHECK(by_position(*order[i], order[i]->value) == values[i]);
+            CHECK(by_position(*order[i], arena.slot(1).subspan(static_cast<std::size_t>(size))) == slots[i]);
+            size += order[i]->pattern.kept();
+        }
+        CHECK(arena.size() == size);
+        CHECK(arena.slot_range().size == size);
+        CHECK(arena.gradients().size() == static_cast<std::size_t>(size));
+        for (index_t i = 0; i < size; ++i) {
+            const bool is_new = arena.values()[i] == 0;
+            CHECK(arena.slot(0)[i] == (arena.slot(1)[i] == 0 ? 0 : 1000 + arena.values()[i]));
+            CHECK(arena.gradients()[i] == 0);
+            if (is_new) arena.values()[i] = static_cast<real>(-100 * static_cast<int>(event) - i - 1);
+        }
+    }
+    CHECK_THROWS_WITH(arena.lay_out({{}}), "patterns for 1 of 3 parameters");
+    CHECK_THROWS_WITH(arena.lay_out({Pattern(11, 3), {}, {}}), "a pattern of 11 x 3 for .c");
 }
 
 TEST_CASE("arena: memory falls with the weights") {

@@ -1,6 +1,7 @@
 // Pattern against a dense mask.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -69,6 +70,25 @@ TEST_CASE("pattern: scatter and gather against positions, other numbers untouche
         pattern.gather(dense.data(), back);
         CHECK(back == packed);
     }
+}
+
+TEST_CASE("pattern: matches with another one, position by position") {
+    for (const double keep : {0.0, 0.3, 1.0})
+        for (const double other_keep : {0.0, 0.5, 1.0}) {
+            Pattern pattern(9, 11), other(9, 11);
+            pattern.keep(random_flags(99, keep, 1));
+            other.keep(random_flags(99, other_keep, 2));
+            const auto positions = pattern.dense_positions(), others = other.dense_positions();
+            std::size_t k = 0;
+            bool right = true;
+            pattern.for_each_match(other, [&](index_t before, bool there) {
+                const auto first = std::ranges::lower_bound(others, positions[k++]);
+                right = right && before == first - others.begin() &&
+                        there == (first != others.end() && *first == positions[k - 1]);
+            });
+            CHECK(right);
+            CHECK(k == positions.size());
+        }
 }
 
 TEST_CASE("pattern: from CSR arrays, equal to the one made by keep") {

@@ -77,6 +77,14 @@ TEST_CASE("prune: schedules") {
     CHECK(from->sparsity_at(0) == 0.5);
     CHECK(from->sparsity_at(5) == doctest::Approx(0.75));
 
+    const auto ac_dc = schedule("type: ac_dc, start_step: 20, end_step: 75, every_steps: 10", 0.9);
+    for (const auto& [step, sparsity] :
+         {std::pair{0, 0.0}, {19, 0.0}, {20, 0.9}, {29, 0.9}, {30, 0.0}, {40, 0.9}, {70, 0.0}, {75, 0.9}, {999, 0.9}})
+        CHECK(ac_dc->sparsity_at(step) == sparsity);
+    for (index_t step = 0; step <= 1000; ++step)
+        CHECK(ac_dc->event_at(step) == (step == 75 || (step >= 20 && step < 75 && step % 10 == 0)));
+    CHECK(ac_dc->end_step() == 75);
+
     const auto once = schedule("type: one_shot, at_step: 7", 0.8);
     for (index_t step = 0; step <= 1000; ++step) CHECK(once->event_at(step) == (step == 7));
     CHECK(once->sparsity_at(6) == 0);
@@ -93,7 +101,7 @@ TEST_CASE("prune: every schedule reaches its final sparsity within the run, howe
                 index_t events = 0, last = -1;
                 double before = 0;
                 for (index_t step = 0; step <= steps; ++step) {
-                    CHECK(any->sparsity_at(step) >= before);
+                    if (!any->gives_back()) CHECK(any->sparsity_at(step) >= before);
                     before = any->sparsity_at(step);
                     if (any->event_at(step)) ++events, last = step;
                 }
@@ -104,6 +112,52 @@ TEST_CASE("prune: every schedule reaches its final sparsity within the run, howe
     CHECK_THROWS_AS(schedule("type: cubic, start_step: 500, end_step: 400", 0.7), InputError);
     CHECK_THROWS_AS(schedule("type: cubic, start_step: 500, start_epoch: 4", 0.7), InputError);
     CHECK_THROWS_AS(schedule("type: cubic, initial_sparsity: 0.8", 0.7), InputError);
+}
+
+namespace {
+
+std::unique_ptr<Regrowth> regrowth(const std::string& yaml) {
+    const Config section = Config::parse("r: {" + yaml + "}", "test", {}).section("r");
+    return regrowths().find(section.word("type", std::nullopt, ""))(section, 1, length);
+}
+
+}  // namespace
+
+TEST_CASE("prune: the fraction that regrows falls as half a cosine, or not at all") {
+    // a/2 (1 + cos(pi t/T)) of Evci et al. 2020, section 3, with a = 0.3 at ten intervals
+    const double expected[] = {.3, .29266, .27135, .23817, .19635, .15, .10365, .06183, .02865, .00734, 0};
+    const auto cosine = regrowth("type: gradient, start_step: 200, end_step: 300, every_steps: 10");
+    for (int event = 0; event <= 10; ++event) {
+        CHECK(cosine->fraction_at(200 + 10 * event) == doctest::Approx(expected[event]).epsilon(1e-3));
+        CHECK(cosine->event_at(200 + 10 * event) == (event > 0));  // the first after an interval
+    }
+    CHECK(cosine->fraction_at(250) == doctest::Approx(0.15).epsilon(1e-12));
+    for (const index_t step : {0, 100, 205, 310}) CHECK_FALSE(cosine->event_at(step));
+
+    const auto constant = regrowth("type: random, fraction: 0.4, decay: constant, every_epochs: 0.5");
+    for (index_t step = 0; step <= 1000; ++step) {
+        CHECK(constant->fraction_at(step) == 0.4);
+        CHECK(constant->event_at(step) == (step > 0 && step <= 750 && step % 50 == 0));
+    }
+    CHECK_FALSE(regrowth("type: random, end_epoch: 10")->event_at(1000));  // nothing would train what comes back
+    CHECK(regrowth("type: none") == nullptr);
+}
+
+TEST_CASE("prune: regrowth that does not fit is an error before training") {
+    CHECK_THROWS_WITH_AS(regrowth("type: random, start_step: 500, end_step: 400"),
+                         "regrowth (r.end_epoch) ends at step 400, before its start at step 500: give an end after the "
+                         "start",
+                         InputError);
+    CHECK_THROWS_AS(regrowth("type: random, every_steps: 5, every_epochs: 4"), InputError);
+    CHECK_THROWS_AS(regrowth("type: random, fraction: 1"), InputError);
+    CHECK_THROWS_AS(regrowth("type: random, decay: linear"), InputError);
+    const Network network = network_of("{layer: dense, units: 10}", 10);
+    for (const std::string grouping : {"row", "{type: block, columns: 5}", "{type: n_m, n: 2, m: 4}"}) {
+        const Config section =
+            Config::parse("p: {final_sparsity: 0.5, regrow: random, grouping: " + grouping + "}", "test", {})
+                .section("p");
+        CHECK_THROWS_AS(Pruner(section, 1, length, network), InputError);
+    }
 }
 
 TEST_CASE("prune: apportionment is exact and within its bounds") {

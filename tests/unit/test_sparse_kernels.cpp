@@ -252,6 +252,26 @@ void check_layers() {
                 REQUIRE(sparse.y == dense.y);
                 REQUIRE(sparse.dx == dense.dx);
                 REQUIRE(std::ranges::equal(sparse.arena->gradients(), dense.arena->gradients()));
+                // as many weights at other places: nothing that was made for the pattern before is used
+                const Pattern& now = dense.layer->parameters()[0]->pattern;
+                std::vector<std::uint8_t> flags(static_cast<std::size_t>(now.dense_size()), 0);
+                for (const index_t position : now.dense_positions())
+                    flags[flags.size() - 1 - static_cast<std::size_t>(position)] = 1;
+                std::vector<std::optional<Pattern>> moved(keep.size());
+                moved.back() = Pattern(now.rows(), now.columns());
+                moved.back()->keep(flags);
+                LayerBench fresh = pruned_layer(yaml, input, tiling, 1.0);
+                for (LayerBench* bench : {&dense, &sparse, &fresh}) {
+                    bench->arena->lay_out(moved);
+                    std::ranges::fill(bench->arena->values(), real{1});
+                    bench->forward();
+                    bench->backward();
+                }
+                for (const LayerBench* bench : {&dense, &sparse}) {
+                    REQUIRE(bench->y == fresh.y);
+                    REQUIRE(bench->dx == fresh.dx);
+                    REQUIRE(std::ranges::equal(bench->arena->gradients(), fresh.arena->gradients()));
+                }
             }
 }
 

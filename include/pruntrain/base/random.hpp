@@ -18,6 +18,7 @@ enum class Purpose : std::uint32_t {
     criterion = 5,
     synthetic_teacher = 6,
     synthetic_sample = 7,
+    regrowth = 8,
     test = 255,
 };
 

@@ -31,6 +31,8 @@ class Pattern {
 
     /// The rows first .. first + count - 1 as a pattern of their own.
     Pattern row_block(index_t first, index_t count) const;
+    /// Of the same shape, full.
+    Pattern with_all() const { return {rows_, columns_}; }
     /// Kept positions of each row.
     std::vector<index_t> row_sizes() const;
     /// The column of each packed position, of a full pattern too.
@@ -59,7 +61,21 @@ class Pattern {
             for (const index_t end = std::min(last, row_pointers_[row + 1]); k < end; ++k)
                 work(k, row * columns_ + column_indices_[k]);
     }
-    /// The second of these.
+    /// For every packed position calls work(packed positions of `other` before its place, whether the next of those is
+    /// at this place). @param other  of a matrix of the same shape
+    template <class Work>
+    void for_each_match(const Pattern& other, Work work) const {
+        for (index_t row = 0; row < rows_; ++row) {
+            index_t next = other.kept_before(row);
+            const index_t next_end = other.kept_before(row + 1), end = kept_before(row + 1);
+            for (index_t k = kept_before(row); k < end; ++k) {
+                const index_t column = column_of(row, k);
+                while (next < next_end && other.column_of(row, next) < column) ++next;
+                work(next, next < next_end && other.column_of(row, next) == column);
+            }
+        }
+    }
+    /// The second argument of `for_each_position`'s work, for all packed positions.
     std::vector<index_t> dense_positions() const;
 
     /// dense (rows, columns) = packed values at the kept positions; the others are not touched.
@@ -73,6 +89,8 @@ class Pattern {
     std::size_t index_bytes() const;  ///< memory of the CSR arrays
 
    private:
+    index_t column_of(index_t row, index_t k) const { return full_ ? k - row * columns_ : column_indices_[k]; }
+
     index_t rows_ = 0;
     index_t columns_ = 0;
     bool full_ = true;

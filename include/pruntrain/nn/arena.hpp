@@ -25,8 +25,8 @@ struct SlotSharing {
 
 /// Owns values, gradients and optimizer slots of all parameters, each kind one contiguous array in the order in which
 /// backward finishes the parameters (last layer first). So a range of the arena is a message, a share of the optimizer
-/// state, or a norm, without packing. Laid out anew only when weights are removed. The gradients may live in memory of
-/// the caller.
+/// state, or a norm, without packing. Laid out anew only when patterns change. The gradients may live in memory of the
+/// caller.
 class Arena {
    public:
     /// Lays out the parameters in this order, values and gradients zero. They must outlive the arena and stay in place.
@@ -64,6 +64,13 @@ class Arena {
     /// @param keep  for each parameter one flag for each packed position, or empty to keep all
     void keep(const std::vector<std::vector<std::uint8_t>>& keep);
 
+    enum class Slots { follow, stay_behind };
+    /// Gives parameters new patterns. What is in both keeps its value and slots; the values and slots of new positions
+    /// are 0, and so are all gradients. Collective if slots are shared.
+    /// @param patterns  for each parameter, or none to leave it as it is
+    /// @param slots  stay_behind: they wait as they are for the next `lay_out`, which must follow before they are used
+    void lay_out(std::vector<std::optional<Pattern>> patterns, Slots slots = Slots::follow);
+
     /// New patterns and zeros for values, gradients and slots: what a checkpoint fills.
     void reset(const std::vector<Pattern>& patterns);
 
@@ -82,6 +89,7 @@ class Arena {
     std::optional<SlotSharing> sharing_;
     Block slot_range_;
     std::vector<AlignedVector<real>> slots_;
+    std::vector<Pattern> slots_behind_;  ///< the patterns that slots wait with; none while they follow
 };
 
 }  // namespace pruntrain

@@ -48,6 +48,10 @@ struct Parameter {
     /// the last, row by row, over all parameters, pruned or not, so they never change.
     weight_number_t first_number = 0;
 
+    /// Set by Arena: how many patterns came before the present one, so that what was made for one of them is told
+    /// apart.
+    index_t pattern_changes = 0;
+
     /// Set by Arena: where the packed numbers lie. Valid until the next prune event, the gradient also only until
     /// Arena::place_gradients.
     std::span<real> value;

@@ -59,20 +59,22 @@ class WeightMatrix {
     std::size_t held_bytes() const;
 
    private:
-    /// What a plan was made for. Patterns only shrink, so the number of kept positions tells them apart.
+    /// What something was made for.
     struct Made {
         index_t width = 0;
         index_t kept = -1;
+        index_t pattern_changes = 0;
         friend bool operator==(const Made&, const Made&) = default;
     };
+    /// @param width  of tiles, where it matters
+    Made made_now(index_t width = 0) const { return {width, parameter_.pattern.kept(), parameter_.pattern_changes}; }
 
     Parameter parameter_;
     Execution execution_ = Execution::dense;
     AlignedVector<real> dense_;
-    index_t dense_kept_ = -1;  ///< kept positions when `dense_` was cleared
     SparseEntries rows_;
     std::vector<TransposedEntries> columns_;
-    Made rows_made_, columns_made_;
+    Made dense_made_, rows_made_, columns_made_;
 };
 
 /// A trained vector of a layer: a bias, batch-norm's scale.

@@ -13,6 +13,7 @@
 #include "pruntrain/prune/allocation.hpp"
 #include "pruntrain/prune/criterion.hpp"
 #include "pruntrain/prune/grouping.hpp"
+#include "pruntrain/prune/regrowth.hpp"
 #include "pruntrain/prune/schedule.hpp"
 
 namespace pruntrain {
@@ -49,12 +50,15 @@ class Pruner {
     double final_sparsity() const { return final_sparsity_; }
     /// The step from which the final sparsity is reached.
     index_t end_step() const { return schedule_->end_step(); }
+    /// Weights that go and come back between the events; null: none do.
+    const Regrowth* regrowth() const { return regrowth_.get(); }
     std::string describe() const;
 
-    /// Removes weights of the model down to the count for a round of the event at `step`, alike on all replicas.
+    /// Removes weights of the model down to the count for a round of the event at `step`, alike on all replicas; or
+    /// gives all back, as 0, if the schedule says so.
     /// Exactly that count over all shards, under the total order (score, then number); no layer falls below its floor.
     /// Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if there
-    /// was nothing to remove. @throws std::runtime_error naming the ranks that differ
+    /// was nothing to do. @throws std::runtime_error naming the ranks that differ
     /// @param round  from 1 to `rounds()`; 0: the last
     std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid, index_t round = 0) const;
 
@@ -71,6 +75,7 @@ class Pruner {
     std::unique_ptr<Grouping> grouping_;
     std::unique_ptr<Allocation> allocation_;
     std::unique_ptr<PruneSchedule> schedule_;
+    std::unique_ptr<Regrowth> regrowth_;
 };
 
 /// The hash of the whole model. Collective.

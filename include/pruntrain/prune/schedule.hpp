@@ -20,6 +20,8 @@ class PruneSchedule {
     /// An event may go to its sparsity in rounds, each of which removes the same share of what is left, with scores of
     /// its own.
     virtual index_t rounds() const { return 1; }
+    /// An event of sparsity 0 gives all weights back.
+    virtual bool gives_back() const { return false; }
     /// The step from which the final sparsity is reached.
     virtual index_t end_step() const = 0;
     virtual std::string describe() const = 0;  ///< "cubic, steps 215 to 1720 every 50"
@@ -32,6 +34,9 @@ const Registry<PruneScheduleFactory>& prune_schedules();
 /// shortened run still reaches its final sparsity.
 index_t read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
                   const RunLength& length);
+
+/// An interval given as every_steps or every_epochs, in updates; at most one of the two.
+index_t read_interval(const Config& config, index_t default_steps, const std::string& meaning, const RunLength& length);
 
 /// A rise from the initial to the final sparsity over a window of steps, with an event every so many steps and one at
 /// the end of the window in any case: the final sparsity is always reached exactly.

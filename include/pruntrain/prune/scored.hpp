@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "pruntrain/comm/grid.hpp"
 #include "pruntrain/nn/parameter.hpp"
 #include "pruntrain/prune/select.hpp"
 
@@ -23,5 +25,10 @@ struct Scored {
         });
     }
 };
+
+/// Marks the best `keep` of the weights of these tensors that are not marked yet, exactly, over all shards: in the
+/// total order (score descending, then number ascending). Collective.
+/// @param tensors  numbers in the list of tensors
+void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std::size_t> tensors, const Grid& grid);
 
 }  // namespace pruntrain

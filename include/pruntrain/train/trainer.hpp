@@ -48,9 +48,10 @@ class Trainer {
     void update();
     void observe();
     void maybe_prune();
+    void maybe_regrow();
     void plan_execution();
-    /// Moves rows between the shards if one has too many weights.
-    void rebalance();
+    /// Moves rows between the shards if one has too many weights. @param tell  how full they are if they stay
+    void rebalance(bool tell);
     /// Puts a network in place whose shards are cut elsewhere.
     void cut(const ShardCuts& cuts, bool move);
     void maybe_evaluate();

@@ -1,0 +1,102 @@
+#include "pruntrain/prune/regrowth.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/prune/pruner.hpp"
+
+namespace pruntrain {
+
+Regrowth::Regrowth(const Config& config, const RunLength& length) : last_update_(length.steps) {
+    fraction_ = config.number("fraction", 0.3, from_up_to_below(0, 1),
+                              "part of each layer's kept weights that goes and comes back, at the start");
+    cosine_ = config.choice("decay", "cosine", {"cosine", "constant"},
+                            "of the fraction; cosine: down to 0 at the end") == "cosine";
+    every_ = read_interval(config, 100, "from one event to the next", length);
+    start_ = read_time(config, "start", 0, "an interval ahead of the first event", length);
+    end_ =
+        read_time(config, "end", 0.75 * length.epoch(static_cast<double>(length.steps)), "no event after it", length);
+    if (end_ < start_ && !config.is_describing())
+        input_error("regrowth (", config.path_of("end_epoch"), ") ends at step ", end_, ", before its start at step ",
+                    start_, ": give an end after the start");
+}
+
+bool Regrowth::event_at(index_t step) const {
+    return step > start_ && step <= end_ && step < last_update_ && (step - start_) % every_ == 0;
+}
+
+double Regrowth::fraction_at(index_t step) const {
+    if (!cosine_) return fraction_;
+    const double progress = static_cast<double>(step - start_) / static_cast<double>(end_ - start_);
+    return fraction_ / 2 * (1 + std::cos(std::numbers::pi * progress));
+}
+
+std::string Regrowth::describe() const {
+    return text(exact(fraction_), cosine_ ? " (cosine)" : "", " of each layer regrows ", how(), " from step ", start_,
+                " to ", end_, ", every ", every_, " steps");
+}
+
+std::unique_ptr<Regrowth> make_none(const Config&, std::uint64_t, const RunLength&) { return nullptr; }
+
+namespace {
+
+/// The pattern without the weights of smallest magnitude. Collective.
+Pattern without_smallest(index_t keep, const Parameter& parameter, const Grid& grid) {
+    std::vector<Scored> tensor{{&parameter, std::vector<real>(parameter.value.size()), {}}};
+    std::ranges::transform(parameter.value, tensor[0].scores.begin(), [](real value) { return std::abs(value); });
+    tensor[0].keep.assign(tensor[0].scores.size(), 0);
+    choose_best(keep, tensor, std::vector<std::size_t>{0}, grid);
+    Pattern stay = parameter.pattern;
+    stay.keep(tensor[0].keep);
+    return stay;
+}
+
+}  // namespace
+
+RegrowEvent::RegrowEvent(const Regrowth& regrowth, index_t step, Network& network, const Grid& grid)
+    : regrowth_(regrowth), step_(step), network_(network), grid_(grid), kept_(count_kept(network, grid.shards())) {
+    std::vector<index_t> kept = kept_;
+    std::ranges::reverse(kept);  // the arena runs from the last layer to the first
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+        const Parameter& parameter = *network.arena().parameters()[i];
+        const index_t count = removed_count(regrowth.fraction_at(step), kept[i]);
+        if (!parameter.prunable || kept[i] == parameter.tensor_size() || count == 0) continue;
+        layers_.push_back({i, count, without_smallest(kept[i] - count, parameter, grid)});
+    }
+}
+
+void RegrowEvent::widen() {
+    Arena& arena = network_.arena();
+    std::vector<std::optional<Pattern>> patterns(arena.parameters().size());
+    for (const Layer& layer : layers_)
+        patterns[layer.parameter] = arena.parameters()[layer.parameter]->pattern.with_all();
+    arena.lay_out(std::move(patterns), Arena::Slots::stay_behind);
+}
+
+ModelHash RegrowEvent::grow() {
+    Arena& arena = network_.arena();
+    std::vector<std::optional<Pattern>> patterns(arena.parameters().size());
+    for (const Layer& layer : layers_) {
+        Parameter whole = *arena.parameters()[layer.parameter];
+        whole.pattern = whole.pattern.with_all();
+        const auto size = static_cast<std::size_t>(whole.pattern.dense_size());
+        std::vector<Scored> places{{&whole, std::vector<real>(size), std::vector<std::uint8_t>(size, 0)}};
+        grid_.world().together([&] {
+            regrowth_.score(places[0], step_);
+            for (const real score : places[0].scores) order_key(score);  // finds one that is not a number
+        });
+        layer.stay.for_each_position([&](index_t, index_t position) { places[0].keep[position] = 1; });
+        choose_best(layer.count, places, std::vector<std::size_t>{0}, grid_);
+        patterns[layer.parameter] = whole.pattern.with_all();
+        patterns[layer.parameter]->keep(places[0].keep);
+    }
+    arena.lay_out(std::move(patterns));
+    if (count_kept(network_, grid_.shards()) != kept_)
+        fault("regrowth at step ", step_, " left a layer with more or fewer weights than it had");
+    return hash_of_equal_models(network_, step_, grid_);
+}
+
+}  // namespace pruntrain

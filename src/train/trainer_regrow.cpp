@@ -1,0 +1,29 @@
+// Trainer: weights that come back.
+#include "pruntrain/train/trainer.hpp"
+
+namespace pruntrain {
+
+void Trainer::maybe_regrow() {
+    const Regrowth* const regrowth = experiment_.pruner ? experiment_.pruner->regrowth() : nullptr;
+    if (regrowth == nullptr || !regrowth->event_at(state_.step)) return;
+    profile_.enter(Phase::prune);
+    RegrowEvent event(*regrowth, state_.step, network_, grid_);
+    if (event.empty()) return;
+    const std::string execution = planner_.describe();
+    reducer_.forget_rounding();  // numbers get other places
+    if (regrowth->gradient_of() != GradientOf::nothing) {
+        event.widen();
+        for (std::size_t i = 0; i < network_.layer_count(); ++i) {
+            WeightMatrix* const weight = network_.layer(i).weight_matrix();
+            if (weight != nullptr && weight->parameter().pattern.full()) weight->execute(Execution::dense);
+        }
+        find_gradients(regrowth->gradient_of());
+        profile_.enter(Phase::prune);
+        reducer_.forget_rounding();
+    }
+    event.grow();
+    planner_.restore(execution);  // no layer has more or fewer weights than before
+    rebalance(false);
+}
+
+}  // namespace pruntrain
