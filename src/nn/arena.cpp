@@ -48,6 +48,12 @@ void Arena::create_slots(std::vector<std::string> names, std::optional<SlotShari
     slots_.assign(slot_names_.size(), AlignedVector<real>(static_cast<std::size_t>(slot_range_.size), real{0}));
 }
 
+std::size_t Arena::slot_number(const std::string& name) const {
+    const auto found = std::ranges::find(slot_names_, name);
+    if (found == slot_names_.end()) fault("the arena has no slot ", name);
+    return static_cast<std::size_t>(found - slot_names_.begin());
+}
+
 Block Arena::slot_range(std::size_t parameter) const {
     const index_t last = slot_range_.first + slot_range_.size;
     const index_t first = std::clamp(offsets_[parameter], slot_range_.first, last);

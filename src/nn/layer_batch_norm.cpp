@@ -101,6 +101,7 @@ class BatchNorm final : public Layer {
     }
 
     std::vector<Parameter*> parameters() override { return {&scale_, &shift_}; }
+    const Parameter* channel_scale() const override { return &scale_; }
     std::vector<Statistic*> statistics() override { return {&running_mean_, &running_variance_}; }
     std::size_t held_bytes(const Tiling&) const override { return 2 * channels_ * sizeof(double); }
 

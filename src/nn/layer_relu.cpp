@@ -13,16 +13,36 @@ class Relu final : public Layer {
     std::string describe() const override { return "relu"; }
     bool in_place() const override { return true; }
 
-    void forward(const StepContext& step, const real* x, real* y, Workspace) override { relu(all_of(step, x), y); }
+    void forward(const StepContext& step, const real* x, real* y, Workspace) override {
+        if (step.choices == Choices::repeat) return take_chosen(step, x, y);
+        relu(all_of(step, x), y);
+        if (step.choices == Choices::remember) remember(step, y);
+    }
 
     void backward(const StepContext& step, const real*, const real* y, const real* dy, real* dx, Workspace) override {
-        if (dx != nullptr) relu_gradient(all_of(step, y), dy, dx);
+        if (dx == nullptr) return;
+        if (step.choices == Choices::repeat) take_chosen(step, dy, dx);
+        else relu_gradient(all_of(step, y), dy, dx);
     }
 
    private:
+    std::size_t first_choice(const StepContext& step) const {
+        return static_cast<std::size_t>(step.first_tile * step.tiling.width * output_shape().size());
+    }
+    void remember(const StepContext& step, const real* y) {
+        const std::size_t first = first_choice(step), count = all_of(step, y).size();
+        if (above_.size() < first + count) above_.resize(first + count);
+        for (std::size_t i = 0; i < count; ++i) above_[first + i] = y[i] > 0;
+    }
+    void take_chosen(const StepContext& step, const real* x, real* y) const {
+        const std::uint8_t* const above = above_.data() + first_choice(step);
+        for (std::size_t i = 0; i < all_of(step, x).size(); ++i) y[i] = above[i] ? x[i] : real{0};
+    }
     std::span<const real> all_of(const StepContext& step, const real* array) const {
         return {array, static_cast<std::size_t>(step.tiling.size(output_shape().size()))};
     }
+
+    std::vector<std::uint8_t> above_;  ///< the input was above 0 when choices were remembered
 };
 
 }  // namespace

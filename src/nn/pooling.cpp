@@ -9,6 +9,19 @@ namespace pruntrain {
 
 namespace {
 
+/// y is the pixel of each window that an earlier forward chose.
+void take_chosen(const PoolingWindows& windows, const real* x, const std::uint8_t* choices, real* y) {
+    const index_t kernel = windows.window.kernel, width = windows.width;
+    for_each_window(windows, [&](index_t corner, index_t place) {
+        for (index_t lane = 0; lane < width; ++lane) {
+            const index_t choice = choices[place + lane];
+            const index_t pixel = choice / kernel * windows.columns + choice % kernel;
+            const bool cut_off = windows.rectified && choice >= kernel * kernel;
+            y[place + lane] = cut_off ? real{0} : x[corner + pixel * width + lane];
+        }
+    });
+}
+
 class Pooling final : public Layer {
    public:
     Pooling(LayerPlace place, Shape output, const Window& window, const PoolingKernels& kernels)
@@ -30,7 +43,10 @@ class Pooling final : public Layer {
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
         const std::size_t needed = first_choice(step) + held_bytes(step.tiling);
         if (choices_.size() < needed) choices_.resize(needed);
-        kernels_.forward(windows(step.tiling), x, y, choices_.data() + first_choice(step));
+        std::uint8_t* const choices = choices_.data() + first_choice(step);
+        if (step.choices == Choices::repeat && kernels_.with_choices)
+            return take_chosen(windows(step.tiling), x, choices, y);
+        kernels_.forward(windows(step.tiling), x, y, choices);
     }
 
     void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {

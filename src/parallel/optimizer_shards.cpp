@@ -49,6 +49,12 @@ SlotSharing share_slots(const Communicator& replicas) {
     return {own, share_out};
 }
 
+void gather_slot(Arena& arena, std::size_t number, const Communicator& replicas, std::span<real> whole) {
+    const auto own = arena.slot(number);
+    if (arena.shares_slots()) replicas.gather_blocks_to_all(own, whole, replicas.gather_to_all(own.size()));
+    else std::ranges::copy(own, whole.begin());
+}
+
 void gather_values(Arena& arena, const Communicator& replicas) {
     const std::vector<index_t> firsts = first_slots(arena.size(), replicas.size());
     std::vector<std::size_t> sizes;

@@ -7,6 +7,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/nn/weight_matrix.hpp"
+#include "pruntrain/parallel/optimizer_shards.hpp"
 
 namespace pruntrain {
 
@@ -249,15 +250,6 @@ ChannelBlock columns_of(const ChannelBlock& channels, index_t of_channel) {
     return columns;
 }
 
-/// The numbers of a slot for all weights of this rank's shard.
-AlignedVector<real> whole_slot(Arena& arena, std::size_t number, const Communicator& replicas) {
-    AlignedVector<real> whole(static_cast<std::size_t>(arena.size()));
-    const auto own = arena.slot(number);
-    if (arena.shares_slots()) replicas.gather_blocks_to_all(own, whole, replicas.gather_to_all(own.size()));
-    else std::ranges::copy(own, whole.begin());
-    return whole;
-}
-
 }  // namespace
 
 void move_weights(Network& from, Network& to, const Grid& grid, std::optional<SlotSharing> sharing) {
@@ -299,7 +291,8 @@ void move_weights(Network& from, Network& to, const Grid& grid, std::optional<Sl
     }
     arena.create_slots(old_arena.slot_names(), std::move(sharing));
     for (std::size_t slot = 0; slot < arena.slot_names().size(); ++slot) {
-        const AlignedVector<real> whole = whole_slot(old_arena, slot, grid.replicas());
+        AlignedVector<real> whole(static_cast<std::size_t>(old_arena.size()));
+        gather_slot(old_arena, slot, grid.replicas(), whole);
         const std::span<const real> all(whole);
         for (std::size_t i = 0; i < count; ++i) {
             const auto moved = ways[i].move(

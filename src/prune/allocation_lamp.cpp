@@ -16,6 +16,8 @@ class Lamp final : public Allocation {
         return one_group_of_all(layers.size(), keep);
     }
 
+    bool takes_signed() const override { return false; }  // a square has no sign
+
     void compare_layers(std::span<real> scores, const Communicator& shards) const override {
         // In descending order the sums are the same whichever shards the scores come from.
         std::vector<real> all = shards.gather_blocks(std::span<const real>(scores));

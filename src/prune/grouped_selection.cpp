@@ -12,11 +12,14 @@ namespace {
 
 constexpr int sum_bits = 62;
 
-/// What a weight adds to the score of its group, before the mean is taken.
+/// What a weight adds to the score of its group, before the mean is taken. A score below 0 keeps its sign.
 double share(GroupNorm norm, real score) {
     const double value = static_cast<double>(score);
-    return norm == GroupNorm::l2 ? value * value : value;
+    return norm == GroupNorm::l2 ? value * std::abs(value) : value;
 }
+
+/// A sum as a number without sign, of the same order.
+std::uint64_t ordered(std::int64_t sum) { return static_cast<std::uint64_t>(sum) ^ std::uint64_t{1} << 63; }
 
 }  // namespace
 
@@ -36,16 +39,11 @@ GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Sco
     std::vector<std::vector<std::uint64_t>> weights;
     double largest = 0;
     std::uint64_t fullest = 1, number = 0;
-    grid.world().together([&] {
-        for (const Scored& tensor : scored)
-            for (const real score : tensor.scores)
-                if (score < 0) fault("a score of ", tensor.parameter->full_name(), " is ", score, ": groups need >= 0");
-    });
     for (const Scored& tensor : scored) {
         weights.emplace_back(static_cast<std::size_t>(grouping.count(tensor.parameter->tensor_shape)), 0);
         for_each_weight(tensor, [&](std::size_t group, std::size_t k) {
             ++weights.back()[group];
-            largest = std::max(largest, share(grouping.norm(), tensor.scores[k]));
+            largest = std::max(largest, std::abs(share(grouping.norm(), tensor.scores[k])));
         });
         grid.shards().sum(std::span(weights.back()));
         for (const std::uint64_t count : weights.back()) fullest = std::max(fullest, count);
@@ -56,7 +54,7 @@ GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Sco
     std::frexp(largest, &exponent);
     const int shift = sum_bits - static_cast<int>(std::bit_width(fullest)) - exponent;
     for (std::size_t i = 0; i < scored.size(); ++i) {
-        std::vector<std::uint64_t> sums(weights[i].size(), 0);
+        std::vector<std::uint64_t> sums(weights[i].size(), 0);  // of numbers with sign: additions are the same
         for_each_weight(scored[i], [&](std::size_t group, std::size_t k) {
             sums[group] += static_cast<std::uint64_t>(
                 std::llround(std::ldexp(share(grouping.norm(), scored[i].scores[k]), shift)));
@@ -64,8 +62,10 @@ GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Sco
         grid.shards().sum(std::span(sums));
         tensors_.push_back({number, {}});
         for (std::size_t g = 0; g < sums.size(); ++g) {
-            const bool mean = grouping.norm() == GroupNorm::mean && weights[i][g] > 0;
-            tensors_.back().groups.push_back({mean ? sums[g] / weights[i][g] : sums[g], weights[i][g]});
+            auto score = static_cast<std::int64_t>(sums[g]);
+            if (grouping.norm() == GroupNorm::mean && weights[i][g] > 0)
+                score /= static_cast<std::int64_t>(weights[i][g]);
+            tensors_.back().groups.push_back({ordered(score), weights[i][g]});
         }
         number += sums.size();
     }

@@ -24,6 +24,7 @@ class Block final : public Grouping {
         return down * blocks(shape[1], columns_) + right;
     }
     GroupNorm norm() const override { return norm_; }
+    bool of_units() const override { return rows_ == 1 && columns_ == 0; }
     std::string describe() const override { return text(name_, " by their ", text_of(norm_)); }
 
    private:

@@ -84,6 +84,15 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                             " stay, but the inputs of layer ", parameter->layer,
                             " are cut over shards: set parallel.cut: outputs");
     }
+    if (criterion_->is_signed() && !allocation_->takes_signed())
+        input_error(section.place_of("allocation"), " is ", allocation_->describe(), ", but scores of ",
+                    criterion_->describe(), " may be below 0: choose another allocation, global for instance");
+    if (criterion_->scores_units() && (!grouping_->of_units() || grouping_->norm() != GroupNorm::mean))
+        input_error(section.place_of("grouping"), " is ", grouping_->describe(), ", but ", criterion_->describe(),
+                    " scores whole units or channels: allowed is {type: row, norm: mean}");
+    if (!criterion_->slot_name().empty() && schedule_->event_at(0) && schedule_->sparsity_at(0) > 0)
+        input_error(section.place_of("schedule"), " has an event at step 0, but scores of ", criterion_->describe(),
+                    " come from training: let it begin later");
     const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
     const auto layers = prunable_layers(network, sizes, keep);
     index_t floors = 0;

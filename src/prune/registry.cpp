@@ -7,7 +7,13 @@
 
 // clang-format off
 #define CRITERIA(member) \
+    member(activation, "keeps the units or channels of largest mean absolute activation over a batch") \
+    member(apoz, "keeps the units or channels that are seldom 0 over a batch") \
+    member(batch_norm_scale, "keeps the channels with the largest scale in the batch-norm that follows") \
+    member(fisher, "keeps the weights whose removal would raise the loss most, to second order, by squared gradients") \
+    member(grasp, "keeps the weights that the gradient's norm needs: for before training") \
     member(magnitude, "keeps the weights of largest magnitude") \
+    member(movement, "keeps the weights that training moves away from 0") \
     member(random, "keeps weights at random") \
     member(snip, "keeps the weights that change the loss of a batch most, as taylor: for before training") \
     member(synflow, "keeps the weights through which most flows from the inputs to the outputs, without data") \

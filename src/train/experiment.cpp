@@ -118,12 +118,31 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
     loss->check(network.outputs(), dataset.target_width());
     if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
     if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
+    if (pruner) check_criterion(config);
     config.finish();
     if (settings.slices > 0) Slices::check(settings.slices, grid.replica_count());
     resolved = config.resolved();
-    network.arena().create_slots(optimizer->slot_names(), slot_sharing());
+    network.arena().create_slots(slot_names(), slot_sharing());
     if (!look) network.initialize(settings.seed);
     network.set_tile_widths(tile_widths(slice_samples(grid.replica_count())));
+}
+
+void Experiment::check_criterion(const Config& config) {
+    const Config prune = config.section("prune");
+    const Criterion& criterion = pruner->criterion();
+    const index_t micro = criterion.micro_batches().samples, samples = dataset.samples(Split::train);
+    if (micro > samples)
+        input_error(prune.section("criterion").place_of("samples"), " is ", micro, ", but the training split has ",
+                    samples, " samples: allowed is <= ", samples);
+    if (criterion.gradient_of() == GradientOf::change && settings.message == SharedSum::Message::bf16)
+        input_error(prune.place_of("criterion"), " is ", criterion.describe(), " with reduce.precision bf16: the ",
+                    "difference of two gradients needs all their bits; set precision to fp32");
+    if (criterion.gradient_of() != GradientOf::channel_scale) return;
+    for (std::size_t i = 0; i < network.layer_count(); ++i)
+        for (const auto* parameter : network.layer(i).parameters())
+            if (parameter->prunable && network.scale_behind(i) == nullptr)
+                input_error(prune.place_of("criterion"), " is ", criterion.describe(), ", but no batch_norm stands ",
+                            "right behind layer ", parameter->layer, ": add one, or set prunable: false there");
 }
 
 std::string Experiment::describe() {
@@ -150,6 +169,12 @@ Network Experiment::make_network(const ShardCuts& cuts, bool allocate) const {
                 return make_exchange_layer(place, what, last, grid.shards());
             },
             allocate};
+}
+
+std::vector<std::string> Experiment::slot_names() const {
+    std::vector<std::string> names = optimizer->slot_names();  // first: an update takes them by their number
+    if (pruner && !pruner->criterion().slot_name().empty()) names.push_back(pruner->criterion().slot_name());
+    return names;
 }
 
 std::optional<SlotSharing> Experiment::slot_sharing() const {

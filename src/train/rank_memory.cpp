@@ -1,6 +1,7 @@
 #include "pruntrain/train/rank_memory.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace pruntrain {
 
@@ -23,6 +24,21 @@ PackedSizes packed(const Network& network, Size size, Rows rows) {
         sum.pointers += rows(*parameter) + 1;
     }
     return sum;
+}
+
+/// Arrays as long as the values that the trainer holds for a moment while it finds what a criterion looks at.
+index_t arrays_of_criterion(const Experiment& experiment) {
+    const auto most_slices = static_cast<std::uint64_t>(experiment.slices_of_rank());
+    switch (experiment.pruner->gradient_of()) {
+        case GradientOf::flow:
+            return 1;
+        case GradientOf::change:
+            return 3;
+        case GradientOf::squares:  // one for each level of the tree over the slices
+            return 1 + static_cast<index_t>(std::bit_width(most_slices - 1));
+        default:
+            return 0;
+    }
 }
 
 }  // namespace
@@ -51,7 +67,7 @@ RankMemory memory_of_rank(const Experiment& experiment, index_t removed) {
     const index_t replicas = experiment.grid.replica_count();
     const PackedSizes own = packed_shard(network);
     const index_t own_removed = removed_of_shard(network, removed);
-    const auto slots = static_cast<double>(experiment.optimizer->slot_names().size());
+    const auto slots = static_cast<double>(experiment.slot_names().size());
     const double arrays = 2 + slots / static_cast<double>(experiment.settings.shard_optimizer ? replicas : 1);
     RankMemory memory;
     memory.packed = own.bytes(own_removed, arrays);
@@ -64,6 +80,8 @@ RankMemory memory_of_rank(const Experiment& experiment, index_t removed) {
                                        static_cast<index_t>(3 * sizeof(std::uint32_t) + sizeof(real)));
     // A score and a flag of each weight; then the flags, an index of what stays, and a second copy of one array.
     memory.event = static_cast<double>(own.prunable) * (1 + sizeof(std::int32_t) + sizeof(real));
+    const auto before = static_cast<double>(arrays_of_criterion(experiment) * own.size) * sizeof(real);
+    memory.event = std::max(memory.event, before);
     return memory;
 }
 

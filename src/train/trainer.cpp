@@ -217,38 +217,6 @@ void Trainer::forward_and_backward(bool assemble_next, bool to_owners) {
     profile_.add({.summed_bytes = static_cast<double>(reducer_.bytes_summed() - summed_before)});
 }
 
-void Trainer::find_gradients(GradientOf what) {
-    if (what == GradientOf::nothing) return;
-    std::vector<std::vector<real>> statistics;  // a batch moves running means
-    for (const auto& [layer, statistic] : network_.statistics()) statistics.push_back(statistic->values);
-    if (what == GradientOf::loss) {
-        next_batch();
-        forward_and_backward(false, false);
-    } else {
-        find_flow_gradients();
-    }
-    std::size_t next = 0;
-    for (const auto& [layer, statistic] : network_.statistics()) statistic->values = statistics[next++];
-    batch_step_ = -1;  // the batch in the network's input is gone
-}
-
-void Trainer::find_flow_gradients() {
-    profile_.enter(Phase::prune);
-    Arena& arena = network_.arena();
-    const std::vector<real> signed_values(arena.values().begin(), arena.values().end());
-    for (real& value : arena.values()) value = std::abs(value);
-    NetworkStep step;  // one sample on every rank, as in an evaluation: all find the same
-    step.tiling.samples = step.global_samples = 1;
-    network_.reserve(1);
-    std::fill_n(network_.input(), network_.input_tiling(1).size(network_.input_shape().size()), real{1});
-    network_.forward(step);
-    const Tiling outputs = network_.output_tiling(1);
-    std::fill_n(network_.output_gradient(), outputs.size(network_.outputs()), real{0});
-    for (index_t o = 0; o < network_.outputs(); ++o) network_.output_gradient()[o * outputs.width] = 1;
-    for (std::size_t layer = network_.layer_count(); layer-- > 0;) network_.backward(step, layer);
-    std::ranges::copy(signed_values, arena.values().begin());
-}
-
 void Trainer::update() {
     profile_.enter(Phase::update);
     if (!std::isfinite(sums_[0]))
@@ -263,6 +231,8 @@ void Trainer::update() {
         {.moved_bytes =
              static_cast<double>(arrays_moved(arena.slot_names().size()) * arena.slot_range().size) * sizeof(real)});
     const Settings& settings = experiment_.settings;
+    if (experiment_.pruner && state_.step < experiment_.pruner->end_step())
+        experiment_.pruner->criterion().observe(arena);
     update_parameters(*experiment_.optimizer, arena, state_.step + 1, experiment_.learning_rate.at(state_.step),
                       settings.weight_decay, settings.clip_norm, grid_.shards());
     if (arena.shares_slots()) {

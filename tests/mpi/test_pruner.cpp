@@ -41,6 +41,15 @@ Pruner make_pruner(const std::string& yaml, const Network& network) {
     return {Config::parse("p: {" + yaml + "}", "test", {}).section("p"), 1, length, network};
 }
 
+std::unique_ptr<Criterion> make_criterion(const std::string& name) {
+    return criteria().find(name)(Config::parse("c: {}", "test", {}).section("c"), 1);
+}
+
+bool takes_signed(const std::string& allocation) {
+    const std::string table = allocation == "per_layer" ? "{sparsity: {dense2: 0.5}}" : "{}";
+    return allocations().find(allocation)(Config::parse("a: " + table, "test", {}).section("a"))->takes_signed();
+}
+
 }  // namespace
 
 TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for every criterion and allocation") {
@@ -50,6 +59,8 @@ TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for ev
             for (const double sparsity : {0.5, 0.9, 0.99}) {
                 CAPTURE(criterion.name);
                 CAPTURE(allocation.name);
+                const auto of = make_criterion(criterion.name);
+                if (of->scores_units() || (of->is_signed() && !takes_signed(allocation.name))) continue;
                 auto network = fresh_network(grid);
                 std::vector<std::vector<real>> before;
                 for (const auto* parameter : network->parameters())
@@ -175,21 +186,54 @@ TEST_CASE("pruner: every criterion goes with every grouping and allocation") {
                 CAPTURE(grouping.name);
                 CAPTURE(allocation.name);
                 auto network = fresh_network(grid);
+                const auto of = make_criterion(criterion.name);
+                const bool units = of->scores_units();
                 const std::string allocated = grouping.name == "n_m" ? ""
                                               : allocation.name == "per_layer"
                                                   ? ", allocation: {type: per_layer, sparsity: {dense2: 0.5}}"
                                                   : ", allocation: " + allocation.name;
-                const Pruner pruner =
-                    make_pruner(text("final_sparsity: 0.5, criterion: ", criterion.name, ", grouping: ", grouping.name,
-                                     allocated, ", schedule: one_shot"),
-                                *network);
-                REQUIRE(pruner.prune(0, *network, grid));
+                const std::string section =
+                    text("final_sparsity: 0.5, criterion: ", criterion.name, ", grouping: {type: ", grouping.name,
+                         units && grouping.name == "row" ? ", norm: mean" : "", "}", allocated,
+                         ", schedule: {type: one_shot, at_step: 1}");
+                const bool signs_fit = !of->is_signed() || grouping.name == "n_m" || takes_signed(allocation.name);
+                if ((units && grouping.name != "row") || !signs_fit) {
+                    CHECK_THROWS_AS(make_pruner(section, *network), InputError);
+                    continue;
+                }
+                REQUIRE(make_pruner(section, *network).prune(1, *network, grid));
                 const PrunableCount count = count_prunable(*network, count_kept(*network, grid.shards()));
                 CHECK(count.sparsity() >= (grouping.name == "n_m" ? 0.49 : 0.5));  // rows end with shorter runs
                 CHECK(count.sparsity() < 0.56);  // a row of 40 of 2,150 weights less at most, and two floors
             }
     auto network = fresh_network(grid);
     CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, grouping: n_m, allocation: erk", *network), InputError);
+}
+
+TEST_CASE("pruner: scores below 0 count as such in groups") {
+    const Grid grid(Communicator::world(), 1);
+    for (const auto* norm : {"l1", "l2", "mean"}) {
+        CAPTURE(norm);
+        auto network = fresh_network(grid);
+        const Pruner pruner =
+            make_pruner(text("final_sparsity: 0.5, criterion: movement, grouping: {type: row, norm: ", norm,
+                             "}, schedule: {type: one_shot, at_step: 1}, allocation: uniform"),
+                        *network);
+        // What pruner finds as the scores: below 0 in the rows of even number, and larger there.
+        for (auto* parameter : network->parameters())
+            parameter->pattern.for_each_position([&](index_t k, index_t position) {
+                const index_t row = position / parameter->pattern.columns();
+                parameter->gradient[static_cast<std::size_t>(k)] =
+                    row % 2 == 0 ? real{-2} - static_cast<real>(row) : real{1};
+            });
+        REQUIRE(pruner.prune(1, *network, grid));
+        for (const auto* parameter : network->parameters())
+            if (parameter->prunable && parameter->pattern.rows() % 2 == 0)
+                for (const index_t position : parameter->pattern.dense_positions())
+                    CHECK(position / parameter->pattern.columns() % 2 == 1);
+    }
+    auto network = fresh_network(grid);
+    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, criterion: movement, schedule: one_shot", *network), InputError);
 }
 
 TEST_CASE("pruner: N of M neighbouring inputs stay, the best of each run") {
@@ -255,23 +299,25 @@ TEST_SUITE("many ranks") {
         const auto world = Communicator::world();
         const Grid alone(world.split(world.rank()), 1);
         for (const auto& criterion : criteria().members())
-            for (const auto& allocation : {"global", "uniform"})
-                for (const double sparsity : {0.3, 0.95})
-                    for (const index_t shards : {1, 2, 3, 4}) {
-                        if (world.size() % shards != 0) continue;
-                        const Grid grid(world, shards);
-                        const std::string yaml =
-                            text("final_sparsity: ", sparsity, ", criterion: ", criterion.name,
-                                 ", allocation: ", allocation, ", layer_floor: 0.8, schedule: one_shot");
-                        auto together = fresh_network(grid), single = fresh_network(alone);
-                        const auto hash = make_pruner(yaml, *together).prune(0, *together, grid);
-                        const auto hash_alone = make_pruner(yaml, *single).prune(0, *single, alone);
-                        REQUIRE(hash);
-                        CHECK(hash->pattern == hash_alone->pattern);
-                        CHECK(hash->weights == hash_alone->weights);
-                        const auto again = make_pruner(yaml, *together).prune(0, *together, grid);
-                        CHECK_FALSE(again);  // nothing is left to remove
-                    }
+            for (const auto& [allocation, sparsity] : {std::pair{"global", 0.95}, {"uniform", 0.3}})
+                for (const index_t shards : {1, 2, 3, 4}) {
+                    if (world.size() % shards != 0) continue;
+                    const Grid grid(world, shards);
+                    const bool units = make_criterion(criterion.name)->scores_units();
+                    if (units && sparsity > 0.9) continue;  // the floors in whole rows need more than that
+                    const std::string yaml =
+                        text("final_sparsity: ", sparsity, ", criterion: ", criterion.name,
+                             ", grouping: ", units ? "{type: row, norm: mean}" : "weight", ", allocation: ", allocation,
+                             ", layer_floor: 0.8, schedule: {type: one_shot, at_step: 1}");
+                    auto together = fresh_network(grid), single = fresh_network(alone);
+                    const auto hash = make_pruner(yaml, *together).prune(1, *together, grid);
+                    const auto hash_alone = make_pruner(yaml, *single).prune(1, *single, alone);
+                    REQUIRE(hash);
+                    CHECK(hash->pattern == hash_alone->pattern);
+                    CHECK(hash->weights == hash_alone->weights);
+                    const auto again = make_pruner(yaml, *together).prune(1, *together, grid);
+                    CHECK_FALSE(again);  // nothing is left to remove
+                }
     }
 }
 

@@ -67,11 +67,11 @@ Weights regrown(const Weights& kept, weight_number_t first, weight_number_t last
 }
 
 std::unique_ptr<Network> make_network(const Grid& grid, bool share) {
-    auto network = std::make_unique<Network>(
-        Config::parse(model, "test", {}).list("model"), Shape{20, 1, 1}, ModelShard{grid.shard(), grid.model_shards()},
-        [&](const LayerPlace& place, Network::Exchange what, bool last) {
-            return make_exchange_layer(place, what, last, grid.shards());
-        });
+    auto network = std::make_unique<Network>(Config::parse(model, "test", {}).list("model"), Shape{20, 1, 1},
+                                             ModelShard{grid.shard(), grid.model_shards()},
+                                             [&](const LayerPlace& place, Network::Exchange what, bool last) {
+                                                 return make_exchange_layer(place, what, last, grid.shards());
+                                             });
     network->initialize(9);
     network->arena().create_slots({"slot"}, share ? std::optional(share_slots(grid.replicas())) : std::nullopt);
     return network;
@@ -80,10 +80,8 @@ std::unique_ptr<Network> make_network(const Grid& grid, bool share) {
 /// Calls work(number, position in the arena) for all weights of a parameter on this shard.
 template <class Work>
 void for_each_weight(Arena& arena, std::size_t parameter, Work work) {
-    const Parameter& one = *arena.parameters()[parameter];
-    one.pattern.for_each_position([&](index_t k, index_t position) {
-        work(one.first_number + static_cast<weight_number_t>(position), arena.offset(parameter) + k);
-    });
+    arena.parameters()[parameter]->for_each_number(
+        [&](index_t k, weight_number_t number) { work(number, arena.offset(parameter) + k); });
 }
 
 void train(Arena& arena, index_t step) {

@@ -14,6 +14,9 @@ from support import UNEVEN, EndToEnd, Run, at_once, run
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
 N_M = ("prune={grouping: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}, "
        "final_sparsity: 0.5}")      # it takes no allocation
+UNITS = ("prune.grouping={type: row, norm: mean}",)
+SCALES = (*UNITS, "model.4.prunable=false", "model.6.prunable=false")   # no batch_norm stands behind them
+ALSO = {"activation": UNITS, "apoz": UNITS, "batch_norm_scale": SCALES}
 NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}"}
 
 
@@ -39,7 +42,7 @@ def methods():
     """(name, settings) for every member of every family, the others at their defaults."""
     also = {"criterion": (), "allocation": (), "grouping": ("prune.final_sparsity=0.5",), "schedule": ("prune.criterion=taylor",),
             "regrow": ()}
-    return [(f"{kind}-{member}", (settings_for(kind, member), "prune.layer_floor=0.01", *settings))
+    return [(f"{kind}-{member}", (settings_for(kind, member), "prune.layer_floor=0.01", *settings, *ALSO.get(member, ())))
             for kind, settings in also.items() for member in members(kind)]
 
 
@@ -62,7 +65,8 @@ class Methods(EndToEnd):
         for name, _ in METHODS:
             for ranks in (2, 3, 8):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
-        self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith("grouping")}), 1)
+        groups = ("grouping", *(f"criterion-{member}" for member in ALSO))
+        self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith(groups)}), 1)
         for kind in ("criterion", "allocation", "grouping", "regrow"):    # they do differ
             hashes = {of[name, 1].summary["pattern_hash"] for name, _ in METHODS if name.startswith(kind)}
             self.assertGreaterEqual(len(hashes), 3, kind)

@@ -258,3 +258,32 @@ TEST_CASE("relu and flatten: in place, any shape") {
         }
     }
 }
+
+TEST_CASE("relu and max_pool2d: with the choices of an earlier forward they are linear") {
+    for (const auto& tiling : tilings)
+        for (const auto* layer : {"{layer: relu}", "{layer: max_pool2d, kernel: 2}",
+                                  "{layer: max_pool2d, kernel: 3, stride: 2}", "{layer: max_pool2d, kernel: 16}"})
+            for (const bool after_relu : {false, true}) {
+                CAPTURE(layer);
+                CAPTURE(after_relu);
+                LayerBench bench(layer, {2, 17, 18}, tiling);
+                if (after_relu) bench.layer->take_over_relu();
+                const auto x = random_numbers(static_cast<index_t>(bench.x.size()), 1);
+                bench.dy = random_numbers(static_cast<index_t>(bench.dy.size()), 2);
+                const auto pass = [&](Choices choices, real factor) {
+                    bench.step.choices = choices;
+                    for (std::size_t i = 0; i < x.size(); ++i) bench.x[i] = factor * x[i];
+                    bench.forward();
+                    bench.backward();
+                };
+                pass(Choices::remember, 1);
+                const auto y = bench.y, dx = bench.dx;
+                for (const real factor : {1, -2}) {
+                    pass(Choices::repeat, factor);
+                    bool linear = true;
+                    for (std::size_t i = 0; i < y.size(); ++i) linear = linear && bench.y[i] == factor * y[i];
+                    CHECK(linear);
+                    CHECK(bench.dx == dx);
+                }
+            }
+}

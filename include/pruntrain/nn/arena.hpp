@@ -47,6 +47,8 @@ class Arena {
     /// this rank has slots for.
     void create_slots(std::vector<std::string> names, std::optional<SlotSharing> sharing = {});
     const std::vector<std::string>& slot_names() const { return slot_names_; }
+    /// Of the slot with this name, which must exist.
+    std::size_t slot_number(const std::string& name) const;
     /// The numbers that the slots belong to.
     Block slot_range() const { return slot_range_; }
     /// Those of them that are a parameter's, in the order of `parameters()`; counted in the arena.

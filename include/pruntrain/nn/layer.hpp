@@ -24,6 +24,14 @@ struct Slice {
     index_t samples = 0;
 };
 
+/// Relu and max-pool are linear but for what they choose. A second derivative by a difference of gradients is that of
+/// one linear piece only if both gradients are: if the choices are those of one forward.
+enum class Choices {
+    free,      ///< by the input
+    remember,  ///< likewise, and remembers them
+    repeat,    ///< those that were remembered, whatever the input is now
+};
+
 /// What a layer may know of the step it works in. Layers see one slice at a time.
 struct StepContext {
     bool training = false;
@@ -33,6 +41,7 @@ struct StepContext {
     index_t first_sample = 0;    ///< position in the global batch of the slice's first sample
     index_t first_tile = 0;      ///< tiles of the rank's slices before this one: for what a layer remembers
     index_t global_samples = 0;  ///< samples of the global batch over all ranks; > 0
+    Choices choices = Choices::free;
 
     // For a layer with batch_sums, in forward and backward.
     std::span<const double> own_sums;     ///< over this slice; backward
@@ -123,6 +132,8 @@ class Layer {
     virtual std::vector<Statistic*> statistics() { return {}; }
     /// The weight of a layer that can execute it dense or sparse.
     virtual WeightMatrix* weight_matrix() { return nullptr; }
+    /// What batch-norm multiplies each channel with; null in other layers.
+    virtual const Parameter* channel_scale() const { return nullptr; }
 
     /// y and x are one array (and dx and dy): relu, dropout, flatten. Such a layer may change its input, so no layer
     /// may need its own output in backward as more than a sign.

@@ -60,6 +60,12 @@ class Network {
     std::size_t layer_count() const { return layers_.size(); }
     Layer& layer(std::size_t number) { return *layers_[number]; }
 
+    /// The scale of a batch-norm right behind a layer, of the same channels; null: none stands there.
+    const Parameter* scale_behind(std::size_t layer) const {
+        layer += layers_[layer]->computes_terms() ? 2 : 1;  // behind the sums of terms
+        return layer < layers_.size() ? layers_[layer]->channel_scale() : nullptr;
+    }
+
     /// In model order: first layer first.
     const std::vector<Parameter*>& parameters() const { return parameters_; }
     std::vector<std::pair<Layer*, Statistic*>> statistics();
@@ -92,6 +98,11 @@ class Network {
     void forward(const NetworkStep& step, std::size_t layer);
     /// What the last layer's forward has set.
     const real* output(index_t slice = 0) { return place(activations_.back(), layers_.size() - 1, outputs(), slice); }
+
+    /// What a layer's forward has set, (tile, output feature, sample), until a layer behind it changes it in place.
+    const real* activation(std::size_t layer, index_t slice) {
+        return place(activations_[activation_of_[layer]], layer, layers_[layer]->output_shape().size(), slice);
+    }
 
     /// Where the caller puts d loss / d outputs before `backward`.
     real* output_gradient(index_t slice = 0) { return place(gradients_[0], layers_.size() - 1, outputs(), slice); }

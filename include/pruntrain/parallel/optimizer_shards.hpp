@@ -15,6 +15,9 @@ SlotSharing share_slots(const Communicator& replicas);
 /// Of an arena of so many numbers the first of each replica, and the number of all.
 std::vector<index_t> first_slots(index_t size, index_t replicas);
 
+/// The numbers of a slot for all weights of this rank's shard. Collective. @param whole  set: as long as the arena
+void gather_slot(Arena& arena, std::size_t number, const Communicator& replicas, std::span<real> whole);
+
 /// After each replica has updated the values of its own range. Collective.
 void gather_values(Arena& arena, const Communicator& replicas);
 

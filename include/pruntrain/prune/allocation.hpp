@@ -35,8 +35,10 @@ class Allocation {
     /// @param progress  sparsity at this event as a share of the final sparsity, 0..1
     virtual std::vector<SelectionGroup> groups(const std::vector<PrunableLayer>& layers, index_t keep,
                                                double progress) const = 0;
+    /// It takes scores below 0.
+    virtual bool takes_signed() const { return true; }
     /// Changes the scores of a layer so that those of different layers compare. Collective.
-    /// @param scores  none is below 0; those of this shard
+    /// @param scores  those of this shard
     virtual void compare_layers(std::span<real> /*scores*/, const Communicator& /*shards*/) const {}
     virtual std::string describe() const = 0;
     /// @throws InputError if the layers do not fit it (an unknown name in a table)

@@ -8,15 +8,29 @@
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/config/config.hpp"
+#include "pruntrain/nn/arena.hpp"
 #include "pruntrain/nn/parameter.hpp"
 
 namespace pruntrain {
 
-/// Gradients that a criterion looks at, all at the present weights.
+/// The numbers, one for each weight, that a criterion looks at: gradients and what is made of them, at the present
+/// weights. They stand in the arena's gradients.
 enum class GradientOf {
-    nothing,  ///< it looks at none
-    loss,     ///< of a global batch, summed over all replicas
-    flow,     ///< the sum of the outputs for an input of ones, with all weights replaced by their absolute values
+    nothing,        ///< it looks at none
+    loss,           ///< of a global batch, summed over all replicas
+    flow,           ///< the sum of the outputs for an input of ones, with all weights replaced by their absolute values
+    slot,           ///< no gradient of now: what the criterion's slot has kept of all steps
+    squares,        ///< the mean of the squared gradients of the loss of micro-batches
+    change,         ///< H g: how the gradient g of the loss of a global batch changes along itself
+    channel_scale,  ///< of all weights into a unit or channel, the scale of the batch-norm right behind
+    mean_activation,  ///< likewise the mean absolute activation over a global batch
+    active_share,     ///< likewise the share of activations that are not 0
+};
+
+/// Of GradientOf::squares.
+struct MicroBatches {
+    index_t samples = 0;  ///< of each
+    index_t count = 0;    ///< 0: the criterion looks at none
 };
 
 class Criterion {
@@ -27,6 +41,17 @@ class Criterion {
     virtual std::vector<real> scores(const Parameter& parameter) const = 0;
     /// What the arena's gradients must be when `scores` is called.
     virtual GradientOf gradient_of() const { return GradientOf::nothing; }
+    virtual MicroBatches micro_batches() const { return {}; }
+    /// Scores may be below 0.
+    virtual bool is_signed() const { return false; }
+    /// All weights into a unit or channel have one score: they must be a group.
+    virtual bool scores_units() const { return false; }
+
+    /// The array that it keeps beside the weights, as long as them, zero at first: a slot of the arena. Empty: none.
+    virtual std::string slot_name() const { return {}; }
+    /// Once a training step, before the update; the gradients are summed over all replicas, and not clipped. Changes
+    /// its own slot only. Local.
+    virtual void observe(Arena& /*arena*/) const {}
     virtual std::string describe() const = 0;
 };
 

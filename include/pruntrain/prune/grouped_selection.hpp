@@ -14,8 +14,8 @@ namespace pruntrain {
 
 /// Groups are in the total order (score descending, then number ascending), and each is chosen or left as a whole.
 /// Their scores are sums of integers: the weights' scores as multiples of one power of two, fine enough that the
-/// largest sum fills a number of 62 bits. So a sum has the same bits whichever shards its terms come from, and only
-/// integers decide.
+/// largest sum fills a number of 62 bits. Scores below 0 count as such, in the L2 norm their squares too. So a sum has
+/// the same bits whichever shards its terms come from, and only integers decide.
 class GroupedSelection {
    public:
     /// Adds up the scores of all groups. Collective.
@@ -30,7 +30,7 @@ class GroupedSelection {
 
    private:
     struct Group {
-        std::uint64_t score = 0;
+        std::uint64_t score = 0;    ///< of the order of the sums
         std::uint64_t weights = 0;  ///< that it still has, over all shards
         bool chosen = false;
     };

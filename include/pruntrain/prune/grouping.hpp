@@ -30,6 +30,8 @@ class Grouping {
         return 0;
     }
     virtual GroupNorm norm() const { return GroupNorm::l2; }
+    /// A group is all weights into a unit or channel.
+    virtual bool of_units() const { return false; }
     /// Weights compete within such runs, and with none else.
     virtual std::optional<KeptOfRun> runs() const { return {}; }
     virtual std::string describe() const = 0;  ///< "weights", "rows by their L2 norm"

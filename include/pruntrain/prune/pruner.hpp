@@ -45,6 +45,7 @@ class Pruner {
     bool event_at(index_t step) const { return schedule_->event_at(step); }
     /// What `prune` wants to find in the arena's gradients.
     GradientOf gradient_of() const { return criterion_->gradient_of(); }
+    const Criterion& criterion() const { return *criterion_; }
     /// An event is so many calls of `prune`.
     index_t rounds() const { return schedule_->rounds(); }
     double final_sparsity() const { return final_sparsity_; }

@@ -77,6 +77,8 @@ class Experiment {
     ///     checkpoint to be read
     void cut(const ShardCuts& cuts, bool move);
 
+    /// Of the optimizer, then of the pruning criterion.
+    std::vector<std::string> slot_names() const;
     /// How a batch is shared out over the replicas. Collective.
     Slices slices() const;
     /// The most samples of a slice when there are so many replicas.
@@ -87,6 +89,8 @@ class Experiment {
    private:
     Network make_network(const ShardCuts& cuts, bool allocate) const;
     std::optional<SlotSharing> slot_sharing() const;
+    /// @throws InputError if the criterion does not fit the model, the data or the sums
+    void check_criterion(const Config& config);
 };
 
 }  // namespace pruntrain

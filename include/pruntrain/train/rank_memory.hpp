@@ -27,7 +27,7 @@ struct RankMemory {
     double activations = 0;  ///< with their gradients and scratch
     double unpacked = 0;     ///< weights that layers hold besides while they execute dense and have lost some
     double plans = 0;        ///< when all layers that have lost weights execute sparse
-    double event = 0;        ///< for a moment, while weights are removed
+    double event = 0;        ///< for a moment, while weights are scored and removed
 
     double total() const { return packed + activations + plans; }
 };

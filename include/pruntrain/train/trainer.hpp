@@ -40,9 +40,17 @@ class Trainer {
     /// @param assemble_next  the next step's batch, while they go on
     /// @param to_owners      where slots are shared out, no rank needs more sums than it has slots
     void forward_and_backward(bool assemble_next, bool to_owners);
-    /// The gradients that a criterion looks at; nothing else changes.
+    /// The numbers that a criterion looks at, in the arena's gradients; nothing else changes.
     void find_gradients(GradientOf what);
     void find_flow_gradients();
+    void find_squares(const MicroBatches& micro_batches);
+    /// Sums of squares over the micro-batches of all slices of a node. @param sums  set: of the arena's size
+    void add_squares(const Sampler& sampler, index_t count, const TreeNode& node, std::span<real> sums);
+    /// @param gradients  set: of the loss of one batch of the sampler, on this rank alone
+    void differentiate(const Sampler& sampler, index_t number, std::span<real> gradients);
+    void find_change();
+    void find_channel_scales();
+    void find_activations(bool share);
     /// Of the outputs; sets their gradients.
     Slices::Sum start_loss();
     void update();

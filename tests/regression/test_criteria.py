@@ -1,0 +1,262 @@
+#!/usr/bin/python3
+"""Criteria that look at gradients and activations against their formulas in NumPy, in double precision."""
+
+import shutil
+import unittest
+
+import h5py
+import numpy
+import scipy.sparse
+
+from support import CONVOLUTION, UNEVEN, EndToEnd, Run, at_once, run
+
+SAMPLES, INPUTS, CLASSES = 48, 13, 3
+LAYERS = ("dense1", "dense2", "dense3")
+# Every batch is all samples, so that the order in which they come does not matter.
+TWIN = """
+run: {{name: twin, seed: 3, progress: lines}}
+data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: y.npy, test_inputs: x.npy, test_targets: y.npy,
+       normalization: none}}
+model:
+  - {{layer: dense, units: 23}}
+  - {{layer: relu}}
+  - {{layer: dense, units: 11}}
+  - {{layer: relu}}
+  - {{layer: dense, units: 3}}
+train: {{execution: sparse, sum: ordered, slices: 4, epochs: 5, global_batch: 48, loss: cross_entropy}}
+optimizer: {{type: sgd, momentum: 0, learning_rate: 0.2}}
+prune: {{criterion: magnitude, schedule: {{type: one_shot, at_step: 5}}, layer_floor: 0, final_sparsity: 0.6}}
+checkpoint: {{every_epochs: 1, keep: 99}}
+"""
+SHARDED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
+
+
+def to_dense(tensor):
+    if isinstance(tensor, h5py.Dataset):
+        return tensor[()].astype(float)
+    matrix = scipy.sparse.csr_matrix((tensor["data"], tensor["indices"], tensor["indptr"]), tensor.attrs["shape"])
+    return matrix.toarray().astype(float)
+
+
+class Twin:
+    """The network of TWIN."""
+
+    def __init__(self, checkpoint):
+        with h5py.File(checkpoint) as file:
+            self.weights = [to_dense(file[f"model/{layer}/weight"]) for layer in LAYERS]
+            self.biases = [to_dense(file[f"model/{layer}/bias"]).ravel() for layer in LAYERS]
+
+    def activations(self, x):
+        """Of the inputs and behind each layer."""
+        all_of = [x]
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+            y = all_of[-1] @ weight.T + bias
+            all_of.append(numpy.maximum(y, 0) if number < 2 else y)
+        return all_of
+
+    def gradients(self, x, y, along=None, step=0.0):
+        """Of the mean loss, at the weights or at a step away from them."""
+        weights = self.weights
+        if along is not None:
+            self.weights = [weight + step * direction for weight, direction in zip(weights, along)]
+        a = self.activations(x)
+        shares = numpy.exp(a[3] - a[3].max(axis=1, keepdims=True))
+        slope = (shares / shares.sum(axis=1, keepdims=True) - numpy.eye(CLASSES)[y]) / len(x)
+        gradients = []
+        for number in (2, 1, 0):
+            gradients.insert(0, slope.T @ a[number])
+            slope = (slope @ self.weights[number]) * (a[number] > 0)
+        self.weights = weights
+        return gradients
+
+
+class Criteria(EndToEnd):
+    def setUp(self):
+        super().setUp()
+        random = numpy.random.default_rng(5)
+        self.x = random.normal(size=(SAMPLES, INPUTS)).astype(numpy.float32)
+        self.y = random.integers(0, CLASSES, SAMPLES)
+        numpy.save(self.folder / "x.npy", self.x)
+        numpy.save(self.folder / "y.npy", self.y.astype(numpy.uint8))
+        self.x = self.x.astype(float)
+        self.config = TWIN.format(folder=self.folder)
+
+    def before(self, *settings):
+        """The run that has not pruned at step 5, where all others do."""
+        return self.train(self.config, "before", "prune.final_sparsity=0", *settings)
+
+    def masks(self, name, *settings, ranks=None):
+        pruned = self.train(self.config, name, *settings, ranks=ranks)
+        return [weight != 0 for weight in Twin(pruned.checkpoints[-1]).weights]
+
+    def assert_keeps_best(self, masks, scores, tolerance=1e-3):
+        """The best are kept, up to those that are as good as the last within the rounding of single precision."""
+        mask = numpy.concatenate([mask.ravel() for mask in masks])
+        score = numpy.concatenate([score.ravel() for score in scores])
+        last = numpy.sort(score)[-mask.sum()]
+        self.assertGreaterEqual(score[mask].min(), last - tolerance * abs(last))
+        self.assertLessEqual(score[~mask].max(), last + tolerance * abs(last))
+        self.assertLess((mask != (score >= last)).mean(), 0.01)
+
+    def test_taylor(self):
+        twin = Twin(self.before().checkpoints[-1])
+        scores = [numpy.abs(g * w) for g, w in zip(twin.gradients(self.x, self.y), twin.weights)]
+        self.assert_keeps_best(self.masks("taylor", "prune.criterion=taylor"), scores)
+
+    def test_movement(self):
+        checkpoints = self.before("prune.criterion=movement").checkpoints
+        self.assertEqual(len(checkpoints), 5)
+        first = self.train(self.config, "first", "prune.final_sparsity=0", "train.epochs=0")
+        scores = [0.0, 0.0, 0.0]
+        for checkpoint in (*first.checkpoints, *checkpoints[:-1]):
+            twin = Twin(checkpoint)
+            scores = [s - g * w for s, g, w in zip(scores, twin.gradients(self.x, self.y), twin.weights)]
+        with h5py.File(checkpoints[-1]) as file:
+            for layer, score in zip(LAYERS, scores):
+                stored = file[f"optimizer/movement/{layer}/weight"][()].reshape(score.shape)
+                numpy.testing.assert_allclose(stored, score, rtol=1e-4, atol=1e-6 * numpy.abs(score).max())
+        self.assert_keeps_best(self.masks("movement", "prune.criterion=movement"), scores)
+        rows = self.masks("rows", "prune.criterion=movement", "prune.grouping={type: row, norm: l1}")
+        self.assertTrue(all((mask.all(axis=1) | ~mask.any(axis=1)).all() for mask in rows))
+        for mask, score in zip(rows, scores):   # layer by layer: each has a row at least, which may be worse than others'
+            kept, sums = mask.any(axis=1), score.sum(axis=1)
+            if not kept.all():
+                self.assertGreater(sums[kept].min(), sums[~kept].max())
+
+    def test_fisher(self):
+        twin = Twin(self.before().checkpoints[-1])
+        each = [twin.gradients(self.x[i:i + 1], self.y[i:i + 1]) for i in range(SAMPLES)]
+        scores = [numpy.mean([g[layer] ** 2 for g in each], axis=0) * twin.weights[layer] ** 2 / 2 for layer in range(3)]
+        # As many micro-batches of one sample as there are samples: each of them once.
+        settings = (f"prune.criterion={{type: fisher, samples: 1, batches: {SAMPLES}}}",)
+        self.assert_keeps_best(self.masks("fisher", *settings), scores)
+        self.assert_keeps_best(self.masks("fisher-fast", *settings, "train.sum=fast", ranks=3), scores)
+        one = [g ** 2 * w ** 2 for g, w in zip(twin.gradients(self.x, self.y), twin.weights)]    # of all samples at once
+        self.assert_keeps_best(self.masks("fisher-one", f"prune.criterion={{type: fisher, samples: {SAMPLES}, batches: 1}}"), one)
+
+    def test_grasp(self):
+        twin = Twin(self.before().checkpoints[-1])
+        g = twin.gradients(self.x, self.y)
+        step = 1e-6     # so small that no activation changes its sign
+        change = [(after - before) / (2 * step) for after, before in
+                  zip(twin.gradients(self.x, self.y, g, step), twin.gradients(self.x, self.y, g, -step))]
+        scores = [h * w for h, w in zip(change, twin.weights)]
+        # The sign, from the definition: a weight of high score is one without which the gradient is smaller.
+        def squares(number, row, column, share):
+            away = [numpy.zeros_like(weight) for weight in twin.weights]
+            away[number][row, column] = -twin.weights[number][row, column]
+            return sum((one ** 2).sum() for one in twin.gradients(self.x, self.y, away, share))
+        share = 1e-4
+        for number in range(3):
+            row, column = numpy.unravel_index(numpy.abs(scores[number]).argmax(), scores[number].shape)
+            slope = (squares(number, row, column, share) - squares(number, row, column, -share)) / (2 * share)
+            self.assertAlmostEqual(slope / (-2 * scores[number][row, column]), 1, places=3)
+        self.assert_keeps_best(self.masks("grasp", "prune.criterion=grasp"), scores, tolerance=1e-2)
+        self.assert_keeps_best(self.masks("grasp-fast", "prune.criterion=grasp", "train.sum=fast", ranks=3), scores,
+                               tolerance=1e-2)
+
+    def test_activations(self):
+        twin = Twin(self.before().checkpoints[-1])
+        behind = twin.activations(self.x)[1:]
+        for criterion, score in (("activation", [numpy.abs(a).mean(axis=0) for a in behind]),
+                                 ("apoz", [(a != 0).mean(axis=0) for a in behind])):
+            masks = self.masks(criterion, f"prune.criterion={criterion}", "prune.grouping={type: row, norm: mean}", ranks=2)
+            self.assertTrue(all((mask.all(axis=1) | ~mask.any(axis=1)).all() for mask in masks))
+            kept = numpy.concatenate([mask.any(axis=1) for mask in masks])
+            scores = numpy.concatenate(score)
+            self.assertGreaterEqual(scores[kept].min(), scores[~kept].max() * (1 - 1e-6))
+            self.assertLess(kept.sum(), len(kept))
+
+    def test_activations_of_channels_whose_relu_the_pooling_takes_over(self):
+        random = numpy.random.default_rng(6)
+        x = random.normal(size=(SAMPLES, 2, 9, 8)).astype(numpy.float32)
+        numpy.save(self.folder / "x.npy", x)
+        model = ("model=[{layer: conv2d, channels: 9, kernel: 3}, {layer: relu}, {layer: max_pool2d, kernel: 2}, {layer: flatten}, "
+                 "{layer: dense, units: 3, prunable: false}]")
+        first = self.train(self.config, "first", model, "prune.final_sparsity=0", "train.epochs=0")
+        with h5py.File(first.checkpoints[-1]) as file:
+            weight = file["model/conv2d1/weight"][()].reshape(9, 2, 3, 3).astype(float)
+            bias = file["model/conv2d1/bias"][()].ravel()
+        patches = numpy.lib.stride_tricks.sliding_window_view(x.astype(float), (3, 3), axis=(2, 3))
+        active = numpy.maximum(numpy.einsum("ncrqij,ocij->norq", patches, weight) + bias[None, :, None, None], 0)
+        for criterion, scores in (("activation", active.mean(axis=(0, 2, 3))), ("apoz", (active > 0).mean(axis=(0, 2, 3)))):
+            run = self.train(self.config, criterion, model, f"prune.criterion={criterion}", "train.epochs=0",
+                             "prune.grouping={type: row, norm: mean}", "prune.schedule.at_step=0", ranks=3)
+            with h5py.File(run.checkpoints[-1]) as file:
+                kept = (to_dense(file["model/conv2d1/weight"]).reshape(9, -1) != 0).all(axis=1)
+            self.assertEqual(kept.sum(), 3)     # of 9, of which 0.4 may stay
+            self.assertGreater(scores[kept].min(), scores[~kept].max())
+
+    def test_one_result_on_images(self):
+        rows = ("prune.grouping={type: row, norm: mean}", "prune.layer_floor=0.01", "prune.final_sparsity=0.4")
+        ordered = CONVOLUTION.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 4,")
+        each = {"movement": (), "fisher": ("prune.criterion.samples=5",), "grasp": (), "activation": rows, "apoz": rows,
+                "batch_norm_scale": (*rows, "model.4.prunable=false", "model.7.prunable=false")}
+        jobs = [(name, ranks) for name in each for ranks in (1, 3)]
+        runs = at_once(lambda name, ranks: self.train(ordered, f"{name}-{ranks}", f"prune.criterion.type={name}", *each[name],
+                                                      "prune.schedule.at_step=3", ranks=ranks), jobs)
+        of = dict(zip(jobs, runs))
+        for name in each:
+            self.assertEqual(of[name, 3].outcome(), of[name, 1].outcome(), name)
+
+    def test_batch_norm_scale(self):
+        settings = ("model.4.prunable=false", "model.6.prunable=false", "prune.grouping={type: row, norm: mean}",
+                    "prune.criterion=batch_norm_scale", "prune.schedule={type: one_shot, at_step: 40}", "train.epochs=4")
+        before = self.train(UNEVEN, "before", *settings, "prune.final_sparsity=0", f"train.epochs={40 / 13}")
+        with h5py.File(before.checkpoints[-1]) as file:
+            scale = numpy.abs(file["model/batch_norm1/scale"][()]).ravel()
+        pruned = self.train(UNEVEN, "pruned", *settings, f"train.epochs={40 / 13}", ranks=None)
+        with h5py.File(pruned.checkpoints[-1]) as file:
+            kept = (to_dense(file["model/dense1/weight"]) != 0).any(axis=1)
+        self.assertEqual(kept.sum(), 6)     # of 23 rows, of which 0.3 may stay
+        self.assertGreater(scale[kept].min(), scale[~kept].max())
+
+    def test_slots_are_shared_moved_and_restored(self):
+        settings = ("prune.criterion=movement", "optimizer.clip_norm=1")
+        whole, shared = at_once(lambda name, *more: self.train(SHARDED, name, *settings, *more, ranks=4),
+                                [("whole",), ("shared", "parallel.shard_optimizer=true")])
+        self.assertEqual(shared.outcome(), whole.outcome())
+        moving = (*settings, "parallel.model_shards=2", "parallel.rebalance_above=1", "checkpoint.keep=99")
+        one, two = at_once(lambda name, ranks, *more: self.train(SHARDED, name, *moving, *more, ranks=ranks),
+                           [("one", 2), ("two", 4, "parallel.shard_optimizer=true")])
+        self.assertEqual(two.outcome(), one.outcome())
+        cut = Run(self.folder / "cut")
+        shutil.copytree(two.folder, cut.folder)
+        (cut.folder / "summary.json").unlink()
+        for checkpoint in cut.checkpoints[3:]:
+            checkpoint.unlink()
+        done = run(self.folder / "two.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", *moving, ranks=2)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(cut.outcome(), one.outcome())
+        other = run(self.folder / "two.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", *moving,
+                    "prune.criterion=magnitude", ranks=2)
+        self.assert_refused(other, "movement", "pruning criterion")
+
+    def test_every_criterion_on_shards(self):
+        rows = ("prune.grouping={type: row, norm: mean}", "prune.layer_floor=0.01")
+        scales = (*rows, "model.4.prunable=false", "model.6.prunable=false")
+        each = {"movement": (), "fisher": ("prune.criterion.batches=7",), "grasp": (), "activation": rows, "apoz": rows,
+                "batch_norm_scale": scales}
+        jobs = [(name, ranks) for name in each for ranks in (2, 6)]
+        runs = at_once(lambda name, ranks: self.train(SHARDED, f"{name}-{ranks}", f"prune.criterion.type={name}", *each[name],
+                                                      "parallel.model_shards=2", ranks=ranks), jobs)
+        of = dict(zip(jobs, runs))
+        for name in each:
+            self.assertEqual(of[name, 6].outcome(), of[name, 2].outcome(), name)
+
+    def test_bad_input(self):
+        config = self.write_config(UNEVEN)
+        rows = "prune.grouping={type: row, norm: mean}"
+        for settings, words in (
+                (("prune.criterion=movement", "prune.schedule={type: one_shot, at_step: 0}"), ("prune.schedule", "step 0", "later")),
+                (("prune.criterion=movement", "prune.allocation=lamp"), ("prune.allocation", "LAMP", "movement", "below 0")),
+                (("prune.criterion=grasp", "reduce.precision=bf16"), ("prune.criterion", "GraSP", "bf16", "fp32")),
+                (("prune.criterion={type: fisher, samples: 620}",), ("prune.criterion.samples", "620", "619")),
+                (("prune.criterion=activation",), ("prune.grouping", "activation", "{type: row, norm: mean}")),
+                (("prune.criterion=apoz", "prune.grouping=row"), ("prune.grouping", "L2 norm", "{type: row, norm: mean}")),
+                (("prune.criterion=batch_norm_scale", rows), ("batch_norm", "dense2", "prunable: false"))):
+            self.assert_refused(run("--check", config, *settings), *words)
+
+
+if __name__ == "__main__":
+    unittest.main()
