@@ -14,6 +14,7 @@
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/io/npy_file.hpp"
 #include "pruntrain/math/blas.hpp"
+#include "pruntrain/parallel/shard_cuts.hpp"
 #include "pruntrain/train/report.hpp"
 #include "pruntrain/train/scaling.hpp"
 #include "pruntrain/train/trainer.hpp"
@@ -121,6 +122,7 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
                                        "data.deviation=" + list(summary.normalization.deviation)};
     overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
     Experiment experiment(Config::parse(summary.config, arguments.checkpoint + ":/config", overrides), world);
+    if (!summary.state.shard_cuts.empty()) experiment.cut(cuts_for(cuts_of(summary.state.shard_cuts), 1), false);
     experiment.network.arena().create_slots({});
     History history;
     read_checkpoint(arguments.checkpoint, experiment.network, history, world);

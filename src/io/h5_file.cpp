@@ -307,6 +307,12 @@ T H5File::attribute(const std::string& path, const std::string& name) const {
     }
 }
 
+bool H5File::has_attribute(const std::string& path, const std::string& name) const {
+    const htri_t found = H5Aexists(state_->object(path), name.c_str());
+    if (found < 0) fault(path, ": cannot look for an attribute ", name);
+    return found > 0;
+}
+
 template <class T>
 void H5File::write(const std::string& path, std::span<const T> values, std::span<const index_t> shape) {
     const std::vector<hsize_t> sizes(shape.begin(), shape.end());

@@ -102,6 +102,16 @@ class BatchNorm final : public Layer {
 
     std::vector<Parameter*> parameters() override { return {&scale_, &shift_}; }
     const Parameter* channel_scale() const override { return &scale_; }
+    std::vector<double> of_constants(std::vector<double> inputs) const override {
+        for (std::size_t c = 0; c < inputs.size(); ++c)
+            inputs[c] = shift_.value[c] + scale_.value[c] * (inputs[c] - running_mean_.values[c]) /
+                                              std::sqrt(running_variance_.values[c] + epsilon_);
+        return inputs;
+    }
+    bool take_constants(std::span<const double> constants) override {
+        for (std::size_t c = 0; c < channels_; ++c) running_mean_.values[c] -= static_cast<real>(constants[c]);
+        return true;
+    }
     std::vector<Statistic*> statistics() override { return {&running_mean_, &running_variance_}; }
     std::size_t held_bytes(const Tiling&) const override { return 2 * channels_ * sizeof(double); }
 

@@ -49,6 +49,8 @@ class Conv2d final : public Layer {
     }
 
     WeightMatrix* weight_matrix() override { return &weight_; }
+    bool take_constants(std::span<const double> constants) override { return bias_.add(constants); }
+    bool adds_constants() const override { return window_.padding == 0; }
     double multiply_adds(index_t samples) const override {
         return static_cast<double>(weight_.parameter().pattern.kept() * output_shape().pixels() * samples);
     }

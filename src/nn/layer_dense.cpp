@@ -32,6 +32,7 @@ class Dense final : public Layer {
     }
 
     WeightMatrix* weight_matrix() override { return &weight_; }
+    bool take_constants(std::span<const double> constants) override { return bias_.add(constants); }
     double multiply_adds(index_t samples) const override {
         return static_cast<double>(weight_.parameter().pattern.kept() * samples);
     }

@@ -1,4 +1,6 @@
 // Rectified linear unit: y = max(x, 0) (Nair & Hinton 2010).
+#include <algorithm>
+
 #include "pruntrain/math/elementwise.hpp"
 #include "pruntrain/nn/layer.hpp"
 
@@ -12,6 +14,10 @@ class Relu final : public Layer {
 
     std::string describe() const override { return "relu"; }
     bool in_place() const override { return true; }
+    std::vector<double> of_constants(std::vector<double> inputs) const override {
+        for (double& input : inputs) input = std::max(input, 0.0);
+        return inputs;
+    }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
         if (step.choices == Choices::repeat) return take_chosen(step, x, y);

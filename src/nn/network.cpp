@@ -21,8 +21,8 @@ class Network::Builder {
     const Shape& shape() const { return shape_; }
     const ChannelBlock& channels() const { return channels_; }
     bool whole() const { return channels_.total == shape_.channels; }
-    /// Numbers of a sample over all shards.
-    index_t numbers() const { return channels_.total * shape_.pixels(); }
+    /// Numbers of a sample over all shards, before units were removed: what is exchanged does not change with them.
+    index_t numbers() const { return channels_.before_removals() * shape_.pixels(); }
 
     void add(std::unique_ptr<Layer> layer, bool is_relu) {
         const std::size_t number = network_.layers_.size();
@@ -86,7 +86,9 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         std::unique_ptr<Layer> layer;
         if (!factory.mixes_channels || builder.whole() || shard.cuts_inputs) layer = make();
         if (factory.mixes_channels && !builder.whole()) {
-            if (layer && layer->output_shape().size() < builder.numbers()) {
+            const index_t outputs =
+                layer ? layer->own_channels().before_removals() * layer->output_shape().pixels() : 0;
+            if (layer && outputs < builder.numbers()) {
                 sums = layer->own_channels();
             } else {
                 make_whole(false);
@@ -105,6 +107,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         for (auto* parameter : layer->parameters()) {
             parameter->layer = layer->name();
             parameter->first_number = number;
+            parameter->full_shape = parameter->tensor_shape;
             number += static_cast<weight_number_t>(parameter->tensor_size());
             parameters_.push_back(parameter);
         }

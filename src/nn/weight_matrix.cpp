@@ -95,6 +95,11 @@ Bias::Bias(Block own, index_t size, Block outputs)
     if (outputs.size > own.size) of_outputs_.resize(static_cast<std::size_t>(outputs.size));
 }
 
+bool Bias::add(std::span<const double> constants) {
+    for (std::size_t o = 0; o < parameter_.value.size(); ++o) parameter_.value[o] += static_cast<real>(constants[o]);
+    return given();
+}
+
 std::span<const real> Bias::values() {
     if (of_outputs_.empty()) return parameter_.value;
     std::ranges::fill(of_outputs_, real{0});

@@ -100,7 +100,8 @@ class ExchangeLayer : public Layer {
 class Gather final : public ExchangeLayer {
    public:
     Gather(const LayerPlace& place, bool last, const Communicator& shards)
-        : ExchangeLayer(place, whole(place), {0, place.channels.total}, shards), last_(last) {}
+        : ExchangeLayer(place, whole(place), {0, place.channels.total, {}, place.channels.configured}, shards),
+          last_(last) {}
 
     std::string describe() const override {
         return text(last_ ? "gathers the outputs of " : "gathers from ", shards(), " shards");
@@ -139,7 +140,7 @@ class Sum final : public ExchangeLayer {
 class SumOfOutputs final : public ExchangeLayer {
    public:
     SumOfOutputs(const LayerPlace& place, const Communicator& shards)
-        : ExchangeLayer(place, whole(place), {0, place.channels.total}, shards) {}
+        : ExchangeLayer(place, whole(place), {0, place.channels.total, {}, place.channels.configured}, shards) {}
 
     std::string describe() const override { return text("sums the outputs of ", shards(), " shards"); }
     Exchanged exchanged(const Tiling& tiling) const override { return {2 * tiling.size(features()), 0}; }

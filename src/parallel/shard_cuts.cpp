@@ -7,7 +7,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/nn/weight_matrix.hpp"
-#include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/parallel/weight_moves.hpp"
 
 namespace pruntrain {
 
@@ -130,19 +130,15 @@ ShardCuts cuts_of(const std::string& text) {
     return cuts;
 }
 
-namespace {
-
-/// How many numbers of a tensor go to each shard, and how many come from each.
-struct Sizes {
-    std::vector<std::size_t> to, from;
-};
-
-template <class T>
-std::vector<T> exchange(std::span<const T> own, const Sizes& sizes, const Communicator& shards) {
-    std::vector<T> received(std::accumulate(sizes.from.begin(), sizes.from.end(), std::size_t{0}));
-    shards.exchange_blocks(own, sizes.to, std::span<T>(received), sizes.from);
-    return received;
+ShardCuts cuts_for(const ShardCuts& cuts, index_t shards) {
+    ShardCuts even;
+    for (const auto& [name, begins] : cuts)
+        for (index_t shard = 0; shard <= shards; ++shard)
+            even[name].push_back(even_block(begins.back(), shard, shards).first);
+    return even;
 }
+
+namespace {
 
 /// The lines (rows or columns) that this shard has under one cut and another shard under the other one: first, last +
 /// 1, both within this shard's block.
@@ -151,23 +147,14 @@ std::pair<index_t, index_t> common_lines(const Block& own, const Block& other) {
     return {first, std::clamp(other.first + other.size - own.first, first, own.size)};
 }
 
-/// How the numbers of a tensor move.
-struct Way {
-    Pattern pattern;  ///< where they come to
-    Sizes sizes;
-    /// Packed positions in the order in which they leave, and in the order in which they come; empty: as they are.
-    std::vector<index_t> leave, come;
-
-    template <class T>
-    std::vector<T> move(std::span<const T> own, const Communicator& shards) const {
-        if (leave.empty()) return exchange(own, sizes, shards);
-        std::vector<T> sent, placed(come.size());
-        for (const index_t k : leave) sent.push_back(own[static_cast<std::size_t>(k)]);
-        const std::vector<T> received = exchange(std::span<const T>(sent), sizes, shards);
-        for (std::size_t i = 0; i < come.size(); ++i) placed[static_cast<std::size_t>(come[i])] = received[i];
-        return placed;
-    }
-};
+/// Of each block of `size` numbers.
+std::vector<std::size_t> sums_of(std::span<const index_t> numbers, std::size_t size) {
+    std::vector<std::size_t> sums;
+    for (; !numbers.empty(); numbers = numbers.subspan(size))
+        sums.push_back(
+            std::accumulate(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(size), std::size_t{0}));
+    return sums;
+}
 
 /// From one cut to another.
 class Move {
@@ -177,8 +164,8 @@ class Move {
 
     /// @param before  numbers before a line of the old and of the new block
     template <class Old, class New>
-    Sizes sizes(Old old_before, New new_before) const {
-        Sizes sizes;
+    MoveSizes sizes(Old old_before, New new_before) const {
+        MoveSizes sizes;
         for (index_t shard = 0; shard < shards_.size(); ++shard) {
             const auto [to_first, to_last] = common_lines(old_, to_.of(shard));
             const auto [from_first, from_last] = common_lines(new_, from_.of(shard));
@@ -193,40 +180,34 @@ class Move {
         const index_t columns = own.columns();
         if (shards_.largest(index_t{own.full() ? 0 : 1}) == 0) {
             const auto before = [columns](index_t row) { return row * columns; };
-            return {{new_.size, columns}, sizes(before, before), {}, {}};
+            return {.pattern = {new_.size, columns}, .leave = {}, .sizes = sizes(before, before), .come = {}};
         }
         const auto itself = [](index_t row) { return row; };
         std::vector<index_t> pointers =
-            Pattern::pointers_of(exchange(std::span<const index_t>(own.row_sizes()), sizes(itself, itself), shards_));
-        const Sizes numbers = sizes([&](index_t row) { return own.kept_before(row); },
-                                    [&](index_t row) { return pointers[static_cast<std::size_t>(row)]; });
-        return {{new_.size, columns, std::move(pointers),
-                 exchange(std::span<const std::int32_t>(own.all_columns()), numbers, shards_)},
-                numbers,
-                {},
-                {}};
+            Pattern::pointers_of(sizes(itself, itself).exchange(std::span<const index_t>(own.row_sizes()), shards_));
+        MoveSizes numbers = sizes([&](index_t row) { return own.kept_before(row); },
+                                  [&](index_t row) { return pointers[static_cast<std::size_t>(row)]; });
+        auto indices = numbers.exchange(std::span<const std::int32_t>(own.all_columns()), shards_);
+        return {.pattern = {new_.size, columns, std::move(pointers), std::move(indices)},
+                .leave = {},
+                .sizes = std::move(numbers),
+                .come = {}};
     }
 
     /// Of a matrix whose columns are cut; `from` and `to` count columns. Collective.
     Way way_of_columns(const Pattern& own) const {
-        Way way;
+        const auto shards = static_cast<std::size_t>(shards_.size()), rows = static_cast<std::size_t>(own.rows());
         std::vector<index_t> ends{0};  // of the blocks of columns that leave
         for (index_t shard = 0; shard < shards_.size(); ++shard)
             ends.push_back(std::max(ends.back(), common_lines(old_, to_.of(shard)).second));
         const std::vector<index_t> leaving = sizes_in_blocks(own, ends);
-        const auto rows = static_cast<std::size_t>(own.rows());
-        const Sizes of_rows{std::vector(static_cast<std::size_t>(shards_.size()), rows),
-                            std::vector(static_cast<std::size_t>(shards_.size()), rows)};
-        const auto coming = exchange(std::span<const index_t>(leaving), of_rows, shards_);
-        way.leave = places_side_by_side(leaving, own.rows());
-        way.come = places_side_by_side(coming, own.rows());
-        for (auto [all, of_shards] : {std::pair(&leaving, &way.sizes.to), std::pair(&coming, &way.sizes.from)})
-            for (auto block = all->begin(); block != all->end(); block += own.rows())
-                of_shards->push_back(std::accumulate(block, block + own.rows(), std::size_t{0}));
-        if (shards_.largest(index_t{own.full() ? 0 : 1}) == 0) {
-            way.pattern = Pattern(own.rows(), new_.size);
-            return way;
-        }
+        const MoveSizes of_rows{std::vector(shards, rows), std::vector(shards, rows)};
+        const auto coming = of_rows.exchange(std::span<const index_t>(leaving), shards_);
+        Way way{.pattern = {own.rows(), new_.size},
+                .leave = places_side_by_side(leaving, own.rows()),
+                .sizes = MoveSizes{sums_of(leaving, rows), sums_of(coming, rows)},
+                .come = places_side_by_side(coming, own.rows())};
+        if (shards_.largest(index_t{own.full() ? 0 : 1}) == 0) return way;
         std::vector<std::int32_t> columns = own.all_columns();
         for (std::int32_t& column : columns) column += static_cast<std::int32_t>(old_.first);
         columns = way.move(std::span<const std::int32_t>(columns), shards_);
@@ -254,55 +235,15 @@ ChannelBlock columns_of(const ChannelBlock& channels, index_t of_channel) {
 
 void move_weights(Network& from, Network& to, const Grid& grid, std::optional<SlotSharing> sharing) {
     const Communicator& shards = grid.shards();
-    Arena &old_arena = from.arena(), &arena = to.arena();
-    const std::size_t count = arena.parameters().size();
-    std::vector<Way> ways(count);  // of each parameter, in the order of the arena, as what follows
-    std::vector<Pattern> patterns(count);
-    std::vector<std::vector<real>> values(count);
-    std::size_t next = count;  // the arena runs from the last layer to the first
-    for (std::size_t i = 0; i < from.layer_count(); ++i) {
-        Layer &old_layer = from.layer(i), &layer = to.layer(i);
-        const auto parameters = old_layer.parameters();
-        const auto old_statistics = old_layer.statistics(), statistics = layer.statistics();
-        if (parameters.empty() && statistics.empty()) continue;
-        const Move outputs(old_layer.own_channels(), layer.own_channels(), shards);
-        for (const Parameter* parameter : parameters) {
-            Way& way = ways[--next];
-            if (parameter->has_all_columns()) {
-                way = outputs.way_of_rows(parameter->pattern);
-            } else {
-                const ChannelBlock &old_inputs = old_layer.input_channels(), &inputs = layer.input_channels();
-                const index_t of_channel = parameter->tensor_columns() / inputs.total;
-                way = Move(columns_of(old_inputs, of_channel), columns_of(inputs, of_channel), shards)
-                          .way_of_columns(parameter->pattern);
-            }
-            patterns[next] = std::move(way.pattern);
-            values[next] = way.move(std::span<const real>(parameter->value), shards);
-        }
-        const auto itself = [](index_t row) { return row; };
-        for (std::size_t k = 0; k < statistics.size(); ++k)
-            statistics[k]->values =
-                exchange(std::span<const real>(old_statistics[k]->values), outputs.sizes(itself, itself), shards);
-    }
-    arena.reset(patterns);
-    for (std::size_t i = 0; i < count; ++i) {
-        std::ranges::copy(values[i], arena.parameters()[i]->value.begin());
-        values[i] = {};
-    }
-    arena.create_slots(old_arena.slot_names(), std::move(sharing));
-    for (std::size_t slot = 0; slot < arena.slot_names().size(); ++slot) {
-        AlignedVector<real> whole(static_cast<std::size_t>(old_arena.size()));
-        gather_slot(old_arena, slot, grid.replicas(), whole);
-        const std::span<const real> all(whole);
-        for (std::size_t i = 0; i < count; ++i) {
-            const auto moved = ways[i].move(
-                all.subspan(static_cast<std::size_t>(old_arena.offset(i)), old_arena.parameters()[i]->value.size()),
-                shards);
-            const Block own = arena.slot_range(i);
-            std::copy_n(moved.begin() + (own.first - arena.offset(i)), own.size,
-                        arena.slot(slot).begin() + (own.first - arena.slot_range().first));
-        }
-    }
+    move_numbers(from, to, grid, std::move(sharing),
+                 [&](std::size_t layer, const Pattern& pattern, bool all_columns, index_t tensor_columns) {
+                     const Layer &old = from.layer(layer), &now = to.layer(layer);
+                     if (all_columns) return Move(old.own_channels(), now.own_channels(), shards).way_of_rows(pattern);
+                     const index_t of_channel = tensor_columns / now.input_channels().total;
+                     return Move(columns_of(old.input_channels(), of_channel),
+                                 columns_of(now.input_channels(), of_channel), shards)
+                         .way_of_columns(pattern);
+                 });
 }
 
 }  // namespace pruntrain

@@ -22,7 +22,7 @@ PrunableCount count_prunable(const Network& network, std::span<const index_t> ke
     PrunableCount count;
     for (std::size_t i = 0; i < kept.size(); ++i) {
         if (!network.parameters()[i]->prunable) continue;
-        count.size += network.parameters()[i]->tensor_size();
+        count.size += network.parameters()[i]->full_size();
         count.kept += kept[i];
     }
     return count;
@@ -30,7 +30,7 @@ PrunableCount count_prunable(const Network& network, std::span<const index_t> ke
 
 std::vector<index_t> tensor_sizes(const Network& network) {
     std::vector<index_t> sizes;
-    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->tensor_size());
+    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->full_size());
     return sizes;
 }
 
@@ -51,7 +51,10 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
       remove_zeros_(
           section.flag("remove_zeros", false,
                        "an event removes weights that are exactly 0 beyond the schedule's sparsity too: what a "
-                       "regularizer has left nothing of")) {
+                       "regularizer has left nothing of")),
+      reconfigures_(section.flag("reconfigure", false,
+                                 "after an event, units and channels without a weight into or out of them are removed "
+                                 "from the network: layers, biases, batch-norm and optimizer slots shrink")) {
     const Config criterion = section.section("criterion"), allocation = section.section("allocation");
     criterion_ = choose(criteria(), criterion, "type", "magnitude", "how important a weight is", seed);
     const Config grouping = section.section("grouping");
@@ -65,6 +68,12 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     if (regrowth_ && !(grouping_->count({1, 1}) == 0 && !grouping_->runs()))
         input_error(regrow.place_of("type"), " brings single weights back, but ", grouping_->describe(),
                     " stay: set grouping to weight, or regrow to none");
+    if (reconfigures_ && (regrowth_ || schedule_->gives_back() || grouping_->runs()))
+        input_error(section.place_of("reconfigure"), " removes units for good, but with ",
+                    regrowth_           ? regrowth_->describe()
+                    : grouping_->runs() ? grouping_->describe() + " to stay"
+                                        : schedule_->describe(),
+                    " their places are needed: set it to false");
     const std::vector<index_t> sizes = tensor_sizes(network);  // nothing is pruned yet
     prunable_ = count_prunable(network, sizes).size;
     if (prunable_ == 0)
@@ -117,10 +126,10 @@ std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::
     for (std::size_t i = 0; i < kept.size(); ++i) {
         const Parameter& parameter = *network.parameters()[i];
         if (!parameter.prunable) continue;
-        const index_t size = parameter.tensor_size();
+        const index_t size = parameter.full_size();
         const auto floor = static_cast<index_t>(std::floor(layer_floor_ * share * static_cast<double>(size)));
         layers.push_back(
-            {parameter.layer, parameter.tensor_shape, size, kept[i], std::clamp<index_t>(floor, 1, kept[i])});
+            {parameter.layer, parameter.tensor_shape, size, kept[i], std::min(kept[i], std::max<index_t>(floor, 1))});
     }
     return layers;
 }

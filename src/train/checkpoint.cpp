@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* full_shape_name = "full_shape";
 constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 2};
 
 /// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so
@@ -47,7 +48,7 @@ void each_field(State& state, Use&& use) {
 /// A tensor of the model on this shard: rows and columns, from these on, of a whole of this shape.
 struct TensorPart {
     std::string layer, name;
-    std::vector<index_t> tensor_shape;
+    std::vector<index_t> tensor_shape, full_shape;
     index_t first_row, first_column;
     const Pattern& pattern;
     std::span<real> values;
@@ -61,13 +62,19 @@ void each_tensor(Network& network, Use&& use) {
     for (std::size_t i = 0; i < network.layer_count(); ++i) {
         Layer& layer = network.layer(i);
         for (const auto* parameter : layer.parameters())
-            use(TensorPart{layer.name(), parameter->name, parameter->tensor_shape, parameter->first_row,
-                           parameter->first_column, parameter->pattern, parameter->value});
+            use(TensorPart{layer.name(), parameter->name, parameter->tensor_shape, parameter->full_shape,
+                           parameter->first_row, parameter->first_column, parameter->pattern, parameter->value});
         for (auto* statistic : layer.statistics()) {
             const Pattern full(static_cast<index_t>(statistic->values.size()), 1);
             const ChannelBlock& channels = layer.own_channels();
-            use(TensorPart{
-                layer.name(), statistic->name, {channels.total}, channels.first, 0, full, statistic->values});
+            use(TensorPart{layer.name(),
+                           statistic->name,
+                           {channels.total},
+                           {channels.total},
+                           channels.first,
+                           0,
+                           full,
+                           statistic->values});
         }
     }
 }
@@ -153,6 +160,8 @@ void write_model(H5File* file, Network& network, const Communicator& shards, Wri
                 group = part.layer;
                 write_tensor(*file, model_path(part.layer, part.name), part.layer + "." + part.name, part.tensor_shape,
                              pattern, values);
+                if (part.full_shape != part.tensor_shape)
+                    file->set_attribute(model_path(part.layer, part.name), full_shape_name, part.full_shape);
             });
         });
     });
@@ -244,8 +253,12 @@ void inspect_arrays(const H5File& file, CheckpointSummary& summary) {
             const StoredTensor tensor = read_tensor(file, model_path(layer, name));
             std::vector<real> values(static_cast<std::size_t>(tensor.pattern.kept()));
             read_tensor_values(file, model_path(layer, name), values);
-            summary.tensors.push_back({layer + "." + name, tensor.tensor_shape, tensor.pattern.kept(),
-                                       tensor.pattern.dense_size(), !tensor.pattern.full(), tensor.bytes});
+            const std::string path = model_path(layer, name);
+            const auto full_shape = file.has_attribute(path, full_shape_name)
+                                        ? file.attribute<std::vector<index_t>>(path, full_shape_name)
+                                        : tensor.tensor_shape;
+            summary.tensors.push_back({layer + "." + name, tensor.tensor_shape, full_shape, tensor.pattern.kept(),
+                                       size_of(full_shape), !tensor.pattern.full(), tensor.bytes});
             kept[layer + "." + name] = values.size();
         }
     summary.slots = file.names("optimizer");

@@ -184,8 +184,19 @@ std::optional<SlotSharing> Experiment::slot_sharing() const {
 
 void Experiment::cut(const ShardCuts& cuts, bool move) {
     Network next = make_network(cuts, false);
-    if (move) move_weights(network, next, grid, slot_sharing());
-    else next.arena().create_slots(network.arena().slot_names(), slot_sharing());
+    if (move) {
+        move_weights(network, next, grid, slot_sharing());
+    } else {
+        for (std::size_t i = 0; i < network.parameters().size(); ++i)
+            next.parameters()[i]->full_shape = network.parameters()[i]->full_shape;
+        next.arena().create_slots(network.arena().slot_names(), slot_sharing());
+    }
+    network = std::move(next);
+}
+
+void Experiment::shrink(const ShardCuts& cuts, const LivingOutputs& living) {
+    Network next = make_network(cuts, false);
+    move_living(network, next, living, grid, slot_sharing());
     network = std::move(next);
 }
 

@@ -24,7 +24,7 @@ struct ParameterCount {
 ParameterCount count_parameters(const Network& network, std::span<const index_t> kept) {
     ParameterCount count;
     for (std::size_t i = 0; i < kept.size(); ++i) {
-        count.size += network.parameters()[i]->tensor_size();
+        count.size += network.parameters()[i]->full_size();
         count.kept += kept[i];
     }
     return count;
@@ -32,6 +32,11 @@ ParameterCount count_parameters(const Network& network, std::span<const index_t>
 
 std::string density(index_t kept, index_t size) {
     return fixed(size == 0 ? 1 : static_cast<double>(kept) / static_cast<double>(size), 4);
+}
+
+/// "512x784 of 1024x784" where units were removed.
+std::string shape_text(const std::vector<index_t>& shape, const std::vector<index_t>& full_shape) {
+    return crossed(shape) + (shape == full_shape ? "" : " of " + crossed(full_shape));
 }
 
 std::string number_or_dash(double value, int digits) { return std::isnan(value) ? "-" : fixed(value, digits); }
@@ -97,8 +102,9 @@ std::string summary_json(const RunResult& result, const Network& network) {
         const Parameter& parameter = *network.parameters()[i];
         json["layers"].push_back({{"name", parameter.full_name()},
                                   {"shape", parameter.tensor_shape},
+                                  {"full_shape", parameter.full_shape},
                                   {"kept", result.kept[i]},
-                                  {"size", parameter.tensor_size()},
+                                  {"size", parameter.full_size()},
                                   {"prunable", parameter.prunable}});
     }
     return json.dump(2) + "\n";
@@ -109,9 +115,9 @@ std::string result_text(const RunResult& result, const Network& network, const s
     for (std::size_t i = 0; i < result.kept.size(); ++i) {
         const Parameter& parameter = *network.parameters()[i];
         if (!parameter.prunable) continue;
-        const index_t size = parameter.tensor_size();
-        rows.push_back({parameter.full_name(), crossed(parameter.tensor_shape), grouped(result.kept[i]), grouped(size),
-                        density(result.kept[i], size)});
+        const index_t size = parameter.full_size();
+        rows.push_back({parameter.full_name(), shape_text(parameter.tensor_shape, parameter.full_shape),
+                        grouped(result.kept[i]), grouped(size), density(result.kept[i], size)});
     }
     const ParameterCount all = count_parameters(network, result.kept);
     const PrunableCount prunable = count_prunable(network, result.kept);
@@ -198,11 +204,11 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
     Rows rows{{"tensor", "shape", "kept", "of", "density", "stored", "bytes"}};
     index_t kept = 0, size = 0;
     for (const auto& tensor : summary.tensors) {
-        rows.push_back({tensor.name, crossed(tensor.shape), grouped(tensor.kept), grouped(tensor.dense_size),
-                        density(tensor.kept, tensor.dense_size), tensor.sparse ? "sparse" : "dense",
-                        grouped(static_cast<index_t>(tensor.bytes))});
+        rows.push_back({tensor.name, shape_text(tensor.shape, tensor.full_shape), grouped(tensor.kept),
+                        grouped(tensor.full_size), density(tensor.kept, tensor.full_size),
+                        tensor.sparse ? "sparse" : "dense", grouped(static_cast<index_t>(tensor.bytes))});
         kept += tensor.kept;
-        size += tensor.dense_size;
+        size += tensor.full_size;
     }
     const RunState& state = summary.state;
     std::ostringstream out;

@@ -88,8 +88,8 @@ void Trainer::resume() {
     // Cut for as many shards, the model goes on as it was; for others, layers begin with even blocks.
     world_.broadcast_text(cuts);
     const ShardCuts read = cuts_of(cuts);
-    if (!read.empty() && static_cast<index_t>(read.begin()->second.size()) == grid_.model_shards() + 1)
-        cut(read, false);
+    const bool same = !read.empty() && static_cast<index_t>(read.begin()->second.size()) == grid_.model_shards() + 1;
+    if (!read.empty()) cut(same ? read : cuts_for(read, grid_.model_shards()), false);
     const RunState own = state_;
     state_ = read_checkpoint(newest, network_, history_, world_);
     state_.ranks = own.ranks;
@@ -266,6 +266,7 @@ void Trainer::maybe_prune() {
         profile_.enter(Phase::prune);
         if (const auto pruned = experiment_.pruner->prune(state_.step, network_, grid_, round)) hash = pruned;
     }
+    if (hash && shrink()) hash = hash_of_equal_models(network_, state_.step, grid_);
     const PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));
     state_.sparsity = count.sparsity();
     if (hash && state_.step >= experiment_.pruner->end_step())
@@ -288,42 +289,6 @@ void Trainer::plan_execution() {
     const std::string changes = planner_.plan(slice, run_s, state_.step >= experiment_.pruner->end_step());
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
     network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));
-}
-
-void Trainer::rebalance(bool tell) {
-    if (grid_.model_shards() == 1) return;
-    profile_.enter(Phase::rebalance);
-    constexpr double worth_moving = 0.98;  // rows are whole: a layer may not get better
-    const Timer timer;
-    const double allowed = experiment_.settings.rebalance_above;
-    auto layers = sparse_layers(network_, grid_.shards());
-    const double before = imbalance(layers);
-    if (before > allowed) {
-        ShardCuts cuts;
-        for (auto& layer : layers) cuts[layer.name] = layer.begins = balanced_cut(layer.weights, grid_.model_shards());
-        const double after = imbalance(layers);
-        if (after < worth_moving * before) {
-            cut(cuts, true);
-            progress_.note(text("step ", state_.step, ": rows moved between shards in ", fixed(timer.seconds(), 3),
-                                " s: the fullest shard had ", fixed(before, 3), " times the mean of the weights, has ",
-                                fixed(after, 3)));
-            return;
-        }
-    }
-    if (tell && !layers.empty())
-        progress_.note(
-            text("step ", state_.step, ": the fullest shard has ", fixed(before, 3), " times the mean of the weights"));
-}
-
-void Trainer::cut(const ShardCuts& cuts, bool move) {
-    const std::string execution = planner_.describe();
-    experiment_.cut(cuts, move);
-    planner_.restore(execution);
-    network_.set_tile_widths(planner_.tile_widths(slice_samples()));
-    network_.reserve(slice_samples(), slices_.own().size);
-    reducer_.forget_rounding();  // numbers have other places
-    state_.shard_cuts = text_of(cuts);
-    batch_step_ = -1;  // it stood in the network that is gone
 }
 
 index_t Trainer::slice_samples() const { return experiment_.slice_samples(grid_.replicas().size()); }

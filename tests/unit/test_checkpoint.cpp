@@ -248,7 +248,7 @@ TEST_CASE("checkpoint: inspect lists tensors in model order") {
         bytes += tensor.bytes;
         if (tensor.name == "conv2d1.weight") {
             CHECK(tensor.shape == std::vector<index_t>{3, 1, 3, 3});
-            CHECK(tensor.dense_size == 27);
+            CHECK(tensor.full_size == 27);
             CHECK(tensor.kept == network->parameters()[0]->pattern.kept());
         }
     }

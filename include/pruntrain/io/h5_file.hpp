@@ -42,6 +42,7 @@ class H5File {
     void set_attribute(const std::string& path, const std::string& name, const T& value);
     template <class T>
     T attribute(const std::string& path, const std::string& name) const;
+    bool has_attribute(const std::string& path, const std::string& name) const;
 
     /// T: float, double, std::int32_t, index_t
     template <class T>

@@ -59,7 +59,7 @@ struct Statistic {
 using Workspace = std::span<real>;
 
 /// Where the outputs of layers are shared out: by the layer's name the first output of each shard, then the number of
-/// all. Layers without an entry are cut in even blocks.
+/// all: fewer than configured if units were removed. Layers without an entry are cut in even blocks.
 using ShardCuts = std::map<std::string, std::vector<index_t>>;
 
 /// Of the ranks that share one copy of the model, the part that this one holds: of each layer the weights of a block of
@@ -76,6 +76,8 @@ struct ChannelBlock {
     index_t first = 0;
     index_t total = 0;                 ///< of all shards; 0: as many as there are here
     std::vector<index_t> begins = {};  ///< the first of each shard, and the total; empty: every shard has all
+    index_t configured = 0;            ///< the total before units were removed from the network; 0: none were
+    index_t before_removals() const { return configured > 0 ? configured : total; }
 
     Block of(index_t shard) const {
         const auto number = static_cast<std::size_t>(shard);
@@ -138,6 +140,15 @@ class Layer {
     /// y and x are one array (and dx and dy): relu, dropout, flatten. Such a layer may change its input, so no layer
     /// may need its own output in backward as more than a sign.
     virtual bool in_place() const { return false; }
+
+    /// What channels become in evaluation that are constant, over all samples and pixels. @param inputs  of this shard,
+    /// as many as there are input channels @return as many as there are output channels
+    virtual std::vector<double> of_constants(std::vector<double> inputs) const;
+    /// A constant input channel adds one number to all pixels of an output: not where windows reach over the border.
+    virtual bool adds_constants() const { return true; }
+    /// Changes a bias, or what stands for one, as if the constants were added: for a layer with weights to its outputs,
+    /// for others to its inputs. @param constants  for each of `own_channels` @return no: there is none
+    virtual bool take_constants(std::span<const double> /*constants*/) { return false; }
 
     /// The layer before is a relu. A layer that can do its work on the way does so from now on and says yes: then
     /// neither direction of that relu is called. The largest of a window commutes with it.

@@ -35,6 +35,7 @@ struct Parameter {
     std::string layer;                  ///< "dense1"
     std::string name;                   ///< "weight"
     std::vector<index_t> tensor_shape;  ///< as its users see it: (O,C,kh,kw), (M,K), (M)
+    std::vector<index_t> full_shape;    ///< the same before units were removed from the network
     Pattern pattern;                    ///< of the rows and columns that this rank's shard of the model holds
     index_t first_row = 0;              ///< of the tensor's rows, the first of these
     index_t first_column = 0;           ///< and of its columns; a shard holds all rows or all columns
@@ -59,6 +60,7 @@ struct Parameter {
 
     /// Numbers of the whole tensor, over all shards.
     index_t tensor_size() const { return size_of(tensor_shape); }
+    index_t full_size() const { return size_of(full_shape); }
     index_t tensor_columns() const { return tensor_size() / tensor_shape[0]; }
     bool has_all_columns() const { return pattern.columns() == tensor_columns(); }
     std::string full_name() const { return layer + "." + name; }

@@ -92,6 +92,9 @@ class Bias {
     bool given() const { return !parameter_.name.empty(); }
     Parameter& parameter() { return parameter_; }
 
+    /// @param constants  for each own output @return no: there is no bias
+    bool add(std::span<const double> constants);
+
     /// For each output here; 0 where another shard adds it. Empty: no bias. Valid until `gradient`.
     std::span<const real> values();
     /// Where the layer sets the gradient for each output here; empty: no bias.

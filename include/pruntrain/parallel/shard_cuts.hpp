@@ -36,6 +36,9 @@ std::string text_of(const ShardCuts& cuts);
 /// @throws InputError if it is no such text
 ShardCuts cuts_of(const std::string& text);
 
+/// The same numbers of outputs on another number of shards, in even blocks.
+ShardCuts cuts_for(const ShardCuts& cuts, index_t shards);
+
 /// Moves the patterns, values and statistics of all layers, and the slots of the optimizer, to a network of the same
 /// model that is cut elsewhere and has no weights yet. Collective over the grid.
 /// @param sharing  of the slots, as `Arena::create_slots` takes it

@@ -51,6 +51,8 @@ class Pruner {
     double final_sparsity() const { return final_sparsity_; }
     /// The step from which the final sparsity is reached.
     index_t end_step() const { return schedule_->end_step(); }
+    /// After an event, units and channels that have lost their weights are removed from the network.
+    bool reconfigures() const { return reconfigures_; }
     /// Weights that go and come back between the events; null: none do.
     const Regrowth* regrowth() const { return regrowth_.get(); }
     std::string describe() const;
@@ -71,6 +73,7 @@ class Pruner {
     double final_sparsity_;
     double layer_floor_;
     bool remove_zeros_;
+    bool reconfigures_;
     index_t prunable_ = 0;  ///< weights before any pruning
     std::unique_ptr<Criterion> criterion_;
     std::unique_ptr<Grouping> grouping_;

@@ -46,8 +46,9 @@ struct CheckpointSummary {
     struct Tensor {
         std::string name;  ///< "dense1.weight"
         std::vector<index_t> shape;
+        std::vector<index_t> full_shape;  ///< before units were removed from the network
         index_t kept = 0;
-        index_t dense_size = 0;
+        index_t full_size = 0;  ///< numbers of a tensor of that shape
         bool sparse = false;
         std::uint64_t bytes = 0;  ///< in the file
     };

@@ -15,6 +15,7 @@
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/optim/optimizer.hpp"
 #include "pruntrain/optim/regularizer.hpp"
+#include "pruntrain/parallel/shrink.hpp"
 #include "pruntrain/parallel/slices.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
@@ -76,6 +77,8 @@ class Experiment {
     /// @param move  rows of weights, with their slots, go to their new shards; else there are no numbers: for a
     ///     checkpoint to be read
     void cut(const ShardCuts& cuts, bool move);
+    /// Likewise removes the dead outputs of layers: see parallel/shrink.hpp.
+    void shrink(const ShardCuts& cuts, const LivingOutputs& living);
 
     /// Of the optimizer, then of the pruning criterion.
     std::vector<std::string> slot_names() const;

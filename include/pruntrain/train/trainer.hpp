@@ -62,6 +62,10 @@ class Trainer {
     void rebalance(bool tell);
     /// Puts a network in place whose shards are cut elsewhere.
     void cut(const ShardCuts& cuts, bool move);
+    /// Removes units and channels without weights, if the configuration says so. @return there were some
+    bool shrink();
+    /// What is known of the network before goes on with the one in its place.
+    void take_network(const ShardCuts& cuts, const std::string& execution);
     void maybe_evaluate();
     void maybe_checkpoint();
     void maybe_show_progress();
