@@ -2,6 +2,7 @@
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
 # make lint       checks format, floors and library owners
+# make study      runs methods x networks x sparsities x seeds and makes docs/results.md; STUDY="--minutes 40" and other options
 # make bench      bench-kernels, bench-train, bench-peers, bench-ordered and bench-shards in a short form; see docs/performance.md
 #
 # On a cluster, override what pkg-config does not find, for instance
@@ -42,7 +43,7 @@ SOURCES  := $(filter-out src/main.cpp,$(wildcard src/*.cpp src/*/*.cpp))
 suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
-.PHONY: all demo test lint bench bench-kernels bench-train bench-peers bench-ordered bench-shards setup-% programs clean
+.PHONY: all demo test lint study bench bench-kernels bench-train bench-peers bench-ordered bench-shards setup-% programs clean
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -95,6 +96,11 @@ test: setup-test
 
 lint: setup-lint
 	$(PYTHON) scripts/lint.py
+
+# Goes on with what is there: STUDY="--help" shows the options.
+study: setup-bench
+	@$(MAKE) --no-print-directory -s -j2 pruntrain
+	MPIRUN='$(MPIRUN)' $(PYTHON) scripts/study.py $(STUDY)
 
 # CSV on standard output: BENCH="--help" shows the options of each.
 bench-kernels: setup-bench

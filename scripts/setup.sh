@@ -5,7 +5,7 @@
 #   scripts/setup.sh demo      # and the Fashion-MNIST data
 #   scripts/setup.sh test      # and what the tests need
 #   scripts/setup.sh lint      # and what `make lint` needs
-#   scripts/setup.sh bench     # and what `make bench` needs
+#   scripts/setup.sh bench     # and what `make bench` and `make study` need
 #
 # Needs root, or a user who may use sudo. On a cluster without either, load modules and see "Building on a cluster" in
 # README.md: set PRUNTRAIN_SKIP_SETUP=1 and the Makefile names each piece that it cannot find.
@@ -14,7 +14,8 @@ set -eu
 build="g++ make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libopenblas-dev libyaml-cpp-dev libhwy-dev
        librandom123-dev libcli11-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev"
 demo="$build dataset-fashion-mnist"
-tests="$demo doctest-dev python3 python3-h5py python3-scipy python3-anndata python3-torch python3-yaml"
+tests="$demo doctest-dev python3 python3-h5py python3-scipy python3-anndata python3-torch python3-yaml
+       python3-matplotlib"
 bench="$demo python3 python3-torch python3-yaml python3-numpy python3-matplotlib"
 
 case "${1:-}" in

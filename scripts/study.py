@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Runs the study of scripts/study.yaml, methods x networks x sparsities x seeds, and makes docs/results.md of it.
+
+    scripts/study.py [--networks N ...] [--methods M ...] [--sparsities S ...] [--seeds K ...] [--minutes 40] [--collect]
+
+Each run is a run of the program as any other, with the prune section of a method on the input of a network; all is run with
+the first seed, then all with the next. A run that is there is not run again and one that was cut off goes on, so that the
+same command goes on with a study. Failures do not stop the others; they are listed at the end, with exit status 1.
+The times of a method are parts of the whole run and scale with its length: at_epoch 16 of 40 is 4 of 10. A schedule of the
+type of the network's own is replaced by that. MPIRUN: the launcher with its flags. Needs python3-yaml, python3-matplotlib.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import study_page
+import yaml
+
+ROOT = study_page.ROOT
+STUDY = ROOT / "scripts/study.yaml"
+EXECUTION = "density"   # auto follows what it measures, so a run on a busy machine has other kernels, and other last bits
+NUMBERS = ("test_accuracy", "wall_s", "samples_per_s", "prunable_kept", "ranks")     # of summary.json, for the page
+
+
+class Unusable(Exception):
+    """A run folder or a study that is not what it should be."""
+
+
+def read_input(path):
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def scaled(section, epochs, steps):
+    """The section with its times multiplied: those in epochs, those in updates."""
+    def of(key, value):
+        if re.search("_epochs?$", key):
+            return round(value * epochs, 6)
+        if re.search("_steps?$", key):
+            return round(value * steps) if key.startswith("at_") else max(1, round(value * steps))
+        return value
+    return {key: of(key, value) for key, value in section.items()} if isinstance(section, dict) else section
+
+
+def pruned_by(method, network):
+    """The prune section of the input `method`, for a run of the input `network`."""
+    epochs = network["train"]["epochs"] / method["train"]["epochs"]
+    steps = epochs * method["train"]["global_batch"] / network["train"]["global_batch"]
+    prune = {key: scaled(value, epochs, steps) for key, value in method["prune"].items()}
+    if prune["schedule"]["type"] == network["prune"]["schedule"]["type"]:
+        prune["schedule"] = network["prune"]["schedule"]
+    return prune
+
+
+@dataclasses.dataclass
+class Run:
+    network: str
+    method: str
+    sparsity: float
+    seed: int
+    input: pathlib.Path
+    prune: dict
+    output: pathlib.Path
+
+    @property
+    def name(self):
+        return f"{self.network}_{self.method}_{self.sparsity:g}_{self.seed}"
+
+    @property
+    def folder(self):
+        return self.output / self.name
+
+    def recipe(self):
+        """All that decides the result: the program itself goes on with a run whose configuration has changed."""
+        config = read_input(self.input)
+        config["run"], config["prune"] = {"seed": self.seed}, self.prune
+        config["train"]["execution"] = EXECUTION
+        return json.dumps(config, indent=1)
+
+    def command(self, arguments):
+        launch = [*shlex.split(os.environ.get("MPIRUN", "mpirun")), "-n", str(arguments.ranks)]
+        if os.geteuid() == 0 and "--allow-run-as-root" not in launch:
+            launch.append("--allow-run-as-root")
+        if arguments.jobs > 1 and "--bind-to" not in launch:
+            launch += ["--bind-to", "none"]     # else all of them share the first cores
+        prune = yaml.safe_dump(self.prune, default_flow_style=True, sort_keys=False, width=math.inf).strip()
+        return [*launch, arguments.program, self.input, "--resume", f"run.output={self.output}", f"run.name={self.name}",
+                f"run.seed={self.seed}", f"train.execution={EXECUTION}", f"prune={prune}"]
+
+    def result(self):
+        """What the page says of the run, None if it has not come to its end. Raises Unusable if it is of another recipe."""
+        if not self.folder.exists() or not os.listdir(self.folder):
+            return None
+        recipe = self.folder / "recipe.json"
+        if not recipe.exists() or recipe.read_text() != self.recipe():
+            raise Unusable(f"{self.folder} is a run of another configuration: remove it, or choose another --output")
+        try:
+            summary = json.loads((self.folder / "summary.json").read_text())
+            if not all(math.isfinite(summary[key]) for key in NUMBERS):
+                return None
+            checkpoint = self.folder / "checkpoints" / pathlib.Path(summary["checkpoint"]).name
+            return {**{key: summary[key] for key in NUMBERS}, "bytes": checkpoint.stat().st_size, "seed": self.seed}
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None     # cut off, or its summary is no good
+
+    def train(self, arguments):
+        """Runs to the end. Returns the result; raises Unusable if there is none."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "recipe.json").write_text(self.recipe())
+        log = self.folder / "study.log"
+        with open(log, "w") as file:
+            status = subprocess.run(list(map(str, self.command(arguments))), stdin=subprocess.DEVNULL, stdout=file,
+                                    stderr=subprocess.STDOUT, cwd=ROOT, env=dict(os.environ, OPENBLAS_NUM_THREADS="1")).returncode
+        result = self.result()
+        if status or not result:
+            said = re.findall("^pruntrain: .*", log.read_text(errors="replace"), re.MULTILINE)
+            raise Unusable(f"exit status {status}{': ' + said[0] if said else ''}; see {log}")
+        return result
+
+
+def runs_of(study, arguments):
+    """All runs of the study that the options leave, in their order."""
+    inputs = {name: read_input(method["input"]) for name, method in study["methods"].items() if "input" in method}
+    runs = []
+    for seed in arguments.seeds or study["seeds"]:
+        for network, about in study["networks"].items():
+            config = read_input(about["input"])
+            for method, sparsities in about["sparsities"].items():
+                if method not in study["methods"]:
+                    raise Unusable(f"the study has no method {method}: choose from {', '.join(study['methods'])}")
+                prune = pruned_by(inputs.get(method, config), config)
+                runs += [Run(network, method, sparsity, seed, ROOT / about["input"], {**prune, "final_sparsity": sparsity},
+                             arguments.output) for sparsity in sparsities]
+
+    def wanted(run):
+        dense = run.sparsity == 0   # what all others are compared with
+        return ((not arguments.networks or run.network in arguments.networks)
+                and (dense or not arguments.methods or run.method in arguments.methods)
+                and (dense or not arguments.sparsities or run.sparsity in arguments.sparsities))
+    return [run for run in runs if wanted(run)]
+
+
+class Clock:
+    """Real time that went by while the study ran, over all its commands, and the most runs at a time."""
+
+    def __init__(self, path, jobs):
+        self.path, self.jobs, self.last = path, jobs, time.monotonic()
+
+    def read(self):
+        return json.loads(self.path.read_text()) if self.path.exists() else {"real_s": 0, "jobs": 1}
+
+    def tick(self):
+        now, before = time.monotonic(), self.read()
+        beside = self.path.with_suffix(".new")
+        beside.write_text(json.dumps({"real_s": before["real_s"] + now - self.last, "jobs": max(before["jobs"], self.jobs)}))
+        beside.replace(self.path)
+        self.last = now
+
+
+def run_all(runs, clock, arguments):
+    """Runs what is not there. Returns (failures by name, runs not started for want of time)."""
+    end = time.monotonic() + 60 * arguments.minutes
+    failures, left = {}, 0
+
+    def one(run):
+        if run.result():
+            return "there"
+        return run.train(arguments) if time.monotonic() < end else "left"
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        futures = {pool.submit(one, run): run for run in runs}
+        try:
+            for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                run = futures[future]
+                try:
+                    result = future.result()
+                except Unusable as error:
+                    failures[run.name] = result = str(error)
+                if result in ("there", "left"):
+                    left += result == "left"
+                    continue
+                clock.tick()
+                said = f"{result['test_accuracy']:.4f}  {result['wall_s']:.0f} s" if isinstance(result, dict) else result
+                print(f"{number}/{len(runs)}  {run.name}  {said}", flush=True)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failures, left
+
+
+def command_of(arguments):
+    """What makes the page again, without names of folders."""
+    words = ["scripts/study.py"]
+    for option in ("networks", "methods", "sparsities", "seeds"):
+        values = getattr(arguments, option)
+        words += [f"--{option}", *(f"{value:g}" if option == "sparsities" else str(value) for value in values)] if values else []
+    return shlex.join([*words, "--ranks", str(arguments.ranks), "--jobs", str(arguments.jobs)])
+
+
+def parsed():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--study", type=pathlib.Path, default=STUDY, help="the table of the study")
+    for option, kind in (("networks", str), ("methods", str), ("sparsities", float), ("seeds", int)):
+        parser.add_argument(f"--{option}", type=kind, nargs="+", help="only these; dense runs belong to all")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no run after so many minutes")
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--program", type=pathlib.Path, default=ROOT / "pruntrain")
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "runs/study", help="the folder of the run folders")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/results.md", help="its plots are made beside it")
+    parser.add_argument("--collect", action="store_true", help="run nothing, make the page of what is there")
+    parser.add_argument("--list", action="store_true", help="print the runs that are not there, and do nothing else")
+    arguments = parser.parse_args()
+    study = yaml.safe_load(arguments.study.read_text())
+    for option in ("networks", "methods"):
+        unknown = [name for name in getattr(arguments, option) or [] if name not in study[option]]
+        if unknown:
+            parser.error(f"the study has no {unknown[0]} among its {option}: choose from {', '.join(study[option])}")
+    arguments.output, arguments.program = arguments.output.resolve(), arguments.program.resolve()
+    if not (arguments.collect or arguments.list or arguments.program.is_file()):
+        parser.error(f"there is no program {arguments.program}: run make, or give --program")
+    return study, arguments
+
+
+def main():
+    study, arguments = parsed()
+    runs = runs_of(study, arguments)
+    if arguments.list:
+        missing = [run for run in runs if not run.result()]
+        print("\n".join([*(run.name for run in missing), f"{len(missing)} of {len(runs)} runs are not there"]))
+        return 0
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    clock = Clock(arguments.output / "study_time.json", arguments.jobs)
+    failures, left = ({}, 0) if arguments.collect else run_all(runs, clock, arguments)
+    results = {}
+    for run in runs:
+        try:
+            result = run.result()
+        except Unusable as error:
+            failures[run.name] = str(error)
+            continue
+        if result:
+            results.setdefault(run.network, {}).setdefault((run.method, run.sparsity), []).append(result)
+    if results:
+        study_page.write(arguments.page, study, results, len(runs), command_of(arguments), clock.read())
+        print(f"wrote {arguments.page}")
+    elif arguments.collect:
+        raise Unusable(f"{arguments.output} has no run of this study that has come to its end")
+    if left:
+        print(f"{left} runs were not started within {arguments.minutes:g} minutes: the same command goes on with them")
+    for name, failure in failures.items():
+        print(f"failed: {name}: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)   # no run is left behind: waits for those that have started
+    try:
+        sys.exit(main())
+    except Unusable as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped: the same command goes on with the study, --collect makes the page of what is there")

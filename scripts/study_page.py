@@ -1,0 +1,166 @@
+"""The page of a study: its tables and plots, from what scripts/study.py has found in the run folders."""
+
+import math
+import os
+import pathlib
+import re
+import statistics
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams["svg.hashsalt"] = "pruntrain"   # the same numbers give the same file
+import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backend)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- begin study -->\n", "<!-- end study -->\n"
+FRAME = f"# Results\n\nMethods of pruning side by side, on several networks and at several sparsities.\n\n{BEGIN}{END}"
+DEEPEST = 10    # points below dense that a plot goes down to
+STANDARD_ERRORS = 2     # between a best method and the others
+
+
+def table(lines):
+    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
+
+
+def accuracies(cell):
+    return [result["test_accuracy"] for result in cell]
+
+
+def mean(cell, key):
+    return statistics.mean(result[key] for result in cell)
+
+
+def deviation(cell):
+    return f"{statistics.stdev(accuracies(cell)):.4f}" if len(cell) > 1 else ""
+
+
+def best_of(column):
+    """Of {method: results}, the method that is ahead of all others by more than the noise, or None.
+
+    The deviation is one for the whole column: that of two or three seeds alone would be noise itself.
+    """
+    freedom = sum(len(cell) - 1 for cell in column.values())
+    if len(column) < 2 or freedom == 0:
+        return None
+    noise = math.sqrt(sum((len(cell) - 1) * statistics.variance(accuracies(cell)) for cell in column.values() if len(cell) > 1)
+                      / freedom)
+    best, *others = sorted(column, key=lambda method: mean(column[method], "test_accuracy"), reverse=True)
+    for other in others:
+        error = noise * math.sqrt(1 / len(column[best]) + 1 / len(column[other]))
+        if mean(column[best], "test_accuracy") - mean(column[other], "test_accuracy") <= STANDARD_ERRORS * error:
+            return None
+    return best
+
+
+def side_by_side(cells, titles):
+    """Methods x sparsities."""
+    sparsities = sorted({sparsity for _, sparsity in cells if sparsity})
+    best = {sparsity: best_of({method: cell for (method, at), cell in cells.items() if at == sparsity}) for sparsity in sparsities}
+
+    def text(method, sparsity):
+        cell = cells.get((method, sparsity))
+        if not cell:
+            return ""
+        number = f"{mean(cell, 'test_accuracy'):.4f}"
+        number = f"**{number}**" if best[sparsity] == method else number
+        return f"{number} ± {deviation(cell)} ({len(cell)})" if len(cell) > 1 else f"{number} (1)"
+
+    rows = [[titles[method], *(text(method, sparsity) for sparsity in sparsities)]
+            for method in titles if any(key == method and sparsity for key, sparsity in cells)]
+    return table([["method", *(f"{sparsity:g}" for sparsity in sparsities)], *rows])
+
+
+def in_detail(cells, titles):
+    """A line for each method at each sparsity."""
+    dense = [result for (_, sparsity), cell in cells.items() if sparsity == 0 for result in cell]
+    rows = [["method", "sparsity", "seeds", "test accuracy, mean", "deviation", "points below dense", "seconds, mean", "samples/s",
+             "weights kept", "checkpoint, bytes"]]
+    for method, title in titles.items():
+        for sparsity in sorted(sparsity for key, sparsity in cells if key == method):
+            cell = cells[method, sparsity]
+            below = f"{100 * (mean(dense, 'test_accuracy') - mean(cell, 'test_accuracy')):.2f}" if dense else ""
+            rows.append([title, f"{sparsity:g}", str(len(cell)), f"{mean(cell, 'test_accuracy'):.4f}", deviation(cell), below,
+                         f"{mean(cell, 'wall_s'):.1f}", *(f"{mean(cell, key):,.0f}" for key in ("samples_per_s", "prunable_kept", "bytes"))])
+    return table(rows)
+
+
+def draw(path, title, cells, titles):
+    """Mean accuracy against sparsity, a line for each method; bars are the deviation."""
+    figure, axes = pyplot.subplots(figsize=(9, 4.6), layout="constrained")
+    dense = [result for (_, sparsity), cell in cells.items() if sparsity == 0 for result in cell]
+    sparsities = sorted({sparsity for _, sparsity in cells if sparsity})
+    number = 0
+    for method, name in titles.items():
+        at = sorted(sparsity for key, sparsity in cells if key == method and sparsity)
+        if not at:
+            continue
+        means = [mean(cells[method, sparsity], "test_accuracy") for sparsity in at]
+        spread = [statistics.stdev(accuracies(cells[method, sparsity])) if len(cells[method, sparsity]) > 1 else 0 for sparsity in at]
+        axes.errorbar([1 - sparsity for sparsity in at], means, spread, label=name, color=f"C{number % 10}", markersize=4, linewidth=1,
+                      elinewidth=0.7, marker="os^"[number // 10 % 3], linestyle=["-", "--", ":"][number // 10 % 3])
+        number += 1
+    if dense:
+        level = mean(dense, "test_accuracy")
+        axes.axhline(level, color="grey", linewidth=1, label="dense")
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], level - DEEPEST / 100))
+    axes.set_xscale("log")
+    axes.invert_xaxis()     # sparsity grows to the right
+    axes.set_xticks([1 - sparsity for sparsity in sparsities], [f"{100 * sparsity:g} %" for sparsity in sparsities])
+    axes.minorticks_off()
+    axes.set_title(title, fontsize="medium")
+    axes.set_xlabel("sparsity")
+    axes.set_ylabel("test accuracy")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1.02), fontsize="small", frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def duration(seconds):
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min" if minutes else f"{seconds:.0f} s"
+
+
+def introduction(results, planned, command, clock):
+    every = [result for cells in results.values() for cell in cells.values() for result in cell]
+    model = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    real = f"; real time of all starts of the study: {duration(clock['real_s'])}" if clock["real_s"] else ""
+    at_once = f"; up to {clock['jobs']} runs at the same time, which costs each of them speed" if clock["jobs"] > 1 else ""
+
+    def joined(key):
+        return ", ".join(map(str, sorted({result[key] for result in every})))
+
+    return f"""    {command}
+
+{len(every)} of {planned} runs; seeds: {joined("seed")}; ranks of a run: {joined("ranks")}; sum of wall times: \
+{duration(sum(result["wall_s"] for result in every))}{real}{at_once}.
+Processor: {model[1] if model else "unknown"}, {os.cpu_count()} cores.
+`scripts/study.yaml` has the methods, networks and sparsities; networks, data and recipes are those of `inputs/`.
+Layers execute dense or sparse by their density (`train.execution: density`), so that a run gives the same again on as many
+ranks of such a processor; on others it may differ by a tenth of a point or two.
+
+In the first table of a network: mean test accuracy ± standard deviation (number of seeds). The best of a column is bold if
+it is ahead of every other by more than {STANDARD_ERRORS} standard errors of the difference of the means, with one deviation for the whole column,
+pooled over its methods; where none is bold, the best are within the noise of each other. Plots end {DEEPEST} points below dense."""
+
+
+def write(page, study, results, planned, command, clock):
+    """results: {network: {(method, sparsity): [what a run came to]}}"""
+    titles = {name: method["title"] for name, method in study["methods"].items()}
+    page.parent.mkdir(parents=True, exist_ok=True)
+    parts = [introduction(results, planned, command, clock)]
+    for network, cells in results.items():
+        title = study["networks"][network]["title"]
+        parts.append(f"## {title}")
+        if any(sparsity for _, sparsity in cells):
+            plot = page.with_name(f"{page.stem}_{network}.svg")
+            draw(plot, title, cells, titles)
+            parts += [f"![Test accuracy of {title} against sparsity, a line for each method]({plot.name})", side_by_side(cells, titles)]
+        parts += ["All means:", in_detail(cells, titles)]
+    text = page.read_text() if page.exists() else FRAME
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{page} has no lines {BEGIN.strip()} and {END.strip()} to write between")
+    page.write_text(before + BEGIN + "\n\n".join(parts) + "\n" + END + after)
