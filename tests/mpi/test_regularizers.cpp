@@ -52,6 +52,19 @@ TEST_CASE("regularizer: group L2 shortens each row by step sqrt(size), and not b
     for (std::size_t k = 4; k < 8; ++k) CHECK(values[k] == 0);
 }
 
+TEST_CASE("regularizer: group L2 of columns shortens what goes out of each input") {
+    Network network = network_of_two();
+    std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());
+    keep[3] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1};  // dense1.weight: the first and third columns have two weights
+    network.arena().keep(keep);
+    const auto values = network.parameters()[0]->value;
+    std::ranges::copy(std::vector<real>{3, 1, 0.25, 1, -4, 1, 0.25, 1, 1, 1}, values.begin());
+    regularizer("type: group_l2, strength: 2, over: columns")->apply(network.arena(), 0.25, 0, alone());
+    const double two = 1 - 0.5 * std::sqrt(2.0) / 5, three = 0.5;
+    const std::vector<double> expected{3 * two, three, 0, three, -4 * two, three, 0, three, three, three};
+    for (std::size_t k = 0; k < expected.size(); ++k) CHECK(std::abs(double{values[k]} - expected[k]) < 1e-6);
+}
+
 TEST_CASE("regularizer: its strength rises through the warm-up") {
     for (const auto& [epoch, left] : {std::pair{0.0, 4.0}, {1.0, 3.5}, {2.0, 3.0}, {9.0, 3.0}}) {
         Network network = network_of_two();
@@ -64,7 +77,7 @@ TEST_CASE("regularizer: its strength rises through the warm-up") {
     CHECK_THROWS_AS(regularizer("type: l1, strength: 0"), InputError);
 }
 
-TEST_CASE("regularizer: group L2 of rows whose columns are cut over shards is that of the whole rows") {
+TEST_CASE("regularizer: group L2 over shards is that of the whole rows and columns") {
     const auto world = Communicator::world();
     const index_t ranks = world.size();
     const auto model = config_of("model: [{layer: dense, units: 9}, {layer: dense, units: 5}]");
@@ -74,12 +87,18 @@ TEST_CASE("regularizer: group L2 of rows whose columns are cut over shards is th
                      return make_exchange_layer(place, what, last, world);
                  });
     for (Network* network : {&whole, &part}) network->initialize(3);
-    regularizer("type: group_l2, strength: 0.5")->apply(whole.arena(), 0.25, 0, alone());
-    regularizer("type: group_l2, strength: 0.5")->apply(part.arena(), 0.25, 0, world);
-    const Parameter &all = *whole.parameters()[2], &own = *part.parameters()[2];  // dense2.weight
-    CHECK(own.has_all_columns() == (ranks == 1));
-    own.for_each_number([&](index_t k, weight_number_t number) {
-        CHECK(double{own.value[static_cast<std::size_t>(k)]} ==
-              doctest::Approx(double{all.value[number - all.first_number]}).epsilon(1e-6));
-    });
+    for (const std::string over : {"rows", "columns"}) {
+        const auto group_l2 = regularizer("type: group_l2, strength: 0.5, over: " + over);
+        group_l2->apply(whole.arena(), 0.25, 0, alone());
+        group_l2->apply(part.arena(), 0.25, 0, world);
+        CHECK(part.parameters()[0]->has_all_columns());  // dense1
+        CHECK(part.parameters()[2]->has_all_columns() == (ranks == 1));
+        for (std::size_t i = 0; i < whole.parameters().size(); ++i) {
+            const Parameter &all = *whole.parameters()[i], &own = *part.parameters()[i];
+            own.for_each_number([&](index_t k, weight_number_t number) {
+                CHECK(double{own.value[static_cast<std::size_t>(k)]} ==
+                      doctest::Approx(double{all.value[number - all.first_number]}).epsilon(1e-5));
+            });
+        }
+    }
 }
