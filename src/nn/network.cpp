@@ -122,6 +122,13 @@ void Network::describe(const Config& entry) {
     describe_members(layers(), entry, "layer", LayerPlace{"name", 0, {}});
 }
 
+std::vector<std::size_t> Network::layers_with_weights() const {
+    std::vector<std::size_t> numbers;
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+        if (layers_[i]->weight_matrix() != nullptr) numbers.push_back(i);
+    return numbers;
+}
+
 std::vector<std::pair<Layer*, Statistic*>> Network::statistics() {
     std::vector<std::pair<Layer*, Statistic*>> all;
     for (const auto& layer : layers_)

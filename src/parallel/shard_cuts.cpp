@@ -11,31 +11,21 @@
 
 namespace pruntrain {
 
-namespace {
-
-std::vector<Layer*> layers_with_weights(Network& network) {
-    std::vector<Layer*> layers;
-    for (std::size_t i = 0; i < network.layer_count(); ++i)
-        if (network.layer(i).weight_matrix() != nullptr) layers.push_back(&network.layer(i));
-    return layers;
-}
-
-}  // namespace
-
 std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& shards) {
     std::vector<SparseLayer> sparse;
-    const std::vector<Layer*> layers = layers_with_weights(network);
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-        const ChannelBlock& outputs = layers[i]->own_channels();
+    const std::vector<std::size_t> numbers = network.layers_with_weights();
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        Layer& layer = network.layer(numbers[i]);
+        const ChannelBlock& outputs = layer.own_channels();
         std::vector<std::uint64_t> weights(static_cast<std::size_t>(outputs.total));
         bool any_sparse = false;
-        if (!layers[i]->computes_terms()) {
-            const WeightMatrix& matrix = *layers[i]->weight_matrix();
+        if (!layer.computes_terms()) {
+            const WeightMatrix& matrix = *layer.weight_matrix();
             any_sparse = matrix.sparse();
             std::ranges::copy(matrix.parameter().pattern.row_sizes(), weights.begin() + outputs.first);
         }
-        if (i + 1 < layers.size() && layers[i + 1]->computes_terms()) {
-            const WeightMatrix& matrix = *layers[i + 1]->weight_matrix();
+        if (i + 1 < numbers.size() && network.layer(numbers[i + 1]).computes_terms()) {
+            const WeightMatrix& matrix = *network.layer(numbers[i + 1]).weight_matrix();
             any_sparse = any_sparse || matrix.sparse();
             const Pattern& pattern = matrix.parameter().pattern;
             const index_t of_output = pattern.columns() / outputs.of(shards.rank()).size;
@@ -44,7 +34,7 @@ std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& sha
         }
         if (!any_sparse) continue;
         shards.sum(std::span(weights));
-        sparse.push_back({layers[i]->name(), {weights.begin(), weights.end()}, outputs.begins});
+        sparse.push_back({layer.name(), {weights.begin(), weights.end()}, outputs.begins});
     }
     return sparse;
 }

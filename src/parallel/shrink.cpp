@@ -106,13 +106,6 @@ class Pair {
     std::size_t of_feature_;  ///< its columns for each input channel
 };
 
-std::vector<std::size_t> layers_with_weights(Network& network) {
-    std::vector<std::size_t> layers;
-    for (std::size_t i = 0; i < network.layer_count(); ++i)
-        if (network.layer(i).weight_matrix() != nullptr) layers.push_back(i);
-    return layers;
-}
-
 /// The first living output of each shard's block if all of it is to die: it stays.
 void spare_one_of_each_block(const ChannelBlock& channels, const std::vector<std::uint8_t>& living,
                              std::vector<std::uint8_t>& dies) {
@@ -133,7 +126,7 @@ void spare_one_of_each_block(const ChannelBlock& channels, const std::vector<std
 }  // namespace
 
 LivingOutputs fold_dead_outputs(Network& network, const Communicator& shards) {
-    const std::vector<std::size_t> layers = layers_with_weights(network);
+    const std::vector<std::size_t> layers = network.layers_with_weights();
     std::vector<Pair> pairs;
     std::vector<std::vector<std::uint8_t>> living;
     for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
@@ -172,7 +165,7 @@ LivingOutputs fold_dead_outputs(Network& network, const Communicator& shards) {
 std::optional<ShardCuts> cuts_of_living(Network& network, const LivingOutputs& living) {
     ShardCuts cuts;
     bool all_live = true;
-    for (const std::size_t i : layers_with_weights(network)) {
+    for (const std::size_t i : network.layers_with_weights()) {
         const Layer& layer = network.layer(i);
         std::vector<index_t>& begins = cuts[layer.name()];
         begins = layer.own_channels().begins;

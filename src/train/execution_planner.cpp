@@ -23,8 +23,8 @@ const char* word(Execution execution) { return execution == Execution::sparse ? 
 
 ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const Grid& grid)
     : network_(network), choice_(std::move(choice)), grid_(grid) {
-    for (std::size_t i = 0; i < network.layer_count(); ++i)
-        if (WeightMatrix* const weight = network.layer(i).weight_matrix()) layers_.push_back({i, weight, always_dense});
+    for (const std::size_t layer : network.layers_with_weights())
+        layers_.push_back({layer, network.layer(layer).weight_matrix(), always_dense});
     count();
 }
 

@@ -59,6 +59,8 @@ class Network {
 
     std::size_t layer_count() const { return layers_.size(); }
     Layer& layer(std::size_t number) { return *layers_[number]; }
+    /// Numbers of the layers with a weight matrix, from the first on.
+    std::vector<std::size_t> layers_with_weights() const;
 
     /// The scale of a batch-norm right behind a layer, of the same channels; null: none stands there.
     const Parameter* scale_behind(std::size_t layer) const {
