@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <new>
@@ -17,6 +18,7 @@
 #include "pruntrain/parallel/shard_cuts.hpp"
 #include "pruntrain/train/report.hpp"
 #include "pruntrain/train/scaling.hpp"
+#include "pruntrain/train/sensitivity.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 using namespace pruntrain;
@@ -38,6 +40,7 @@ Examples:
   mpirun -n 2 ./pruntrain --resume CONFIG.yaml           goes on from the newest good checkpoint
   ./pruntrain inspect runs/fashion_lenet300/checkpoints/step_00004300.h5
   ./pruntrain evaluate runs/fashion_lenet300/checkpoints/step_00004300.h5 --split validation
+  mpirun -n 2 ./pruntrain sensitivity runs/fashion_lenet300/checkpoints/step_00004300.h5 --output sensitivity.csv
 
 Exit status: 0 done, results are on disk; 2 wrong input; 1 a fault of the program or the machine.
 )";
@@ -51,8 +54,11 @@ struct Arguments {
     std::optional<double> density;
     bool json = false;
     std::string checkpoint;
-    std::string split = "test";
+    std::optional<std::string> split;
     std::string outputs;
+    std::vector<double> sparsities{0.5, 0.7, 0.8, 0.9, 0.95, 0.99};
+    double drop = 1;  // points
+    std::string csv, allocation;
 };
 
 /// Rank 0 reads, all get the text.
@@ -109,33 +115,63 @@ CheckpointSummary inspect(const std::string& path, const Communicator& world) {
     return summary;
 }
 
+/// A checkpoint, with the experiment of its run.
+struct Opened {
+    /// @param prunes  there is a pruner, also of a run that did not prune: then by magnitude
+    Opened(const Arguments& arguments, const Communicator& world, bool prunes)
+        : summary(inspect(arguments.checkpoint, world)), experiment(read_config(arguments, prunes), world) {
+        const std::string& cuts = summary.state.shard_cuts;  // and, if units were removed, how many are left
+        if (!cuts.empty()) experiment.cut(cuts_for(cuts_of(cuts), 1), false);
+        experiment.network.arena().create_slots({});
+        History history;
+        read_checkpoint(arguments.checkpoint, experiment.network, history, world);
+        ExecutionPlanner planner(experiment.network, "auto", experiment.grid);
+        planner.restore(summary.state.execution);
+        // In the tiles of the run, so that the loss is the run's to the last bit.
+        experiment.network.set_tile_widths(
+            planner.tile_widths(experiment.slice_samples(Grid::replicas_of(summary.state.grid))));
+    }
+
+    /// @throws InputError if the data have none
+    Split split(const std::string& name) const {
+        const Split split = name == "train" ? Split::train : name == "validation" ? Split::validation : Split::test;
+        if (experiment.dataset.samples(split) == 0)
+            input_error("the data have no ", name, " split: choose another --split");
+        return split;
+    }
+
+    CheckpointSummary summary;
+    Experiment experiment;
+
+   private:
+    Config read_config(const Arguments& arguments, bool prunes) const {
+        // The network saw its data with this normalisation; other data must be seen alike.
+        const auto list = [](const std::vector<double>& values) {
+            std::vector<std::string> words;
+            for (const double value : values) words.push_back(exact(value));
+            return "[" + join(words) + "]";
+        };
+        std::vector<std::string> overrides{"parallel.model_shards=1", "data.normalization=given",
+                                           "data.mean=" + list(summary.normalization.mean),
+                                           "data.deviation=" + list(summary.normalization.deviation)};
+        const std::string source = arguments.checkpoint + ":/config";
+        if (prunes && !Config::parse(summary.config, source, {}).has("prune"))
+            overrides.emplace_back("prune.final_sparsity=0");
+        overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
+        return Config::parse(summary.config, source, overrides);
+    }
+};
+
+std::string evaluation_text(const Evaluation& evaluation, const std::string& split) {
+    return text("split     ", split, ", ", evaluation.samples, " samples\nloss      ", exact(evaluation.loss), "\n",
+                std::isnan(evaluation.accuracy) ? "" : text("accuracy  ", exact(evaluation.accuracy), "\n"));
+}
+
 void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) {
-    const CheckpointSummary summary = inspect(arguments.checkpoint, world);
-    // The network saw its data with this normalisation; other data must be seen alike.
-    const auto list = [](const std::vector<double>& values) {
-        std::vector<std::string> words;
-        for (const double value : values) words.push_back(exact(value));
-        return "[" + join(words) + "]";
-    };
-    std::vector<std::string> overrides{"parallel.model_shards=1", "data.normalization=given",
-                                       "data.mean=" + list(summary.normalization.mean),
-                                       "data.deviation=" + list(summary.normalization.deviation)};
-    overrides.insert(overrides.end(), arguments.overrides.begin(), arguments.overrides.end());
-    Experiment experiment(Config::parse(summary.config, arguments.checkpoint + ":/config", overrides), world);
-    if (!summary.state.shard_cuts.empty()) experiment.cut(cuts_for(cuts_of(summary.state.shard_cuts), 1), false);
-    experiment.network.arena().create_slots({});
-    History history;
-    read_checkpoint(arguments.checkpoint, experiment.network, history, world);
-    ExecutionPlanner planner(experiment.network, "auto", experiment.grid);
-    planner.restore(summary.state.execution);
-    // In the tiles of the run, so that the loss is the run's to the last bit.
-    experiment.network.set_tile_widths(
-        planner.tile_widths(experiment.slice_samples(Grid::replicas_of(summary.state.grid))));
-    const Split split = arguments.split == "train"        ? Split::train
-                        : arguments.split == "validation" ? Split::validation
-                                                          : Split::test;
-    if (experiment.dataset.samples(split) == 0)
-        input_error("the data have no ", arguments.split, " split: choose another --split");
+    Opened opened(arguments, world, false);
+    Experiment& experiment = opened.experiment;
+    const std::string name = arguments.split.value_or("test");
+    const Split split = opened.split(name);
     std::vector<float> outputs;
     const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split,
                                        experiment.slices(), arguments.outputs.empty() ? nullptr : &outputs);
@@ -143,11 +179,51 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
         if (world.size() > 1) input_error("--outputs works on one rank: start the program without mpirun");
         write_npy(arguments.outputs, {result.samples, experiment.network.outputs()}, outputs);
     }
-    if (!world.is_root()) return;
-    std::cout << "split     " << arguments.split << ", " << result.samples << " samples\n"
-              << "loss      " << exact(result.loss) << "\n";
-    if (!std::isnan(result.accuracy)) std::cout << "accuracy  " << exact(result.accuracy) << "\n";
-    std::cout << std::flush;
+    if (world.is_root()) std::cout << evaluation_text(result, name) << std::flush;
+}
+
+/// What stands in the way of a file is found before the work, not after it. On the root alone.
+void check_can_write(const std::string& path) {
+    if (path.empty()) return;
+    const bool existed = std::filesystem::exists(path);
+    if (!std::ofstream(path, std::ios::app)) input_error("cannot write ", path, ": is its folder there?");
+    if (!existed) std::filesystem::remove(path);
+}
+
+void write_file(const std::string& path, const std::string& content) {
+    if (path.empty()) return;
+    std::ofstream file(path, std::ios::binary);
+    file << content;
+    file.close();
+    if (!file) fault("cannot write ", path, ": is the disk full?");
+}
+
+void analyze_checkpoint(const Arguments& arguments, const Communicator& world) {
+    world.together([&] {
+        if (!world.is_root()) return;
+        check_can_write(arguments.csv);
+        check_can_write(arguments.allocation);
+    });
+    Opened opened(arguments, world, true);
+    Experiment& experiment = opened.experiment;
+    if (!arguments.allocation.empty() &&
+        !experiment.loss->classifies(experiment.network.outputs(), experiment.dataset.target_width()))
+        input_error("--allocation goes by accuracy, and this is a regression: leave it out");
+    const std::string name = arguments.split.value_or("validation");
+    const Sensitivity sensitivity =
+        analyze_sensitivity(experiment, arguments.sparsities, opened.split(name), opened.summary.state.step, world);
+    const auto allocation = allocation_yaml(sensitivity, arguments.drop);
+    world.together([&] {
+        if (!world.is_root()) return;
+        const std::string heading =
+            text("# For the prune section: of each layer the largest sparsity that costs, alone, at most ",
+                 exact(arguments.drop), " points of accuracy.\n");
+        std::cout << evaluation_text(sensitivity.whole, name) << "\n" << sensitivity_text(sensitivity);
+        if (allocation) std::cout << "\n" << heading << *allocation;
+        std::cout << std::flush;
+        write_file(arguments.csv, sensitivity_csv(sensitivity));
+        if (allocation) write_file(arguments.allocation, heading + *allocation);
+    });
 }
 
 /// @return the exit status
@@ -179,11 +255,27 @@ int run(int argc, char** argv, const Communicator& world) {
     inspecting->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
     CLI::App* const evaluating =
         app.add_subcommand("evaluate", "loss and accuracy of a checkpoint on a split of its data");
-    evaluating->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
-    evaluating->add_option("overrides", arguments.overrides, "key.path=value: replaces a key of its configuration");
-    evaluating->add_option("--split", arguments.split, "train, validation or test")
-        ->check(CLI::IsMember({"train", "validation", "test"}));
     evaluating->add_option("--outputs", arguments.outputs, "writes the network's outputs to this .npy file");
+    CLI::App* const analyzing = app.add_subcommand(
+        "sensitivity",
+        "loss and accuracy of a checkpoint when one layer alone is pruned, and an allocation that follows");
+    analyzing->add_option("--sparsities", arguments.sparsities, "of a layer: 0.5,0.7,...")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->capture_default_str();
+    analyzing->add_option("--drop", arguments.drop, "points of accuracy that a layer of the allocation may cost")
+        ->check(CLI::Range(0.0, 100.0))
+        ->capture_default_str();
+    analyzing->add_option("--output", arguments.csv, "writes the table to this .csv file");
+    analyzing->add_option("--allocation", arguments.allocation,
+                          "writes the allocation to this .yaml file: lines for a prune section");
+    for (CLI::App* const reading : {evaluating, analyzing}) {
+        reading->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
+        reading->add_option("overrides", arguments.overrides, "key.path=value: replaces a key of its configuration");
+        reading->add_option("--split", arguments.split, "train, validation or test")
+            ->check(CLI::IsMember({"train", "validation", "test"}))
+            ->default_str(reading == evaluating ? "test" : "validation");
+    }
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success& wanted) {  // --help, --version
@@ -198,6 +290,8 @@ int run(int argc, char** argv, const Communicator& world) {
         if (world.is_root()) std::cout << table << std::flush;
     } else if (evaluating->parsed()) {
         evaluate_checkpoint(arguments, world);
+    } else if (analyzing->parsed()) {
+        analyze_checkpoint(arguments, world);
     } else if (arguments.describe) {
         if (world.is_root()) std::cout << Experiment::describe() << describe_cluster() << std::flush;
     } else if (arguments.config.empty()) {

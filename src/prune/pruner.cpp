@@ -143,7 +143,7 @@ Scored score(const Criterion& criterion, const Parameter& parameter) {
     return scored;
 }
 
-/// Marks what a group keeps: first the floor of each layer, then the best of all the rest.
+/// Marks what a group of single weights keeps: first the floor of each layer, then the best of all the rest.
 void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layers, std::vector<Scored>& scored,
             const Grid& grid) {
     index_t keep = group.keep;
@@ -191,7 +191,33 @@ std::optional<ModelHash> give_back(index_t step, Network& network, const Grid& g
 
 }  // namespace
 
-std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid, index_t round) const {
+bool Pruner::in_groups(const PrunableLayer& layer) const { return grouping_->count(layer.shape) > 0; }
+
+void Pruner::mark(const std::vector<SelectionGroup>& groups, const std::vector<PrunableLayer>& layers,
+                  std::vector<Scored>& scored, const Grid& grid) const {
+    if (in_groups(layers.front())) {
+        GroupedSelection selection(*grouping_, scored, grid);
+        for (const auto& group : groups) selection.select(group, layers);
+        selection.mark(scored);
+    } else {
+        for (const auto& group : groups) select(group, layers, scored, grid);
+    }
+}
+
+void Pruner::prune_layer(const Parameter& weight, index_t keep, Arena& arena, const Grid& grid) const {
+    if (grouping_->runs()) fault("a layer alone is pruned by ", grouping_->describe());
+    const std::vector<PrunableLayer> layers{
+        {weight.layer, weight.tensor_shape, weight.tensor_size(), weight.pattern.kept(), 1}};
+    std::vector<Scored> scored{score(*criterion_, weight)};
+    mark(one_group_of_all(1, keep), layers, scored, grid);
+    std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
+    for (std::size_t i = 0; i < flags.size(); ++i)
+        if (arena.parameters()[i] == &weight) flags[i] = std::move(scored.front().keep);
+    arena.keep(flags);
+}
+
+std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid, index_t round,
+                                       BlockFisher* fisher) const {
     const double sparsity = sparsity_at(step, round);
     if (sparsity == 0 && schedule_->gives_back()) return give_back(step, network, grid);
     index_t keep = prunable_ - removed_count(sparsity, prunable_);
@@ -205,18 +231,12 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
             if (parameter->prunable) scored.push_back(score(*criterion_, *parameter));
     });
     for (Scored& tensor : scored) allocation_->compare_layers(tensor.scores, grid.shards());
-    const double progress = sparsity / final_sparsity_;
     const auto runs = grouping_->runs();
-    const bool in_groups = grouping_->count(layers.front().shape) > 0;
     if (runs) {
         const auto of_run = static_cast<index_t>(std::ceil((1 - sparsity) * static_cast<double>(runs->most) - 1e-9));
         for (Scored& tensor : scored) keep_best_of_runs({std::max(runs->keep, of_run), runs->most}, tensor);
-    } else if (in_groups) {
-        GroupedSelection selection(*grouping_, scored, grid);
-        for (const auto& group : allocation_->groups(layers, keep, progress)) selection.select(group, layers);
-        selection.mark(scored);
     } else {
-        for (const auto& group : allocation_->groups(layers, keep, progress)) select(group, layers, scored, grid);
+        mark(allocation_->groups(layers, keep, sparsity / final_sparsity_), layers, scored, grid);
     }
 
     Arena& arena = network.arena();
@@ -225,9 +245,10 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     for (std::size_t i = 0; i < flags.size(); ++i)
         if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
     scored.clear();  // the scores, before memory is taken for what stays
+    if (fisher) fisher->compensate(arena, flags);
     arena.keep(flags);
     const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept;
-    const bool whole_groups = in_groups && left <= keep;
+    const bool whole_groups = in_groups(layers.front()) && left <= keep;
     if (left != keep && !whole_groups && !runs)  // a run at the end of a row may be shorter
         fault("a prune event at step ", step, " kept ", left, " weights instead of ", keep);
     return hash_of_equal_models(network, step, grid);

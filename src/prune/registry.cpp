@@ -17,7 +17,8 @@
     member(random, "keeps weights at random") \
     member(snip, "keeps the weights that change the loss of a batch most, as taylor: for before training") \
     member(synflow, "keeps the weights through which most flows from the inputs to the outputs, without data") \
-    member(taylor, "keeps the weights whose removal would change the loss of a batch most, to first order")
+    member(taylor, "keeps the weights whose removal would change the loss of a batch most, to first order") \
+    member(wood_fisher, "as fisher, with the covariances of squared gradients within blocks of weights")
 
 #define ALLOCATIONS(member) \
     member(erdos_renyi, "small layers stay denser, by their inputs and outputs") \

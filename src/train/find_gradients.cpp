@@ -5,6 +5,7 @@
 
 #include "pruntrain/math/elementwise.hpp"
 #include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/train/batch_gradient.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 namespace pruntrain {
@@ -31,6 +32,9 @@ void Trainer::find_gradients(GradientOf what) {
         }
         case GradientOf::squares:
             find_squares(experiment_.pruner->criterion().micro_batches());
+            break;
+        case GradientOf::curvature:
+            find_curvatures();
             break;
         case GradientOf::change:
             find_change();
@@ -74,9 +78,7 @@ void Trainer::find_squares(const MicroBatches& micro_batches) {
     reducer_.begin(arena);
     auto terms = reducer_.terms(arena);
     if (terms.empty()) terms.push_back({{slices_.own().first, 1}, arena.gradients().data()});
-    const index_t samples = experiment_.dataset.samples(Split::train);
-    // Of whole micro-batches, since the gradient of a short one is larger by chance.
-    const Sampler sampler(samples - samples % micro_batches.samples, micro_batches.samples, experiment_.settings.seed);
+    const Sampler sampler = sampler_of(micro_batches, experiment_.dataset, experiment_.settings.seed);
     for (const auto& term : terms)
         add_squares(sampler, micro_batches.count, term.node, {term.gradients, arena.gradients().size()});
     reducer_.finish();
@@ -94,25 +96,29 @@ void Trainer::add_squares(const Sampler& sampler, index_t count, const TreeNode&
     std::ranges::fill(sums, real{0});
     const Block own = even_block(count, node.first, slices_.count());
     for (index_t number = own.first; number < own.first + own.size; ++number) {
-        differentiate(sampler, state_.step * count + number, scratch);
+        find_batch_gradient(network_, *experiment_.loss, experiment_.dataset, sampler, state_.step * count + number,
+                            scratch);
         for (std::size_t k = 0; k < sums.size(); ++k) sums[k] += scratch[k] * scratch[k];
     }
 }
 
-void Trainer::differentiate(const Sampler& sampler, index_t number, std::span<real> gradients) {
-    const Dataset& dataset = experiment_.dataset;
-    const BatchPart whole = sampler.part(number, 0, 1);
-    sampler.draw(number, whole, numbers_);
-    NetworkStep step;  // as in an evaluation: each replica has another batch, and batch-norm would need a common one
-    step.tiling.samples = step.global_samples = whole.samples;
-    step.terms = {{{0, 1}, gradients.data()}};
-    targets_.resize(static_cast<std::size_t>(whole.samples * dataset.target_width()));
-    network_.reserve(whole.samples);
-    dataset.assemble(Split::train, numbers_, network_.input_tiling(whole.samples), network_.input(), targets_.data());
-    network_.forward(step);
-    experiment_.loss->evaluate(network_.output_tiling(whole.samples), network_.outputs(), network_.output(),
-                               targets_.data(), dataset.target_width(), whole.samples, network_.output_gradient());
-    for (std::size_t layer = network_.layer_count(); layer-- > 0;) network_.backward(step, layer);
+void Trainer::find_curvatures() {
+    profile_.enter(Phase::prune);
+    Arena& arena = network_.arena();
+    const Criterion& criterion = experiment_.pruner->criterion();
+    const index_t count = criterion.micro_batches().count;
+    const Sampler sampler = sampler_of(criterion.micro_batches(), experiment_.dataset, experiment_.settings.seed);
+    fisher_.emplace(arena, criterion.fisher_blocks(), count, grid_.replicas());
+    AlignedVector<real> gradient(arena.gradients().size());
+    for (index_t first = 0; first < count; first += grid_.replicas().size()) {
+        const index_t number = first + grid_.replicas().rank();
+        if (number < count)
+            find_batch_gradient(network_, *experiment_.loss, experiment_.dataset, sampler, state_.step * count + number,
+                                gradient);
+        fisher_->add(gradient);
+    }
+    fisher_->find_curvatures(arena.gradients());
+    if (!criterion.fisher_blocks().update) fisher_.reset();
 }
 
 void Trainer::find_change() {

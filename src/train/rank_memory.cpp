@@ -36,6 +36,10 @@ index_t arrays_of_criterion(const Experiment& experiment) {
             return 3;
         case GradientOf::squares:  // one for each level of the tree over the slices
             return 1 + static_cast<index_t>(std::bit_width(most_slices - 1));
+        case GradientOf::curvature: {  // the gradients of this replica's blocks, and one on its way
+            const index_t replicas = experiment.grid.replica_count();
+            return 1 + (experiment.pruner->criterion().micro_batches().count + replicas - 1) / replicas;
+        }
         default:
             return 0;
     }

@@ -54,7 +54,7 @@ std::string table(const Rows& rows) {
             // the heading follows its column
             const std::string& sample = rows.size() > 1 ? rows[std::max<std::size_t>(r, 1)][i] : rows[r][i];
             const bool number = !sample.empty() &&
-                                (std::isdigit(static_cast<unsigned char>(sample[0])) || sample == "-") &&
+                                (std::isdigit(static_cast<unsigned char>(sample[0])) || sample[0] == '-') &&
                                 sample.find('x') == std::string::npos;
             const std::string padding(widths[i] - rows[r][i].size(), ' ');
             line += "  " + (number ? padding + rows[r][i] : rows[r][i] + padding);

@@ -264,7 +264,10 @@ void Trainer::maybe_prune() {
     for (index_t round = 1; round <= experiment_.pruner->rounds(); ++round) {
         find_gradients(experiment_.pruner->gradient_of());
         profile_.enter(Phase::prune);
-        if (const auto pruned = experiment_.pruner->prune(state_.step, network_, grid_, round)) hash = pruned;
+        const auto pruned =
+            experiment_.pruner->prune(state_.step, network_, grid_, round, fisher_ ? &*fisher_ : nullptr);
+        if (pruned) hash = pruned;
+        fisher_.reset();
     }
     if (hash && shrink()) hash = hash_of_equal_models(network_, state_.step, grid_);
     const PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));

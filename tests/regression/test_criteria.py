@@ -131,8 +131,38 @@ class Criteria(EndToEnd):
         settings = (f"prune.criterion={{type: fisher, samples: 1, batches: {SAMPLES}}}",)
         self.assert_keeps_best(self.masks("fisher", *settings), scores)
         self.assert_keeps_best(self.masks("fisher-fast", *settings, "train.sum=fast", ranks=3), scores)
+        # Blocks of one weight, with hardly any damping, are the same.
+        self.assert_keeps_best(self.masks("wood", f"prune.criterion={{type: wood_fisher, samples: 1, batches: {SAMPLES}, "
+                                                  "block: 1, damping: 1e-9}"), scores)
         one = [g ** 2 * w ** 2 for g, w in zip(twin.gradients(self.x, self.y), twin.weights)]    # of all samples at once
         self.assert_keeps_best(self.masks("fisher-one", f"prune.criterion={{type: fisher, samples: {SAMPLES}, batches: 1}}"), one)
+
+    def test_wood_fisher(self):
+        twin = Twin(self.before().checkpoints[-1])
+        each = [twin.gradients(self.x[i:i + 1], self.y[i:i + 1]) for i in range(SAMPLES)]
+        block, damping = 50, 1e-3
+        settings = f"type: wood_fisher, samples: 1, batches: {SAMPLES}, block: {block}, damping: {damping}"
+        scores, inverses = [], []
+        for layer, weight in enumerate(twin.weights):
+            gradients = numpy.array([g[layer].ravel() for g in each])
+            places = [slice(first, first + block) for first in range(0, weight.size, block)]
+            inverses.append([(place, numpy.linalg.inv(gradients[:, place].T @ gradients[:, place] / SAMPLES
+                                                      + damping * numpy.eye(gradients[:, place].shape[1])))
+                             for place in places])
+            diagonal = numpy.concatenate([numpy.diag(inverse) for _, inverse in inverses[-1]])
+            scores.append(weight ** 2 / (2 * diagonal.reshape(weight.shape)))
+        self.assert_keeps_best(self.masks("wood", f"prune.criterion={{{settings}}}"), scores)
+        self.assert_keeps_best(self.masks("wood-fast", f"prune.criterion={{{settings}}}", "train.sum=fast", ranks=3), scores)
+        run = self.train(self.config, "update", f"prune.criterion={{{settings}, update: true}}", ranks=3)
+        moved = Twin(run.checkpoints[-1]).weights
+        self.assert_keeps_best([weight != 0 for weight in moved], scores)
+        for weight, now, of_layer in zip(twin.weights, moved, inverses):
+            for place, inverse in of_layer:     # the minimum of the quadratic form without the weights that are gone
+                old, new = weight.ravel()[place], now.ravel()[place]
+                gone = new == 0
+                step = inverse[:, gone] @ numpy.linalg.solve(inverse[numpy.ix_(gone, gone)], old[gone])
+                numpy.testing.assert_allclose(new[~gone], (old - step)[~gone], atol=2e-3 * numpy.abs(old).max())
+        self.assertGreater(max(numpy.abs(now - weight)[now != 0].max() for weight, now in zip(twin.weights, moved)), 0.01)
 
     def test_grasp(self):
         twin = Twin(self.before().checkpoints[-1])
@@ -190,8 +220,9 @@ class Criteria(EndToEnd):
     def test_one_result_on_images(self):
         rows = ("prune.grouping={type: row, norm: mean}", "prune.layer_floor=0.01", "prune.final_sparsity=0.4")
         ordered = CONVOLUTION.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 4,")
-        each = {"movement": (), "fisher": ("prune.criterion.samples=5",), "grasp": (), "activation": rows, "apoz": rows,
-                "batch_norm_scale": (*rows, "model.4.prunable=false", "model.7.prunable=false")}
+        each = {"movement": (), "fisher": ("prune.criterion.samples=5",), "grasp": (),
+                "wood_fisher": ("prune.criterion={type: wood_fisher, samples: 5, batches: 7, update: true}",),
+                "activation": rows, "apoz": rows, "batch_norm_scale": (*rows, "model.4.prunable=false", "model.7.prunable=false")}
         jobs = [(name, ranks) for name in each for ranks in (1, 3)]
         runs = at_once(lambda name, ranks: self.train(ordered, f"{name}-{ranks}", f"prune.criterion.type={name}", *each[name],
                                                       "prune.schedule.at_step=3", ranks=ranks), jobs)
@@ -236,7 +267,7 @@ class Criteria(EndToEnd):
         rows = ("prune.grouping={type: row, norm: mean}", "prune.layer_floor=0.01")
         scales = (*rows, "model.4.prunable=false", "model.6.prunable=false")
         each = {"movement": (), "fisher": ("prune.criterion.batches=7",), "grasp": (), "activation": rows, "apoz": rows,
-                "batch_norm_scale": scales}
+                "wood_fisher": ("prune.criterion={type: wood_fisher, batches: 7, update: true}",), "batch_norm_scale": scales}
         jobs = [(name, ranks) for name in each for ranks in (2, 6)]
         runs = at_once(lambda name, ranks: self.train(SHARDED, f"{name}-{ranks}", f"prune.criterion.type={name}", *each[name],
                                                       "parallel.model_shards=2", ranks=ranks), jobs)
@@ -252,6 +283,7 @@ class Criteria(EndToEnd):
                 (("prune.criterion=movement", "prune.allocation=lamp"), ("prune.allocation", "LAMP", "movement", "below 0")),
                 (("prune.criterion=grasp", "reduce.precision=bf16"), ("prune.criterion", "GraSP", "bf16", "fp32")),
                 (("prune.criterion={type: fisher, samples: 620}",), ("prune.criterion.samples", "620", "619")),
+                (("prune.criterion={type: wood_fisher, damping: 0}",), ("prune.criterion.damping", ">= 1e-10")),
                 (("prune.criterion=activation",), ("prune.grouping", "activation", "{type: row, norm: mean}")),
                 (("prune.criterion=apoz", "prune.grouping=row"), ("prune.grouping", "L2 norm", "{type: row, norm: mean}")),
                 (("prune.criterion=batch_norm_scale", rows), ("batch_norm", "dense2", "prunable: false"))):

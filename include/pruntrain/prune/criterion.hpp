@@ -21,16 +21,24 @@ enum class GradientOf {
     flow,           ///< the sum of the outputs for an input of ones, with all weights replaced by their absolute values
     slot,           ///< no gradient of now: what the criterion's slot has kept of all steps
     squares,        ///< the mean of the squared gradients of the loss of micro-batches
+    curvature,      ///< 1 / [F^-1]_qq, F the Fisher matrix of blocks of weights: see BlockFisher
     change,         ///< H g: how the gradient g of the loss of a global batch changes along itself
     channel_scale,  ///< of all weights into a unit or channel, the scale of the batch-norm right behind
     mean_activation,  ///< likewise the mean absolute activation over a global batch
     active_share,     ///< likewise the share of activations that are not 0
 };
 
-/// Of GradientOf::squares.
+/// Of GradientOf::squares and GradientOf::curvature.
 struct MicroBatches {
     index_t samples = 0;  ///< of each
     index_t count = 0;    ///< 0: the criterion looks at none
+};
+
+/// Of GradientOf::curvature.
+struct FisherBlocks {
+    index_t size = 1;     ///< weights of a block at most
+    double damping = 0;   ///< on the diagonal, above 0
+    bool update = false;  ///< an event moves the weights that stay
 };
 
 class Criterion {
@@ -42,6 +50,7 @@ class Criterion {
     /// What the arena's gradients must be when `scores` is called.
     virtual GradientOf gradient_of() const { return GradientOf::nothing; }
     virtual MicroBatches micro_batches() const { return {}; }
+    virtual FisherBlocks fisher_blocks() const { return {}; }
     /// Scores may be below 0.
     virtual bool is_signed() const { return false; }
     /// All weights into a unit or channel have one score: they must be a group.

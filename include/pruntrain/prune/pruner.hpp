@@ -11,10 +11,12 @@
 #include "pruntrain/nn/model_hash.hpp"
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/prune/allocation.hpp"
+#include "pruntrain/prune/block_fisher.hpp"
 #include "pruntrain/prune/criterion.hpp"
 #include "pruntrain/prune/grouping.hpp"
 #include "pruntrain/prune/regrowth.hpp"
 #include "pruntrain/prune/schedule.hpp"
+#include "pruntrain/prune/scored.hpp"
 
 namespace pruntrain {
 
@@ -46,6 +48,7 @@ class Pruner {
     /// What `prune` wants to find in the arena's gradients.
     GradientOf gradient_of() const { return criterion_->gradient_of(); }
     const Criterion& criterion() const { return *criterion_; }
+    const Grouping& grouping() const { return *grouping_; }
     /// An event is so many calls of `prune`.
     index_t rounds() const { return schedule_->rounds(); }
     double final_sparsity() const { return final_sparsity_; }
@@ -62,11 +65,22 @@ class Pruner {
     /// Exactly that count over all shards, under the total order (score, then number); no layer falls below its floor.
     /// Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if there
     /// was nothing to do. @throws std::runtime_error naming the ranks that differ
-    /// @param round  from 1 to `rounds()`; 0: the last
-    std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid, index_t round = 0) const;
+    /// @param round   from 1 to `rounds()`; 0: the last
+    /// @param fisher  null, or what moves the weights that stay
+    std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid, index_t round = 0,
+                                   BlockFisher* fisher = nullptr) const;
+
+    /// Removes weights of one prunable layer alone, by criterion and grouping, down to `keep` or, in groups, to as many
+    /// whole groups as fit, one at least. Collective over the grid. Not for runs (N:M).
+    /// @param keep  from 1 to the weights that it has
+    void prune_layer(const Parameter& weight, index_t keep, Arena& arena, const Grid& grid) const;
 
    private:
     double sparsity_at(index_t step, index_t round) const;
+    bool in_groups(const PrunableLayer& layer) const;
+    /// Marks what each group keeps.
+    void mark(const std::vector<SelectionGroup>& groups, const std::vector<PrunableLayer>& layers,
+              std::vector<Scored>& scored, const Grid& grid) const;
     std::vector<PrunableLayer> prunable_layers(const Network& network, std::span<const index_t> kept,
                                                index_t keep) const;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,8 +47,7 @@ class Trainer {
     void find_squares(const MicroBatches& micro_batches);
     /// Sums of squares over the micro-batches of all slices of a node. @param sums  set: of the arena's size
     void add_squares(const Sampler& sampler, index_t count, const TreeNode& node, std::span<real> sums);
-    /// @param gradients  set: of the loss of one batch of the sampler, on this rank alone
-    void differentiate(const Sampler& sampler, index_t number, std::span<real> gradients);
+    void find_curvatures();
     void find_change();
     void find_channel_scales();
     void find_activations(bool share);
@@ -100,7 +100,8 @@ class Trainer {
 
     // Of the step under way.
     NetworkStep step_;
-    std::array<double, 2> sums_{};  ///< loss and correct samples, over all slices
+    std::optional<BlockFisher> fisher_;  ///< of a prune event whose criterion updates the weights that stay
+    std::array<double, 2> sums_{};       ///< loss and correct samples, over all slices
 
     // Of this start of the program.
     Timer clock_;
