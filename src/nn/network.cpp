@@ -136,8 +136,8 @@ std::vector<std::pair<Layer*, Statistic*>> Network::statistics() {
     return all;
 }
 
-void Network::initialize(std::uint64_t seed) {
-    const RandomStream random(seed, Purpose::initial_weight);
+void Network::initialize(std::uint64_t seed, std::uint32_t draw) {
+    const RandomStream random(seed, Purpose::initial_weight, draw);
     for (auto* parameter : parameters_) {
         const auto fan_in = static_cast<double>(parameter->fan_in), fan_out = static_cast<double>(parameter->fan_out);
         const auto normal = [&](weight_number_t n, double deviation) { return deviation * random.normal(n); };

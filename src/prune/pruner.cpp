@@ -74,6 +74,10 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                     : grouping_->runs() ? grouping_->describe() + " to stay"
                                         : schedule_->describe(),
                     " their places are needed: set it to false");
+    if (regrowth_ && schedule_->rewinding().rounds() > 0)
+        input_error(regrow.place_of("type"),
+                    " brings weights back, but the schedule is rewinding, and the step to which it "
+                    "goes back knows survivors only: set regrow to none, or choose another schedule");
     const std::vector<index_t> sizes = tensor_sizes(network);  // nothing is pruned yet
     prunable_ = count_prunable(network, sizes).size;
     if (prunable_ == 0)

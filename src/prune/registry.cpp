@@ -40,7 +40,8 @@
     member(cubic, "fast at first, slow at the end") \
     member(exponential, "the same share of what is left at each event") \
     member(linear, "the same number of weights at each event") \
-    member(one_shot, "all at once")
+    member(one_shot, "all at once") \
+    member(rewinding, "after each of several trainings, of which the next goes back to an earlier step")
 
 #define REGROWTHS(member) \
     member(gradient, "where the gradient of a batch is largest, of weights that are not there too (RigL)") \

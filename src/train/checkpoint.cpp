@@ -293,8 +293,7 @@ void check_same_slots(const std::string& file, const CheckpointSummary& checkpoi
     std::sort(ours.begin(), ours.end());
     if (theirs != ours)
         input_error(file, ": the checkpoint's optimizer has the slots ", theirs.empty() ? "(none)" : join(theirs),
-                    ", this run's has ", join(ours),
-                    ": go on with the optimizer and the pruning criterion that wrote it");
+                    ", this run's has ", join(ours), ": go on with the optimizer and the pruning that wrote it");
 }
 
 }  // namespace

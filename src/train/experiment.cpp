@@ -24,8 +24,9 @@ Settings::Settings(const Config& config) {
     log_every_s = run.number("log_every_s", 30.0, above(0), "seconds from one progress line to the next in a log");
 
     const Config train = config.section("train");
-    epochs =
-        train.number("epochs", std::nullopt, at_least(0), "passes over the training split; 0: prune and save only");
+    epochs = train.number("epochs", std::nullopt, at_least(0),
+                          "passes over the training split, of the first training if the prune schedule is "
+                          "rewinding; 0: prune and save only");
     global_batch = train.integer("global_batch", std::nullopt, at_least(1), "samples of an update, over all ranks");
     const bool ordered =
         train.choice(
@@ -119,6 +120,8 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
     if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
     if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
     if (pruner) check_criterion(config);
+    if (pruner) rewinding = pruner->rewinding();
+    if (rewinding.rounds() > 0) length.steps = rewinding.run_steps();  // until here it was that of one training
     config.finish();
     if (settings.slices > 0) Slices::check(settings.slices, grid.replica_count());
     resolved = config.resolved();
@@ -174,6 +177,7 @@ Network Experiment::make_network(const ShardCuts& cuts, bool allocate) const {
 std::vector<std::string> Experiment::slot_names() const {
     std::vector<std::string> names = optimizer->slot_names();  // first: an update takes them by their number
     if (pruner && !pruner->criterion().slot_name().empty()) names.push_back(pruner->criterion().slot_name());
+    for (auto& name : rewinding.slot_names(optimizer->slot_names())) names.push_back(std::move(name));
     return names;
 }
 

@@ -65,7 +65,7 @@ StepWork work_of_step(Experiment& experiment, Network& network, const Share& sha
     const Tiling input = network.input_tiling(share.samples);
     work.input_bytes = 2 * static_cast<double>(share.slices * input.size(network.input_shape().size())) * sizeof(real);
     work.values = static_cast<double>(packed_shard(network).size - removed_of_shard(network, removed));
-    work.update_arrays = static_cast<double>(arrays_moved(experiment.slot_names().size()));
+    work.update_arrays = static_cast<double>(arrays_moved(experiment.optimizer->slot_names().size()));
     work.shared_slots = experiment.settings.shard_optimizer;
     work.sums_to_owners = work.shared_slots && experiment.settings.clip_norm == 0;
     work.message = experiment.settings.message;

@@ -112,14 +112,19 @@ void Trainer::run() {
         folder_.write_config(experiment_.resolved);
         folder_.write_history(history_);
     }
-    if (state_.step == 0) maybe_prune();
+    if (state_.step == 0) {
+        maybe_prune();
+        maybe_rewind();
+    }
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
         next_batch();
         forward_and_backward(!input_is_used_after(state_.step + 1), experiment_.settings.clip_norm == 0);
         update();
         observe();
+        if (experiment_.rewinding.rewinds_at(state_.step)) add_history_row();  // before it goes back
         maybe_prune();
+        maybe_rewind();
         maybe_regrow();
         maybe_evaluate();
         maybe_checkpoint();
@@ -134,15 +139,16 @@ void Trainer::assemble_batch(index_t step) {
     network_.reserve(slice_samples(), slices_.own().size);
     batch_.clear();
     index_t samples = 0;
+    const index_t training_step = experiment_.rewinding.training_step(step);
     for (index_t slice = 0; slice < slices_.own().size; ++slice) {
-        batch_.push_back(experiment_.sampler.part(step, slices_.own().first + slice, slices_.count()));
+        batch_.push_back(experiment_.sampler.part(training_step, slices_.own().first + slice, slices_.count()));
         samples += batch_.back().samples;
     }
     targets_.resize(static_cast<std::size_t>(samples * dataset.target_width()));
     float* targets = targets_.data();
     for (index_t slice = 0; slice < slices_.own().size; ++slice) {
         const BatchPart& part = batch_[static_cast<std::size_t>(slice)];
-        experiment_.sampler.draw(step, part, numbers_);
+        experiment_.sampler.draw(training_step, part, numbers_);
         dataset.assemble(Split::train, numbers_, network_.input_tiling(part.samples), network_.input(slice), targets);
         targets += part.samples * dataset.target_width();
     }
@@ -153,10 +159,12 @@ void Trainer::assemble_batch(index_t step) {
 void Trainer::read_ahead(index_t step) {
     const Dataset& dataset = experiment_.dataset;
     if (!dataset.reads_ahead() || step >= experiment_.length.steps) return;
+    const index_t training_step = experiment_.rewinding.training_step(step);
     std::vector<index_t> all;
     for (index_t slice = 0; slice < slices_.own().size; ++slice) {
         const index_t number = slices_.own().first + slice;
-        experiment_.sampler.draw(step, experiment_.sampler.part(step, number, slices_.count()), numbers_);
+        experiment_.sampler.draw(training_step, experiment_.sampler.part(training_step, number, slices_.count()),
+                                 numbers_);
         all.insert(all.end(), numbers_.begin(), numbers_.end());
     }
     dataset.prefetch(Split::train, all);
@@ -164,7 +172,7 @@ void Trainer::read_ahead(index_t step) {
 
 void Trainer::next_batch() {
     if (batch_step_ != state_.step) assemble_batch(state_.step);
-    step_.step = state_.step;
+    step_.step = experiment_.rewinding.training_step(state_.step);
     step_.global_samples = batch_.front().global_samples;
     step_.slices.clear();
     step_.tiling.samples = 0;
@@ -223,18 +231,18 @@ void Trainer::update() {
         input_error(
             "the loss is ", sums_[0], " at step ", state_.step + 1, " (epoch ",
             fixed(experiment_.length.epoch(static_cast<double>(state_.step)), 2), ", learning rate ",
-            exact(experiment_.learning_rate.at(state_.step)),
+            exact(learning_rate_at(state_.step)),
             "): lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
             std::max<index_t>(saved_step_, 0), " is saved");
     Arena& arena = network_.arena();
-    profile_.add(
-        {.moved_bytes =
-             static_cast<double>(arrays_moved(arena.slot_names().size()) * arena.slot_range().size) * sizeof(real)});
+    profile_.add({.moved_bytes = static_cast<double>(arrays_moved(experiment_.optimizer->slot_names().size()) *
+                                                     arena.slot_range().size) *
+                                 sizeof(real)});
     const Settings& settings = experiment_.settings;
     if (experiment_.pruner && state_.step < experiment_.pruner->end_step())
         experiment_.pruner->criterion().observe(arena);
-    update_parameters(*experiment_.optimizer, arena, state_.step + 1, experiment_.learning_rate.at(state_.step),
-                      settings.weight_decay, settings.clip_norm, grid_.shards());
+    update_parameters(*experiment_.optimizer, arena, experiment_.rewinding.update_number(state_.step),
+                      learning_rate_at(state_.step), settings.weight_decay, settings.clip_norm, grid_.shards());
     if (arena.shares_slots()) {
         profile_.enter(Phase::reduce);
         gather_values(arena, grid_.replicas());
@@ -242,7 +250,10 @@ void Trainer::update() {
         profile_.enter(Phase::update);
     }
     if (experiment_.regularizer)
-        experiment_.regularizer->apply(arena, experiment_.learning_rate.at(state_.step), state_.epoch, grid_.shards());
+        experiment_.regularizer->apply(
+            arena, learning_rate_at(state_.step),
+            experiment_.length.epoch(static_cast<double>(experiment_.rewinding.training_step(state_.step))),
+            grid_.shards());
     ++state_.step;
     state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
 }
@@ -294,6 +305,10 @@ void Trainer::plan_execution() {
     network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));
 }
 
+double Trainer::learning_rate_at(index_t step) const {
+    return experiment_.learning_rate.at(experiment_.rewinding.training_step(step));
+}
+
 index_t Trainer::slice_samples() const { return experiment_.slice_samples(grid_.replicas().size()); }
 
 bool Trainer::due(index_t step, double every_epochs) const {
@@ -312,6 +327,7 @@ bool Trainer::input_is_used_after(index_t step) const {
 }
 
 void Trainer::maybe_evaluate() {
+    if (!history_.empty() && history_.back().step == static_cast<double>(state_.step)) return;
     if (due(state_.step, experiment_.settings.evaluate_every_epochs)) add_history_row();
 }
 
@@ -327,7 +343,7 @@ void Trainer::add_history_row() {
     row.validation_loss = validation.loss;
     row.validation_accuracy = validation.accuracy;
     row.sparsity = state_.sparsity;
-    row.learning_rate = experiment_.learning_rate.at(state_.step - 1);
+    row.learning_rate = learning_rate_at(state_.step - 1);
     row.samples_per_s = static_cast<double>(state_.loss_samples) / state_.train_seconds;
     row.sparse_layers = static_cast<double>(planner_.sparse_layers());
     row.values_reduced = static_cast<double>(network_.arena().gradients().size());
@@ -340,7 +356,8 @@ void Trainer::add_history_row() {
 
     // The best: among the models that have the final sparsity, so that it is one the user can use.
     const double score = std::isnan(validation.accuracy) ? -validation.loss : validation.accuracy;
-    const bool final_pattern = !experiment_.pruner || state_.step >= experiment_.pruner->end_step();
+    const bool final_pattern = !experiment_.pruner || (state_.step >= experiment_.pruner->end_step() &&
+                                                       !experiment_.rewinding.rewinds_at(state_.step));
     if (validation.samples > 0 && final_pattern && score > state_.best_score) {
         state_.best_score = score;
         state_.best_step = state_.step;

@@ -17,6 +17,10 @@ import tempfile
 import time
 import unittest
 
+import h5py
+import numpy
+import scipy.sparse
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PRUNTRAIN = os.environ.get("PRUNTRAIN", str(ROOT / "pruntrain"))
 MPIRUN = shlex.split(os.environ.get("MPIRUN", "mpirun"))
@@ -204,6 +208,21 @@ class EndToEnd(unittest.TestCase):
         self.assertNotRegex(done.stderr, r"terminate called|Signal:|what\(\)|Segmentation|ORTE_ERROR_LOG")
         leftovers = [p for p in self.folder.rglob("*") if p.suffix == ".tmp" or p.name == ".probe"]
         self.assertEqual(leftovers, [])
+
+
+def to_dense(tensor):
+    if isinstance(tensor, h5py.Dataset):
+        return tensor[()].astype(float)
+    matrix = scipy.sparse.csr_matrix((tensor["data"], tensor["indices"], tensor["indptr"]), tensor.attrs["shape"])
+    return matrix.toarray().astype(float)
+
+
+def kept_of(tensor):
+    """Which weights a stored tensor has."""
+    if isinstance(tensor, h5py.Dataset):
+        return numpy.ones(tensor.shape, bool)
+    ones = numpy.ones(len(tensor["indices"]))
+    return scipy.sparse.csr_matrix((ones, tensor["indices"], tensor["indptr"]), tensor.attrs["shape"]).toarray() > 0
 
 
 def described_keys(description):

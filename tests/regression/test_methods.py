@@ -7,9 +7,8 @@ import unittest
 
 import h5py
 import numpy
-import scipy.sparse
 
-from support import UNEVEN, EndToEnd, Run, at_once, run
+from support import UNEVEN, EndToEnd, Run, at_once, run, to_dense
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
 N_M = ("prune={grouping: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}, "
@@ -17,7 +16,8 @@ N_M = ("prune={grouping: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_
 UNITS = ("prune.grouping={type: row, norm: mean}",)
 SCALES = (*UNITS, "model.4.prunable=false", "model.6.prunable=false")   # no batch_norm stands behind them
 ALSO = {"activation": UNITS, "apoz": UNITS, "batch_norm_scale": SCALES}
-NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}"}
+NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}",
+         "rewinding": "{type: rewinding, rounds: 2, to_step: 4}"}
 
 
 def members(kind):
@@ -47,13 +47,6 @@ def methods():
 
 
 METHODS = methods()
-
-
-def to_dense(tensor):
-    if isinstance(tensor, h5py.Dataset):
-        return tensor[()].astype(float)
-    matrix = scipy.sparse.csr_matrix((tensor["data"], tensor["indices"], tensor["indptr"]), tensor.attrs["shape"])
-    return matrix.toarray().astype(float)
 
 
 class Methods(EndToEnd):

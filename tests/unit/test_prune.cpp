@@ -95,6 +95,7 @@ TEST_CASE("prune: every schedule reaches its final sparsity within the run, howe
     for (const auto& member : prune_schedules().members())
         for (const index_t steps : {0, 1, 30, 1000})
             for (const std::string keys : {"", ", start_step: 20, end_step: 500, every_steps: 7", ", at_step: 400"}) {
+                if (member.name == "rewinding") continue;  // several trainings: test_rewinding
                 if (keys.find("at_step") == 2 && member.name != "one_shot") continue;
                 if (keys.find("start") != std::string::npos && member.name == "one_shot") continue;
                 const auto any = schedule("type: " + member.name + keys, 0.7, {.steps_per_epoch = 10, .steps = steps});

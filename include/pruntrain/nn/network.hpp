@@ -73,8 +73,9 @@ class Network {
     std::vector<std::pair<Layer*, Statistic*>> statistics();
     Arena& arena() { return *arena_; }
 
-    /// First values of all parameters: a pure function of seed and weight number.
-    void initialize(std::uint64_t seed);
+    /// First values of all parameters: a pure function of seed, draw and weight number.
+    /// @param draw  0: those of a run's start
+    void initialize(std::uint64_t seed, std::uint32_t draw = 0);
 
     /// How the samples lie in all that follows. Layers that see images may have another width than those that see flat
     /// vectors: where one follows the other the network moves the numbers.

@@ -41,6 +41,7 @@ std::vector<index_t> count_kept(const Network& network, const Communicator& shar
 class Pruner {
    public:
     /// @param section  the `prune` section
+    /// @param length  of a training
     /// @throws InputError if the floors or the allocation do not allow the final sparsity
     Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network);
 
@@ -54,6 +55,7 @@ class Pruner {
     double final_sparsity() const { return final_sparsity_; }
     /// The step from which the final sparsity is reached.
     index_t end_step() const { return schedule_->end_step(); }
+    Rewinding rewinding() const { return schedule_->rewinding(); }
     /// After an event, units and channels that have lost their weights are removed from the network.
     bool reconfigures() const { return reconfigures_; }
     /// Weights that go and come back between the events; null: none do.

@@ -8,6 +8,7 @@
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
+#include "pruntrain/prune/rewinding.hpp"
 
 namespace pruntrain {
 
@@ -22,11 +23,14 @@ class PruneSchedule {
     virtual index_t rounds() const { return 1; }
     /// An event of sparsity 0 gives all weights back.
     virtual bool gives_back() const { return false; }
+    /// The run goes back to an earlier step of its training after each event, and is so much longer.
+    virtual Rewinding rewinding() const { return {}; }
     /// The step from which the final sparsity is reached.
     virtual index_t end_step() const = 0;
     virtual std::string describe() const = 0;  ///< "cubic, steps 215 to 1720 every 50"
 };
 
+/// @param length  of a training, which is the whole run but for rewinding
 using PruneScheduleFactory = std::unique_ptr<PruneSchedule> (*)(const Config&, double final_sparsity, const RunLength&);
 const Registry<PruneScheduleFactory>& prune_schedules();
 

@@ -65,11 +65,12 @@ class Experiment {
     Network network;
     std::unique_ptr<Loss> loss;
     Sampler sampler;
-    RunLength length;
+    RunLength length;  ///< of all trainings
     std::unique_ptr<Optimizer> optimizer;
     std::unique_ptr<Regularizer> regularizer;  ///< may be none
     LearningRate learning_rate;
     std::optional<Pruner> pruner;
+    Rewinding rewinding;   ///< of the pruning schedule
     std::string resolved;  ///< the configuration as read, with all defaults
 
     /// Cuts the layers elsewhere between the shards: a new network takes the place of this one, with its execution
@@ -80,7 +81,7 @@ class Experiment {
     /// Likewise removes the dead outputs of layers: see parallel/shrink.hpp.
     void shrink(const ShardCuts& cuts, const LivingOutputs& living);
 
-    /// Of the optimizer, then of the pruning criterion.
+    /// Of the optimizer, then of the pruning criterion and of rewinding.
     std::vector<std::string> slot_names() const;
     /// How a batch is shared out over the replicas. Collective.
     Slices slices() const;

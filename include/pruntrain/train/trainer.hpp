@@ -56,6 +56,7 @@ class Trainer {
     void update();
     void observe();
     void maybe_prune();
+    void maybe_rewind();
     void maybe_regrow();
     void plan_execution();
     /// Moves rows between the shards if one has too many weights. @param tell  how full they are if they stay
@@ -70,6 +71,7 @@ class Trainer {
     void maybe_checkpoint();
     void maybe_show_progress();
 
+    double learning_rate_at(index_t step) const;
     index_t slice_samples() const;  ///< the most of a slice
     bool due(index_t step, double every_epochs) const;
     /// An evaluation or a new plan of execution, which may change the tiles, follows this many steps.

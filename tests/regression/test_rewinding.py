@@ -1,0 +1,108 @@
+#!/usr/bin/python3
+"""Iterative pruning that goes back to an earlier step: to which weights, and the same after a restart in any round."""
+
+import shutil
+import unittest
+
+import h5py
+import numpy
+
+from support import UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, kept_of, run, to_dense
+
+# 26 steps, then twice those from step 13 on: prune events after 26 and 39 steps, 52 in all.
+REWINDING = UNEVEN
+for old, new in {
+        "train: {execution: sparse, epochs: 4,": "train: {sum: ordered, slices: 8, epochs: 2,",
+        "type: cubic, start_step: 5, end_step: 40, every_steps: 7": "type: rewinding, rounds: 2, to_epoch: 1",
+        "learning_rate: 0.003": "learning_rate: 0.003, schedule: {type: cosine}",
+        "keep: 3": "keep: 99"}.items():
+    assert old in REWINDING, old
+    REWINDING = REWINDING.replace(old, new)
+
+
+class Rewinding(EndToEnd):
+    def test_survivors_go_back_to_the_weights_of_their_step(self):
+        once = REWINDING[:REWINDING.index("prune:")] + "checkpoint: {every_epochs: 0.5, keep: 99}\n"
+        jobs = [(once, "once", ()), *((REWINDING, what, (f"prune.schedule.rewind={what}",))
+                                      for what in ("weights", "learning_rate", "random"))]
+        runs = at_once(lambda config, name, settings: self.train(config, name, *settings, ranks=2), jobs)
+        once, weights, rate, random = runs
+        for one in runs[1:]:
+            rows = one.history
+            self.assertEqual([row["step"] for row in rows], ["13", "26", "39", "52"])
+            self.assertEqual(rows[1]["learning_rate"], rows[3]["learning_rate"])
+            self.assertEqual(rows[1]["learning_rate"], rows[2]["learning_rate"])
+            self.assertEqual([float(row["sparsity"]) for row in rows[:2]], [0, 0])
+            # The row at an event is of the network that was trained, all of it.
+            for name in ("validation_loss", "validation_accuracy", "train_loss"):
+                self.assertEqual(rows[1][name], once.history[1][name])
+            kept = UNEVEN_WEIGHTS - int(UNEVEN_WEIGHTS * 0.7)
+            self.assertEqual(one.summary["kept"], kept + UNEVEN_OTHERS)
+        self.assertEqual(weights.summary["pattern_hash"], random.summary["pattern_hash"])
+        self.assertNotEqual(weights.summary["pattern_hash"], rate.summary["pattern_hash"])
+        self.assertNotEqual(weights.summary["weights_hash"], random.summary["weights_hash"])
+
+        def compare(one, step, other, other_step, slots):
+            """All that `one` has left after `step` is as `other` had it."""
+            with h5py.File(one.folder / f"checkpoints/step_{step:08}.h5") as after, \
+                    h5py.File(other.folder / f"checkpoints/step_{other_step:08}.h5") as before:
+                for layer, group in after["model"].items():
+                    for name, tensor in group.items():
+                        if name.startswith("running"):
+                            continue
+                        stored, kept = before[f"model/{layer}/{name}"], kept_of(tensor)
+                        numpy.testing.assert_array_equal(to_dense(tensor), to_dense(stored) * kept)
+                        for slot in slots:
+                            now, then = (file[f"optimizer/{slot}/{layer}/{name}"][()] for file in (after, before))
+                            dense = numpy.zeros(kept.shape)
+                            dense[kept_of(stored)] = then
+                            numpy.testing.assert_array_equal(now, dense[kept] if slots[slot] else 0 * now)
+
+        moments = {"first_moment": True, "second_moment": True}
+        anew = dict.fromkeys(moments, False)
+        compare(weights, 26, weights, 13, moments)
+        compare(weights, 39, weights, 13, moments)
+        compare(random, 26, weights, 13, moments)
+        compare(rate, 26, once, 26, anew)
+        with h5py.File(random.folder / "checkpoints/step_00000039.h5") as file:
+            fresh = to_dense(file["model/dense1/weight"])[kept_of(file["model/dense1/weight"])]
+            self.assertTrue((file["model/dense1/bias"][()] == 0).all())
+            self.assertAlmostEqual(fresh.std(), (2 / 13) ** 0.5, delta=0.1)     # he_normal of 13 inputs
+        with h5py.File(weights.folder / "checkpoints/step_00000013.h5") as file:
+            self.assertFalse(numpy.isin(fresh, to_dense(file["model/dense1/weight"])).any())
+
+    def test_a_restart_in_any_round_changes_nothing(self):
+        shards, shared = "parallel.model_shards=2", "parallel.shard_optimizer=true"
+        jobs = [(f"{what}-{number}", (f"prune.schedule.rewind={what}", *settings)) for what, variants in
+                (("weights", ((), (shared,), (shards,), (shards, shared))), ("learning_rate", ((shared,),)),
+                 ("random", ((), (shards, shared)))) for number, settings in enumerate(variants)]
+
+        def one(name, settings):
+            fixed = shards in settings      # sums of sharded gradients are those of one grid
+            straight = self.train(REWINDING, name, *settings, ranks=4)
+            outcomes = []
+            for step in (20, 26, 33, 39, 46):      # in each training, and where one has just gone back
+                cut = Run(self.folder / f"{name}-from-{step}")
+                shutil.copytree(straight.folder, cut.folder)
+                (cut.folder / "summary.json").unlink()
+                for checkpoint in cut.checkpoints:
+                    if int(checkpoint.stem[5:]) > step:
+                        checkpoint.unlink()
+                self.assertEqual(cut.checkpoints[-1].name, f"step_{step:08}.h5")
+                done = run(self.folder / f"{name}.yaml", f"run.output={self.folder}", f"run.name={cut.folder.name}",
+                           "--resume", *settings, ranks=4 if fixed else 3)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                outcomes.append((f"{name} from step {step}", cut.outcome()))
+            return straight.outcome(), outcomes
+
+        of = dict(zip(jobs, at_once(one, jobs)))
+        for straight, outcomes in of.values():
+            for name, cut in outcomes:
+                self.assertEqual(cut, straight, name)
+        straight = {name: outcome for (name, _), (outcome, _) in of.items()}
+        self.assertEqual(straight["weights-1"], straight["weights-0"])      # however the optimizer's state is shared out
+        self.assertEqual(straight["weights-3"], straight["weights-2"])
+
+
+if __name__ == "__main__":
+    unittest.main()
