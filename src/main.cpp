@@ -302,16 +302,19 @@ int run(int argc, char** argv, const Communicator& world) {
     return exit_good;
 }
 
+/// In one write, so that nothing that mpirun says comes between.
+void complain(const std::string& message) { std::cerr << "pruntrain: " + message + "\n"; }
+
 /// After an error that all ranks throw alike: the root prints it, and all return when all have arrived. A rank that
 /// threw alone must not wait for ever for the others: it ends them.
 void fail_together(const Communicator& world, const std::string& message) {
-    if (world.is_root()) std::cerr << "pruntrain: " << message << std::endl;
+    if (world.is_root()) complain(message);
     Pending everyone = world.start_barrier();
     for (int tries = 0; tries < 500; ++tries) {
         if (everyone.done()) return;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    std::cerr << "pruntrain: rank " << world.rank() << " alone: " << message << std::endl;
+    complain(text("rank ", world.rank(), " alone: ", message));
     MpiSession::abort(exit_fault);
 }
 
@@ -335,13 +338,12 @@ int main(int argc, char** argv) {
             fail_together(world, text("fault on ", error.what()));
             MpiSession::abort(exit_fault);  // HDF5 1.10 would crash in an ordinary end after a failed write
         } catch (const std::exception& error) {
-            std::cerr << "pruntrain: fault on rank " << world.rank() << " of " << world.size() << ": "
-                      << message_of(error) << std::endl;
+            complain(text("fault on rank ", world.rank(), " of ", world.size(), ": ", message_of(error)));
             // A proper subset of the ranks may have failed, the others may wait in a collective: end them all.
             MpiSession::abort(exit_fault);
         }
     } catch (const std::exception& error) {
-        std::cerr << "pruntrain: " << error.what() << std::endl;
+        complain(error.what());
         return exit_fault;
     }
 }

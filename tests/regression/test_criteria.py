@@ -261,7 +261,7 @@ class Criteria(EndToEnd):
         self.assertEqual(cut.outcome(), one.outcome())
         other = run(self.folder / "two.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", *moving,
                     "prune.criterion=magnitude", ranks=2)
-        self.assert_refused(other, "movement", "pruning criterion")
+        self.assert_refused(other, "movement", "the pruning that wrote it")
 
     def test_every_criterion_on_shards(self):
         rows = ("prune.grouping={type: row, norm: mean}", "prune.layer_floor=0.01")
