@@ -16,7 +16,7 @@ void Trainer::rebalance(bool tell) {
     auto layers = sparse_layers(network_, grid_.shards());
     const double before = imbalance(layers);
     if (before > allowed) {
-        ShardCuts cuts;
+        ShardCuts cuts = cuts_of(state_.shard_cuts);  // the others stay as they are, without units that were removed
         for (auto& layer : layers) cuts[layer.name] = layer.begins = balanced_cut(layer.weights, grid_.model_shards());
         const double after = imbalance(layers);
         if (after < worth_moving * before) {

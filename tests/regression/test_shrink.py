@@ -64,6 +64,20 @@ class Shrink(EndToEnd):
                     self.assertEqual(Run(self.folder / name).outcome(), straight.outcome())
                 self.assertAlmostEqual(Run(self.folder / name).summary["test_loss"], straight.summary["test_loss"], delta=0.05)
 
+    def test_rows_move_between_shards_of_a_smaller_network(self):
+        # dense1 executes sparse and is balanced, the others dense; all of them lose units.
+        config = UNEVEN.replace("execution: sparse", "execution: density").replace("  - {layer: batch_norm}\n", "")
+        prune = ("prune={allocation: {type: per_layer, sparsity: {dense1: 0.8, dense2: 0.5, dense3: 0.55}}, final_sparsity: 0.656, "
+                 "layer_floor: 0, reconfigure: true, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}}")
+        written = self.write_config(config)
+        done = run(written, f"run.output={self.folder}", "run.name=moved", prune, "parallel.model_shards=2",
+                   "parallel.rebalance_above=1", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, r"removed from the network(.*\n)*.*rows moved between shards")
+        smaller = shapes(Run(self.folder / "moved"))
+        self.assertIn("dense1.weight", smaller)
+        self.assertIn("dense2.bias", smaller)
+
     def test_other_commands_see_both_shapes(self):
         trained = self.train(UNEVEN, "trained", *ROWS)
         inspected = run("inspect", trained.checkpoints[-1])
