@@ -130,13 +130,17 @@ std::vector<index_t> sizes_in_blocks(const Pattern& pattern, std::span<const ind
     return sizes;
 }
 
-std::vector<index_t> places_side_by_side(std::span<const index_t> sizes, index_t rows) {
-    std::vector<index_t> of_rows(static_cast<std::size_t>(rows));  // numbers of the whole matrix
+std::vector<index_t> row_sizes_side_by_side(std::span<const index_t> sizes, index_t rows) {
+    std::vector<index_t> of_rows(static_cast<std::size_t>(rows));
     for (std::size_t i = 0; i < sizes.size(); ++i) of_rows[i % of_rows.size()] += sizes[i];
-    std::vector<index_t> next = Pattern::pointers_of(of_rows), places;
+    return of_rows;
+}
+
+std::vector<index_t> places_side_by_side(std::span<const index_t> sizes, index_t rows) {
+    std::vector<index_t> next = Pattern::pointers_of(row_sizes_side_by_side(sizes, rows)), places;
     places.reserve(static_cast<std::size_t>(next.back()));
     for (std::size_t i = 0; i < sizes.size(); ++i) {
-        index_t& place = next[i % of_rows.size()];
+        index_t& place = next[i % static_cast<std::size_t>(rows)];
         for (index_t k = 0; k < sizes[i]; ++k) places.push_back(place++);
     }
     return places;

@@ -202,9 +202,8 @@ class Move {
         for (std::int32_t& column : columns) column += static_cast<std::int32_t>(old_.first);
         columns = way.move(std::span<const std::int32_t>(columns), shards_);
         for (std::int32_t& column : columns) column -= static_cast<std::int32_t>(new_.first);
-        std::vector<index_t> of_row(rows);
-        for (std::size_t i = 0; i < coming.size(); ++i) of_row[i % rows] += coming[i];
-        way.pattern = Pattern(own.rows(), new_.size, Pattern::pointers_of(of_row), std::move(columns));
+        const auto of_rows_now = row_sizes_side_by_side(coming, own.rows());
+        way.pattern = Pattern(own.rows(), new_.size, Pattern::pointers_of(of_rows_now), std::move(columns));
         return way;
     }
 

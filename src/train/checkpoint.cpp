@@ -93,12 +93,12 @@ std::vector<index_t> places_of_shards(const Pattern& own, bool all_columns, cons
     return shards.is_root() ? places_side_by_side(sizes, own.rows()) : std::vector<index_t>();
 }
 
+/// The numbers of all shards on the root, in place. @param places  as `places_of_shards` gives them
 template <class T>
-std::vector<T> put_in_place(std::vector<T> numbers, std::span<const index_t> places) {
-    if (places.empty()) return numbers;
-    std::vector<T> placed(numbers.size());
-    for (std::size_t i = 0; i < numbers.size(); ++i) placed[static_cast<std::size_t>(places[i])] = numbers[i];
-    return placed;
+std::vector<T> gather_in_place(std::span<const T> own, std::span<const index_t> places, const Communicator& shards) {
+    std::vector<T> numbers = shards.gather_blocks(own);
+    if (!places.empty()) numbers = put_in_place(std::span<const T>(numbers), places);
+    return numbers;
 }
 
 /// Calls use(pattern, values) on the root with the weights of all shards.
@@ -109,21 +109,17 @@ void with_all_weights(const TensorPart& part, const Communicator& shards, Use us
     const index_t rows = part.tensor_shape[0], columns = part.columns();
     const bool all_columns = own.columns() == columns;
     const auto places = places_of_shards(own, all_columns, shards);
-    const auto gathered = [&]<class T>(std::span<const T> numbers) {
-        return put_in_place(shards.gather_blocks(numbers), places);
-    };
-    const std::vector<real> values = gathered(std::span<const real>(part.values));
+    const std::vector<real> values = gather_in_place(std::span<const real>(part.values), places, shards);
     if (shards.largest(index_t{own.full() ? 0 : 1}) == 0) {
         if (shards.is_root()) use(Pattern(rows, columns), std::span<const real>(values));
         return;
     }
     std::vector<std::int32_t> indices = own.all_columns();
     for (std::int32_t& index : indices) index += static_cast<std::int32_t>(part.first_column);
-    indices = gathered(std::span<const std::int32_t>(indices));
+    indices = gather_in_place(std::span<const std::int32_t>(indices), places, shards);
     auto sizes = shards.gather_blocks(std::span<const index_t>(own.row_sizes()));
     if (!shards.is_root()) return;
-    for (std::size_t i = sizes.size(); i-- > static_cast<std::size_t>(rows);) sizes[i % rows] += sizes[i];
-    sizes.resize(static_cast<std::size_t>(rows));  // of whole rows
+    sizes = row_sizes_side_by_side(sizes, rows);
     use(Pattern(rows, columns, Pattern::pointers_of(sizes), std::move(indices)), std::span<const real>(values));
 }
 
@@ -187,7 +183,7 @@ void write_slots(H5File* file, Arena& arena, const Grid& grid, Writer& writer) {
             if (!grid.replicas().is_root()) continue;
             if (grid.model_shards() > 1) {
                 const auto places = places_of_shards(parameter.pattern, parameter.has_all_columns(), grid.shards());
-                whole = of_shards = put_in_place(grid.shards().gather_blocks(whole), places);
+                whole = of_shards = gather_in_place(whole, places, grid.shards());
             }
             if (!file) continue;
             writer.attempt([&] {

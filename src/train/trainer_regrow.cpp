@@ -13,9 +13,9 @@ void Trainer::maybe_regrow() {
     reducer_.forget_rounding();  // numbers get other places
     if (regrowth->gradient_of() != GradientOf::nothing) {
         event.widen();
-        for (std::size_t i = 0; i < network_.layer_count(); ++i) {
-            WeightMatrix* const weight = network_.layer(i).weight_matrix();
-            if (weight != nullptr && weight->parameter().pattern.full()) weight->execute(Execution::dense);
+        for (const std::size_t layer : network_.layers_with_weights()) {
+            WeightMatrix& weight = *network_.layer(layer).weight_matrix();
+            if (weight.parameter().pattern.full()) weight.execute(Execution::dense);
         }
         find_gradients(regrowth->gradient_of());
         profile_.enter(Phase::prune);

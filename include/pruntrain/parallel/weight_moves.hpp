@@ -38,10 +38,8 @@ struct Way {
         if (leave)
             for (const index_t k : *leave) numbers.push_back(own[static_cast<std::size_t>(k)]);
         if (sizes) numbers = sizes->exchange(leave ? std::span<const T>(numbers) : own, shards);
-        if (!come) return numbers;
-        std::vector<T> placed(numbers.size());
-        for (std::size_t i = 0; i < numbers.size(); ++i) placed[static_cast<std::size_t>((*come)[i])] = numbers[i];
-        return placed;
+        if (come) numbers = put_in_place(std::span<const T>(numbers), *come);
+        return numbers;
     }
 };
 
