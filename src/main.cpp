@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "pruntrain/io/npy_file.hpp"
 #include "pruntrain/math/blas.hpp"
 #include "pruntrain/parallel/shard_cuts.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/train/report.hpp"
 #include "pruntrain/train/scaling.hpp"
 #include "pruntrain/train/sensitivity.hpp"
@@ -122,9 +124,17 @@ struct Opened {
         : summary(inspect(arguments.checkpoint, world)), experiment(read_config(arguments, prunes), world) {
         const std::string& cuts = summary.state.shard_cuts;  // and, if units were removed, how many are left
         if (!cuts.empty()) experiment.cut(cuts_for(cuts_of(cuts), 1), false);
-        experiment.network.arena().create_slots({});
+        Arena& arena = experiment.network.arena();
+        const bool hides = std::ranges::find(summary.slots, hidden_slot) != summary.slots.end();
+        arena.create_slots(hides ? summary.slots : std::vector<std::string>());
         History history;
         read_checkpoint(arguments.checkpoint, experiment.network, history, world);
+        if (hides) {  // the network goes without them, as in the run
+            HiddenWeights hidden;
+            hidden.learn(arena.slot(arena.slot_number(hidden_slot)));
+            hidden.remove(arena);
+            arena.create_slots({});
+        }
         ExecutionPlanner planner(experiment.network, "auto", experiment.grid);
         planner.restore(summary.state.execution);
         // In the tiles of the run, so that the loss is the run's to the last bit.

@@ -89,7 +89,7 @@ class BatchNorm final : public Layer {
           pixels_(place.input.pixels()),
           momentum_(momentum),
           epsilon_(epsilon),
-          scale_(make_vector_parameter("scale", own(), input_channels().total, Initializer::ones)),
+          scale_(make_vector_parameter(scale_name, own(), input_channels().total, Initializer::ones)),
           shift_(make_vector_parameter("shift", own(), input_channels().total, Initializer::zeros)),
           running_mean_{"running_mean", std::vector<real>(channels_, real{0})},
           running_variance_{"running_variance", std::vector<real>(channels_, real{1})},

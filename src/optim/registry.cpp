@@ -13,6 +13,7 @@
 
 // clang-format off
 #define REGULARIZERS(member) \
+    member(batch_norm_l1, "makes scales of batch-norm zero, so channels (network slimming)") \
     member(group_l2, "makes all weights of some rows zero") \
     member(l1, "makes single weights zero") \
     member(none, "weights stay as updated")

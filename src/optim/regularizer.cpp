@@ -11,7 +11,7 @@ Regularizer::Regularizer(const Config& config)
 void Regularizer::apply(Arena& arena, double learning_rate, double epoch, const Communicator& shards) const {
     const double strength = warmup_epochs_ > 0 ? strength_ * std::min(1.0, epoch / warmup_epochs_) : strength_;
     for (Parameter* parameter : arena.parameters())
-        if (parameter->prunable) shrink(*parameter, learning_rate * strength, shards);
+        if (applies_to(*parameter)) shrink(*parameter, learning_rate * strength, shards);
 }
 
 std::unique_ptr<Regularizer> make_none(const Config&) { return nullptr; }

@@ -8,6 +8,7 @@
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
 #include "pruntrain/prune/grouped_selection.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/select.hpp"
 
 namespace pruntrain {
@@ -54,7 +55,13 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                        "regularizer has left nothing of")),
       reconfigures_(section.flag("reconfigure", false,
                                  "after an event, units and channels without a weight into or out of them are removed "
-                                 "from the network: layers, biases, batch-norm and optimizer slots shrink")) {
+                                 "from the network: layers, biases, batch-norm and optimizer slots shrink")),
+      straight_through_(
+          section.flag("straight_through", false,
+                       "until the last event weights are only hidden: the network goes without them, but they are "
+                       "trained on, by the gradient at 0, and all are compared anew in each event")),
+      hidden_decay_(section.number("hidden_decay", 0.0, at_least(0),
+                                   "further L2 decay of hidden weights, of straight_through or a reserve")) {
     const Config criterion = section.section("criterion"), allocation = section.section("allocation");
     criterion_ = choose(criteria(), criterion, "type", "magnitude", "how important a weight is", seed);
     const Config grouping = section.section("grouping");
@@ -78,6 +85,7 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
         input_error(regrow.place_of("type"),
                     " brings weights back, but the schedule is rewinding, and the step to which it "
                     "goes back knows survivors only: set regrow to none, or choose another schedule");
+    check_hiding(section);
     const std::vector<index_t> sizes = tensor_sizes(network);  // nothing is pruned yet
     prunable_ = count_prunable(network, sizes).size;
     if (prunable_ == 0)
@@ -109,17 +117,43 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
     const auto layers = prunable_layers(network, sizes, keep);
     index_t floors = 0;
-    for (const auto& layer : layers) floors += layer.at_least;
+    for (const auto& layer : layers) {  // in whole groups
+        const index_t groups = grouping_->count(layer.shape),
+                      group = groups > 0 ? (layer.size + groups - 1) / groups : 1;
+        floors += std::min(layer.size, (layer.at_least + group - 1) / group * group);
+    }
     if (floors > keep)
         input_error(section.place_of("final_sparsity"), " is ", exact(final_sparsity_), ": that keeps ", keep, " of ",
                     prunable_, " weights, but the floors of ", layers.size(), " layers need ", floors,
+                    grouping_->count(layers.front().shape) > 0 ? " in whole groups" : "",
                     ": choose a smaller final_sparsity or layer_floor");
     allocation_->check(layers, final_sparsity_);
+}
+
+void Pruner::check_hiding(const Config& section) const {
+    if (hidden_decay_ > 0 && !hides())
+        input_error(section.place_of("hidden_decay"), " is ", exact(hidden_decay_),
+                    ", but no weights are hidden: set straight_through to true, or regrow to reserve");
+    if (regrowth_ && regrowth_->hides() && regrowth_->start_step() < end_step())
+        input_error(section.section("regrow").place_of("type"), " has its first reserve from step ",
+                    regrowth_->start_step(), ", but the schedule (", schedule_->describe(), ") ends at step ",
+                    end_step(), ": set start_step or start_epoch of regrow to no less");
+    if (!straight_through_) return;
+    const auto refuse = [&](const std::string& what) {
+        input_error(section.place_of("straight_through"), " keeps weights until the last event, but ", what,
+                    ": set it to false");
+    };
+    if (regrowth_) refuse(text("with ", regrowth_->describe(), " others go and come back"));
+    if (schedule_->gives_back() || schedule_->rewinding().rounds() > 0)
+        refuse(text("the schedule, ", schedule_->describe(), ", has no last event that the others lead to"));
+    if (criterion_->gradient_of() == GradientOf::change || criterion_->fisher_blocks().update)
+        refuse(text(criterion_->describe(), " needs the network with all its weights"));
 }
 
 std::string Pruner::describe() const {
     return text(criterion_->describe(), " of ", grouping_->describe(), ", ", allocation_->describe(), ", ",
                 schedule_->describe(), ", final sparsity ", exact(final_sparsity_),
+                straight_through_ ? ", hidden weights are trained on" : "",
                 regrowth_ ? "; " + regrowth_->describe() : "");
 }
 
@@ -133,7 +167,7 @@ std::vector<PrunableLayer> Pruner::prunable_layers(const Network& network, std::
         const index_t size = parameter.full_size();
         const auto floor = static_cast<index_t>(std::floor(layer_floor_ * share * static_cast<double>(size)));
         layers.push_back(
-            {parameter.layer, parameter.tensor_shape, size, kept[i], std::min(kept[i], std::max<index_t>(floor, 1))});
+            {parameter.layer, parameter.full_shape, size, kept[i], std::min(kept[i], std::max<index_t>(floor, 1))});
     }
     return layers;
 }
@@ -223,7 +257,7 @@ void Pruner::prune_layer(const Parameter& weight, index_t keep, Arena& arena, co
 std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid, index_t round,
                                        BlockFisher* fisher) const {
     const double sparsity = sparsity_at(step, round);
-    if (sparsity == 0 && schedule_->gives_back()) return give_back(step, network, grid);
+    if (gives_back(step)) return give_back(step, network, grid);
     index_t keep = prunable_ - removed_count(sparsity, prunable_);
     if (remove_zeros_) keep = std::min(keep, count_nonzeros(network, grid.shards()));
     const std::vector<index_t> kept = count_kept(network, grid.shards());
@@ -249,8 +283,13 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     for (std::size_t i = 0; i < flags.size(); ++i)
         if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
     scored.clear();  // the scores, before memory is taken for what stays
+    if (straight_through_ && (step < end_step() || (round > 0 && round < rounds()))) {
+        mark_hidden(arena, flags);
+        return hash_of_equal_models(network, step, grid);
+    }
     if (fisher) fisher->compensate(arena, flags);
     arena.keep(flags);
+    if (straight_through_) mark_hidden(arena, std::vector<std::vector<std::uint8_t>>(flags.size()));
     const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept;
     const bool whole_groups = in_groups(layers.front()) && left <= keep;
     if (left != keep && !whole_groups && !runs)  // a run at the end of a row may be shorter

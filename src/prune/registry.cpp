@@ -46,7 +46,8 @@
 #define REGROWTHS(member) \
     member(gradient, "where the gradient of a batch is largest, of weights that are not there too (RigL)") \
     member(none, "weights that are gone stay away") \
-    member(random, "at random (SET)")
+    member(random, "at random (SET)") \
+    member(reserve, "at random, on trial: trained but hidden until they are larger than weights in use (after Top-KAST)")
 // clang-format on
 
 namespace pruntrain {

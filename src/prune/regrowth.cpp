@@ -6,6 +6,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
 namespace pruntrain {
@@ -25,10 +26,12 @@ Regrowth::Regrowth(const Config& config, const RunLength& length) : last_update_
 }
 
 bool Regrowth::event_at(index_t step) const {
+    if (hides() && step == end_) return true;
     return step > start_ && step <= end_ && step < last_update_ && (step - start_) % every_ == 0;
 }
 
 double Regrowth::fraction_at(index_t step) const {
+    if (hides() && step == end_) return 0;
     if (!cosine_) return fraction_;
     const double progress = static_cast<double>(step - start_) / static_cast<double>(end_ - start_);
     return fraction_ / 2 * (1 + std::cos(std::numbers::pi * progress));
@@ -54,17 +57,29 @@ Pattern without_smallest(index_t keep, const Parameter& parameter, const Grid& g
     return stay;
 }
 
+/// For each packed position whether the other pattern has it too.
+std::vector<std::uint8_t> places_in(const Parameter& parameter, const Pattern& other) {
+    std::vector<std::uint8_t> flags;
+    parameter.pattern.for_each_match(other, [&](index_t, bool there) { flags.push_back(there); });
+    return flags;
+}
+
 }  // namespace
 
 RegrowEvent::RegrowEvent(const Regrowth& regrowth, index_t step, Network& network, const Grid& grid)
     : regrowth_(regrowth), step_(step), network_(network), grid_(grid), kept_(count_kept(network, grid.shards())) {
-    std::vector<index_t> kept = kept_;
-    std::ranges::reverse(kept);  // the arena runs from the last layer to the first
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-        const Parameter& parameter = *network.arena().parameters()[i];
-        const index_t count = removed_count(regrowth.fraction_at(step), kept[i]);
-        if (!parameter.prunable || kept[i] == parameter.tensor_size() || count == 0) continue;
-        layers_.push_back({i, count, without_smallest(kept[i] - count, parameter, grid)});
+    Arena& arena = network.arena();
+    const std::vector<index_t> hidden =
+        regrowth.hides() ? count_hidden(arena, grid) : std::vector<index_t>(kept_.size(), 0);
+    for (std::size_t i = 0; i < kept_.size(); ++i) {
+        const Parameter& parameter = *arena.parameters()[i];
+        index_t& kept = kept_[kept_.size() - 1 - i];  // the arena runs from the last layer to the first
+        const index_t used = kept - hidden[i], size = parameter.tensor_size();
+        const index_t count = std::min(removed_count(regrowth.fraction_at(step), used), size - used);
+        if (!parameter.prunable || used == size || count + hidden[i] == 0) continue;
+        const index_t stay = regrowth.hides() ? used : used - count;
+        kept = stay + count;
+        layers_.push_back({i, count, without_smallest(stay, parameter, grid)});
     }
 }
 
@@ -89,13 +104,19 @@ ModelHash RegrowEvent::grow() {
             for (const real score : places[0].scores) order_key(score);  // finds one that is not a number
         });
         layer.stay.for_each_position([&](index_t, index_t position) { places[0].keep[position] = 1; });
-        choose_best(layer.count, places, std::vector<std::size_t>{0}, grid_);
+        if (layer.count > 0) choose_best(layer.count, places, std::vector<std::size_t>{0}, grid_);
         patterns[layer.parameter] = whole.pattern.with_all();
         patterns[layer.parameter]->keep(places[0].keep);
     }
     arena.lay_out(std::move(patterns));
+    if (regrowth_.hides()) {
+        std::vector<std::vector<std::uint8_t>> used(arena.parameters().size());
+        for (const Layer& layer : layers_)
+            used[layer.parameter] = places_in(*arena.parameters()[layer.parameter], layer.stay);
+        mark_hidden(arena, used);
+    }
     if (count_kept(network_, grid_.shards()) != kept_)
-        fault("regrowth at step ", step_, " left a layer with more or fewer weights than it had");
+        fault("regrowth at step ", step_, " left a layer with more or fewer weights than it should have");
     return hash_of_equal_models(network_, step_, grid_);
 }
 

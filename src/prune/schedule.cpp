@@ -46,7 +46,7 @@ GradualSchedule::GradualSchedule(const Config& config, std::string name, Shape s
     if (end_ < start_ && !config.is_describing())
         input_error("the prune schedule (", config.path_of("end_epoch"), ") ends at step ", end_,
                     ", before its start at step ", start_, ": give an end after the start");
-    every_ = config.integer("every_steps", 50, at_least(1), "updates from one event to the next");
+    every_ = read_interval(config, 50, "from one event to the next", length);
 }
 
 bool GradualSchedule::event_at(index_t step) const {

@@ -1,5 +1,6 @@
 #include "pruntrain/train/experiment.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "pruntrain/base/error.hpp"
@@ -8,6 +9,7 @@
 #include "pruntrain/parallel/exchange_layer.hpp"
 #include "pruntrain/parallel/optimizer_shards.hpp"
 #include "pruntrain/parallel/shard_cuts.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/train/execution_planner.hpp"
 
 namespace pruntrain {
@@ -118,6 +120,13 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
       learning_rate(config.section("optimizer").section("schedule"), settings.learning_rate, length) {
     loss->check(network.outputs(), dataset.target_width());
     if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
+    if (regularizer) {
+        const auto applies = [&](const auto* parameter) { return regularizer->applies_to(*parameter); };
+        if (std::ranges::none_of(network.parameters(), applies))
+            input_error(config.section("optimizer").place_of("regularizer"),
+                        " finds nothing in the model to make zero: no layer is prunable, or, with batch_norm_l1, no "
+                        "batch_norm is there: change the model, or set regularizer to none");
+    }
     if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
     if (pruner) check_criterion(config);
     if (pruner) rewinding = pruner->rewinding();
@@ -177,6 +186,7 @@ Network Experiment::make_network(const ShardCuts& cuts, bool allocate) const {
 std::vector<std::string> Experiment::slot_names() const {
     std::vector<std::string> names = optimizer->slot_names();  // first: an update takes them by their number
     if (pruner && !pruner->criterion().slot_name().empty()) names.push_back(pruner->criterion().slot_name());
+    if (pruner && pruner->hides()) names.push_back(hidden_slot);
     for (auto& name : rewinding.slot_names(optimizer->slot_names())) names.push_back(std::move(name));
     return names;
 }

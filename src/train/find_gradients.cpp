@@ -12,6 +12,7 @@ namespace pruntrain {
 
 void Trainer::find_gradients(GradientOf what) {
     if (what == GradientOf::nothing) return;
+    const HiddenWeights::Hiding hiding = hide();
     std::vector<std::vector<real>> statistics;  // a batch moves running means
     for (const auto& [layer, statistic] : network_.statistics()) statistics.push_back(statistic->values);
     switch (what) {
@@ -128,6 +129,7 @@ void Trainer::find_change() {
     // derivatives are multiplied by its square. As a power of two it does not depend on the last bits of the norms.
     constexpr double part = 1e-2;
     next_batch();
+    temperature_ = static_cast<real>(experiment_.pruner->criterion().temperature());
     step_.choices = Choices::remember;
     forward_and_backward(false, false);
     step_.choices = Choices::repeat;
@@ -160,6 +162,7 @@ void Trainer::find_change() {
         arena.gradients()[k] = (arena.gradients()[k] - before[k]) / (2 * step);
     std::ranges::copy(values, arena.values().begin());
     step_.choices = Choices::free;
+    temperature_ = 1;
 }
 
 namespace {

@@ -29,7 +29,7 @@ PackedSizes packed(const Network& network, Size size, Rows rows) {
 /// Arrays as long as the values that the trainer holds for a moment while it finds what a criterion looks at.
 index_t arrays_of_criterion(const Experiment& experiment) {
     const auto most_slices = static_cast<std::uint64_t>(experiment.slices_of_rank());
-    switch (experiment.pruner->gradient_of()) {
+    switch (experiment.pruner->criterion().gradient_of()) {
         case GradientOf::flow:
             return 1;
         case GradientOf::change:
@@ -72,7 +72,8 @@ RankMemory memory_of_rank(const Experiment& experiment, index_t removed) {
     const PackedSizes own = packed_shard(network);
     const index_t own_removed = removed_of_shard(network, removed);
     const auto slots = static_cast<double>(experiment.slot_names().size());
-    const double arrays = 2 + slots / static_cast<double>(experiment.settings.shard_optimizer ? replicas : 1);
+    const double hiding = experiment.pruner && experiment.pruner->hides() ? 2 : 0;  // arrays of HiddenWeights
+    const double arrays = 2 + hiding + slots / static_cast<double>(experiment.settings.shard_optimizer ? replicas : 1);
     RankMemory memory;
     memory.packed = own.bytes(own_removed, arrays);
     memory.activations =

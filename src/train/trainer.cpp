@@ -31,6 +31,11 @@ double resident_mb() {
     return resident * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
 }
 
+void divide(std::span<real> values, real divisor) {
+    if (divisor == 1) return;
+    for (real& value : values) value /= divisor;
+}
+
 std::vector<std::string> names_of_layers(Network& network) {
     std::vector<std::string> names;
     for (std::size_t layer = 0; layer < network.layer_count(); ++layer) names.push_back(network.layer(layer).name());
@@ -188,9 +193,13 @@ Slices::Sum Trainer::start_loss() {
     const float* targets = targets_.data();
     for (index_t slice = 0; slice < slices_.own().size; ++slice) {
         const index_t samples = step_.slices[static_cast<std::size_t>(slice)].samples;
-        const LossSums sums = experiment_.loss->evaluate(
-            network_.output_tiling(samples), network_.outputs(), network_.output(slice), targets,
-            experiment_.dataset.target_width(), step_.global_samples, network_.output_gradient(slice));
+        const Tiling tiling = network_.output_tiling(samples);
+        const auto numbers = static_cast<std::size_t>(tiling.size(network_.outputs()));
+        divide(std::span(network_.output(slice), numbers), temperature_);
+        const LossSums sums = experiment_.loss->evaluate(tiling, network_.outputs(), network_.output(slice), targets,
+                                                         experiment_.dataset.target_width(), step_.global_samples,
+                                                         network_.output_gradient(slice));
+        divide(std::span(network_.output_gradient(slice), numbers), temperature_);
         targets += samples * experiment_.dataset.target_width();
         rows.insert(rows.end(), {sums.loss, static_cast<double>(sums.correct)});
     }
@@ -198,6 +207,7 @@ Slices::Sum Trainer::start_loss() {
 }
 
 void Trainer::forward_and_backward(bool assemble_next, bool to_owners) {
+    const HiddenWeights::Hiding hiding = hide();
     const auto flops = [&](std::size_t layer) { return 2 * network_.layer(layer).multiply_adds(step_.tiling.samples); };
     for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) {
         profile_.enter(Phase::forward, layer);
@@ -241,6 +251,7 @@ void Trainer::update() {
     const Settings& settings = experiment_.settings;
     if (experiment_.pruner && state_.step < experiment_.pruner->end_step())
         experiment_.pruner->criterion().observe(arena);
+    if (experiment_.pruner) hidden_.decay(arena, static_cast<real>(experiment_.pruner->hidden_decay()));
     update_parameters(*experiment_.optimizer, arena, experiment_.rewinding.update_number(state_.step),
                       learning_rate_at(state_.step), settings.weight_decay, settings.clip_norm, grid_.shards());
     if (arena.shares_slots()) {
@@ -273,15 +284,18 @@ void Trainer::maybe_prune() {
     if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
     std::optional<ModelHash> hash;  // of the last round that removed weights
     for (index_t round = 1; round <= experiment_.pruner->rounds(); ++round) {
-        find_gradients(experiment_.pruner->gradient_of());
+        find_gradients(experiment_.pruner->gradient_of(state_.step));
         profile_.enter(Phase::prune);
         const auto pruned =
             experiment_.pruner->prune(state_.step, network_, grid_, round, fisher_ ? &*fisher_ : nullptr);
         if (pruned) hash = pruned;
         fisher_.reset();
+        hidden_.forget();
     }
     if (hash && shrink()) hash = hash_of_equal_models(network_, state_.step, grid_);
-    const PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));
+    PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));
+    if (experiment_.pruner->hides())
+        for (const index_t hidden : count_hidden(network_.arena(), grid_)) count.kept -= hidden;
     state_.sparsity = count.sparsity();
     if (hash && state_.step >= experiment_.pruner->end_step())
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
@@ -333,6 +347,7 @@ void Trainer::maybe_evaluate() {
 
 void Trainer::add_history_row() {
     profile_.enter(Phase::evaluate);
+    const HiddenWeights::Hiding hiding = hide();
     const Evaluation validation =
         evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation, slices_);
     HistoryRow row;
@@ -356,8 +371,9 @@ void Trainer::add_history_row() {
 
     // The best: among the models that have the final sparsity, so that it is one the user can use.
     const double score = std::isnan(validation.accuracy) ? -validation.loss : validation.accuracy;
-    const bool final_pattern = !experiment_.pruner || (state_.step >= experiment_.pruner->end_step() &&
-                                                       !experiment_.rewinding.rewinds_at(state_.step));
+    const bool final_pattern =
+        !experiment_.pruner || (state_.step >= experiment_.pruner->end_step() &&
+                                !experiment_.rewinding.rewinds_at(state_.step) && !hidden_.any());
     if (validation.samples > 0 && final_pattern && score > state_.best_score) {
         state_.best_score = score;
         state_.best_step = state_.step;

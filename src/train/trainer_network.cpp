@@ -60,6 +60,7 @@ void Trainer::take_network(const ShardCuts& cuts, const std::string& execution) 
     network_.set_tile_widths(planner_.tile_widths(slice_samples()));
     network_.reserve(slice_samples(), slices_.own().size);
     reducer_.forget_rounding();  // numbers have other places
+    hidden_.forget();
     state_.shard_cuts = text_of(cuts);
     batch_step_ = -1;  // it stood in the network that is gone
 }

@@ -1,7 +1,18 @@
-// Trainer: weights that come back.
+// Trainer: weights that come back, and those that are hidden.
+#include "pruntrain/parallel/optimizer_shards.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 namespace pruntrain {
+
+HiddenWeights::Hiding Trainer::hide() {
+    Arena& arena = network_.arena();
+    if (experiment_.pruner && experiment_.pruner->hides() && !hidden_.known()) {
+        std::vector<real> marks(arena.values().size());
+        gather_slot(arena, arena.slot_number(hidden_slot), grid_.replicas(), marks);
+        hidden_.learn(marks);
+    }
+    return {hidden_, arena};
+}
 
 void Trainer::maybe_regrow() {
     const Regrowth* const regrowth = experiment_.pruner ? experiment_.pruner->regrowth() : nullptr;
@@ -22,6 +33,7 @@ void Trainer::maybe_regrow() {
         reducer_.forget_rounding();
     }
     event.grow();
+    hidden_.forget();
     planner_.restore(execution);  // no layer has more or fewer weights than before
     rebalance(false);
 }

@@ -9,6 +9,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
 using namespace pruntrain;
@@ -41,14 +42,17 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& families() 
     static const std::vector<std::pair<std::string, std::vector<std::string>>> all{
         {"criterion", names_of(criteria())},     {"grouping", names_of(groupings())},
         {"allocation", names_of(allocations())}, {"schedule", names_of(prune_schedules())},
-        {"regrow", names_of(regrowths())},       {"reconfigure", {"false", "true"}}};
+        {"regrow", names_of(regrowths())},       {"reconfigure", {"false", "true"}},
+        {"straight_through", {"false", "true"}}};
     return all;
 }
 
 /// What a member needs besides its name.
 std::string value_of(const std::string& member) {
-    static const std::map<std::string, std::string> needs{
-        {"n_m", ", n: 2, m: 4"}, {"row", ", norm: mean"}, {"per_layer", ", sparsity: {dense1: 0.5}"}};
+    static const std::map<std::string, std::string> needs{{"n_m", ", n: 2, m: 4"},
+                                                          {"reserve", ", start_step: 50"},
+                                                          {"row", ", norm: mean"},
+                                                          {"per_layer", ", sparsity: {dense1: 0.5}"}};
     const auto found = needs.find(member);
     return member == "false" || member == "true"
                ? member
@@ -67,6 +71,7 @@ std::string why_not(std::map<std::string, std::string> settings) {
         const Grid alone(Communicator::world(), 1);
         Network network(Config::parse(model, "model", {}).list("model"), {20, 1, 1});
         network.initialize(5);
+        network.arena().create_slots({hidden_slot});
         std::ranges::transform(network.arena().values(), network.arena().gradients().begin(),
                                [](real value) { return value * value; });
         const Pruner pruner(Config::parse(yaml + "}", "prune", {}).section("prune"), 1, length, network);

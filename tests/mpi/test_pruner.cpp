@@ -52,6 +52,31 @@ bool takes_signed(const std::string& allocation) {
 
 }  // namespace
 
+TEST_CASE("pruner: an allocation by shapes goes by those before units left the network") {
+    const Grid grid(Communicator::world(), 1);
+    const auto network = fresh_network(grid);
+    network->parameters()[0]->full_shape = {80, 20};  // dense1.weight: 40 units have left
+    network->parameters()[2]->full_shape = {30, 80};
+    const Pruner pruner =
+        make_pruner("final_sparsity: 0.9, allocation: erk, schedule: {type: one_shot, at_step: 0}", *network);
+    pruner.prune(0, *network, grid);
+    const auto kept = count_kept(*network, grid.shards());
+    CHECK(kept[0] + kept[2] + kept[4] == 415);  // of 4150
+    // In proportion to inputs + outputs: 100 : 110 : 35.
+    CHECK(std::abs(kept[0] - 415 * 100 / 245) <= 1);
+    CHECK(std::abs(kept[2] - 415 * 110 / 245) <= 1);
+    CHECK(std::abs(kept[4] - 415 * 35 / 245) <= 1);
+}
+
+TEST_CASE("pruner: floors in whole groups must leave room for the final sparsity") {
+    const Grid grid(Communicator::world(), 1);
+    const auto network = fresh_network(grid);
+    // A row of each layer has 20, 40 and 30 weights.
+    CHECK_NOTHROW(make_pruner("final_sparsity: 0.95, grouping: row", *network));
+    CHECK_THROWS_WITH_AS(make_pruner("final_sparsity: 0.97, grouping: row", *network),
+                         doctest::Contains("the floors of 3 layers need 90 in whole groups"), InputError);
+}
+
 TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for every criterion and allocation") {
     const Grid grid(Communicator::world(), 1);
     for (const auto& criterion : criteria().members())

@@ -8,6 +8,7 @@
 #include "pruntrain/base/random.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
 #include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
 using namespace pruntrain;
@@ -27,6 +28,7 @@ constexpr std::uint64_t seed = 1;
 
 struct Weight {
     real value, slot;
+    bool hidden = false;
 };
 /// Of one layer, by weight number.
 using Weights = std::map<weight_number_t, Weight>;
@@ -53,16 +55,23 @@ std::vector<weight_number_t> best(std::size_t count, const std::map<weight_numbe
 }
 
 /// The twin: one event on one layer with the weights first .. last - 1.
-Weights regrown(const Weights& kept, weight_number_t first, weight_number_t last, double fraction,
-                const std::function<real(weight_number_t)>& score) {
-    const auto count = static_cast<std::size_t>(fraction * static_cast<double>(kept.size()));
+/// @param used  weights that are not hidden, before and after
+Weights regrown(const Weights& kept, std::size_t used, bool hides, weight_number_t first, weight_number_t last,
+                double fraction, const std::function<real(weight_number_t)>& score) {
+    const auto count = static_cast<std::size_t>(fraction * static_cast<double>(used));
     std::map<weight_number_t, real> magnitudes, free;
     for (const auto& [number, weight] : kept) magnitudes[number] = std::abs(weight.value);
     Weights result;
-    for (const auto number : best(kept.size() - count, magnitudes)) result[number] = kept.at(number);
+    for (const auto number : best(hides ? used : used - count, magnitudes)) {
+        result[number] = kept.at(number);
+        result[number].hidden = false;
+    }
     for (auto number = first; number < last; ++number)
         if (!result.count(number)) free[number] = score(number);
-    for (const auto number : best(count, free)) result[number] = kept.count(number) ? kept.at(number) : Weight{0, 0};
+    for (const auto number : best(count, free)) {
+        result[number] = kept.count(number) ? kept.at(number) : Weight{0, 0};
+        result[number].hidden = hides;
+    }
     return result;
 }
 
@@ -73,7 +82,8 @@ std::unique_ptr<Network> make_network(const Grid& grid, bool share) {
                                                  return make_exchange_layer(place, what, last, grid.shards());
                                              });
     network->initialize(9);
-    network->arena().create_slots({"slot"}, share ? std::optional(share_slots(grid.replicas())) : std::nullopt);
+    network->arena().create_slots({"slot", hidden_slot},
+                                  share ? std::optional(share_slots(grid.replicas())) : std::nullopt);
     return network;
 }
 
@@ -105,7 +115,8 @@ std::size_t compare(Arena& arena, std::size_t parameter, const Weights& expected
         const auto found = expected.find(number);
         same = same && found != expected.end() && found->second.value == arena.values()[static_cast<std::size_t>(at)] &&
                (at < own.first || at >= own.first + own.size ||
-                found->second.slot == arena.slot(0)[static_cast<std::size_t>(at - own.first)]);
+                (found->second.slot == arena.slot(0)[static_cast<std::size_t>(at - own.first)] &&
+                 found->second.hidden == (arena.slot(1)[static_cast<std::size_t>(at - own.first)] == 1)));
     });
     CHECK(same);
     return count;
@@ -149,17 +160,20 @@ TEST_SUITE("many ranks") {
                         for (std::size_t i = 0; i < expected.size(); ++i) {
                             for_each_weight(twin, i, [&](weight_number_t number, index_t at) {
                                 expected[i][number] = {twin.values()[static_cast<std::size_t>(at)],
-                                                       twin.slot(0)[static_cast<std::size_t>(at)]};
+                                                       twin.slot(0)[static_cast<std::size_t>(at)],
+                                                       twin.slot(1)[static_cast<std::size_t>(at)] == 1};
                             });
                             const Parameter& whole = *twin.parameters()[i];
                             if (!whole.prunable || whole.pattern.full()) continue;
                             const RandomStream random(seed, Purpose::regrowth, 0, step);
                             expected[i] =
-                                regrown(expected[i], whole.first_number,
+                                regrown(expected[i], static_cast<std::size_t>(counts[counts.size() - 1 - i]),
+                                        regrowth->hides(), whole.first_number,
                                         whole.first_number + static_cast<weight_number_t>(whole.pattern.dense_size()),
                                         regrowth->fraction_at(step), [&](weight_number_t number) {
-                                            return member.name == "random" ? static_cast<real>(random.uniform(number))
-                                                                           : std::abs(gradient_of(number, step));
+                                            return regrowth->gradient_of() == GradientOf::nothing
+                                                       ? static_cast<real>(random.uniform(number))
+                                                       : std::abs(gradient_of(number, step));
                                         });
                         }
                         const auto event = [&](Network& of, const Grid& on) {
@@ -181,9 +195,16 @@ TEST_SUITE("many ranks") {
                             CHECK(compare(twin, i, expected[i]) == expected[i].size());
                             compare(arena, i, expected[i]);
                         }
-                        CHECK(count_kept(*network, grid.shards()) == counts);
+                        const auto kept = count_kept(*network, grid.shards()), hidden = count_hidden(arena, grid);
+                        for (std::size_t i = 0; i < kept.size(); ++i) {
+                            const index_t more = regrowth->hides() && counts[i] < tensor_sizes(*network)[i]
+                                                     ? removed_count(regrowth->fraction_at(step), counts[i])
+                                                     : 0;
+                            CHECK(kept[i] == counts[i] + more);
+                            CHECK(hidden[hidden.size() - 1 - i] == more);
+                        }
                     }
-                    CHECK(events == 3);
+                    CHECK(events == (regrowth->hides() ? 4 : 3));
                 }
     }
 }

@@ -38,6 +38,21 @@ TEST_CASE("regularizer: L1 moves every weight towards 0 by the step, and not bey
     CHECK(std::ranges::count(network.parameters()[2]->value, real{7}) == 6);
 }
 
+TEST_CASE("regularizer: L1 of batch-norm moves its scales alone") {
+    Network network(
+        config_of("model: [{layer: dense, units: 3}, {layer: batch_norm}, {layer: dense, units: 2}]").list("model"),
+        {4, 1, 1});
+    const auto l1 = regularizer("type: batch_norm_l1, strength: 2");
+    for (Parameter* parameter : network.parameters()) std::ranges::fill(parameter->value, real{2});
+    std::ranges::copy(std::vector<real>{3, -0.25, -1}, network.parameters()[2]->value.begin());
+    l1->apply(network.arena(), 0.25, 0, alone());
+    for (const Parameter* parameter : network.parameters()) {
+        CHECK(l1->applies_to(*parameter) == (parameter->full_name() == "batch_norm1.scale"));
+        if (l1->applies_to(*parameter)) CHECK(std::ranges::equal(parameter->value, std::vector<real>{2.5, 0, -0.5}));
+        else CHECK(std::ranges::all_of(parameter->value, [](real value) { return value == 2; }));
+    }
+}
+
 TEST_CASE("regularizer: group L2 shortens each row by step sqrt(size), and not beyond 0") {
     Network network = network_of_two();
     std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Criteria that look at gradients and activations against their formulas in NumPy, in double precision."""
 
+import re
 import shutil
 import unittest
 
@@ -54,14 +55,14 @@ class Twin:
             all_of.append(numpy.maximum(y, 0) if number < 2 else y)
         return all_of
 
-    def gradients(self, x, y, along=None, step=0.0):
+    def gradients(self, x, y, along=None, step=0.0, temperature=1.0):
         """Of the mean loss, at the weights or at a step away from them."""
         weights = self.weights
         if along is not None:
             self.weights = [weight + step * direction for weight, direction in zip(weights, along)]
         a = self.activations(x)
-        shares = numpy.exp(a[3] - a[3].max(axis=1, keepdims=True))
-        slope = (shares / shares.sum(axis=1, keepdims=True) - numpy.eye(CLASSES)[y]) / len(x)
+        shares = numpy.exp((a[3] - a[3].max(axis=1, keepdims=True)) / temperature)
+        slope = (shares / shares.sum(axis=1, keepdims=True) - numpy.eye(CLASSES)[y]) / len(x) / temperature
         gradients = []
         for number in (2, 1, 0):
             gradients.insert(0, slope.T @ a[number])
@@ -164,6 +165,48 @@ class Criteria(EndToEnd):
                 numpy.testing.assert_allclose(new[~gone], (old - step)[~gone], atol=2e-3 * numpy.abs(old).max())
         self.assertGreater(max(numpy.abs(now - weight)[now != 0].max() for weight, now in zip(twin.weights, moved)), 0.01)
 
+    def test_straight_through(self):
+        """Four steps of it: SGD on all weights, with the gradient at those that are not hidden."""
+        rate, decay, sparsity = 0.2, 0.3, 0.6
+        settings = ("prune.straight_through=true", f"prune.hidden_decay={decay}", "optimizer.weight_decay=0.1",
+                    "prune.schedule={type: linear, initial_sparsity: 0.6, start_step: 1, end_step: 4, every_steps: 1}")
+        run_of = self.train(self.config, "straight", *settings)
+        other = self.train(self.config, "straight-other", *settings, "parallel.shard_optimizer=true", ranks=4)
+        self.assertEqual(other.outcome(), run_of.outcome())
+        steps = [(Twin(path), path) for path in run_of.checkpoints]
+        def hidden(path):
+            with h5py.File(path) as file:
+                return [file[f"optimizer/hidden/{layer}/weight"][()] for layer in LAYERS]
+        came_back = 0
+        for (twin, path), (after, path_after) in zip(steps[:3], steps[1:4]):
+            marks = [mark.reshape(weight.shape) for mark, weight in zip(hidden(path), twin.weights)]
+            masters = twin.weights
+            self.assertEqual(int(sum(mark.sum() for mark in marks)), int(sparsity * sum(mark.size for mark in marks)))
+            magnitudes = numpy.concatenate([numpy.abs(weight).ravel() for weight in masters])
+            flags = numpy.concatenate([mark.ravel() for mark in marks])
+            self.assertLessEqual(magnitudes[flags == 1].max(), magnitudes[flags == 0].min())
+            twin.weights = [weight * (1 - mark) for weight, mark in zip(masters, marks)]
+            gradients = twin.gradients(self.x, self.y)
+            moved = [w - rate * (g + (0.1 + decay * mark) * w) for w, g, mark in zip(masters, gradients, marks)]
+            for layer in range(3):
+                gone = after.weights[layer] == 0 if path_after == steps[3][1] else numpy.zeros(moved[layer].shape, bool)
+                numpy.testing.assert_allclose(after.weights[layer], numpy.where(gone, 0, moved[layer]), rtol=1e-4, atol=1e-6)
+            if path_after != steps[3][1]:
+                came_back += sum(int(((old == 1) & (new.reshape(old.shape) == 0)).sum())
+                                 for old, new in zip(marks, hidden(path_after)))
+        self.assertGreater(came_back, 0)
+        self.assertEqual(sum(int((weight != 0).sum()) for weight in steps[3][0].weights),
+                         sum(weight.size for weight in steps[3][0].weights) - int(sparsity * sum(w.size for w in masters)))
+
+        # What uses a checkpoint with hidden weights goes without them, as the run did.
+        said = run("evaluate", run_of.checkpoints[1], "--split", "test").stdout
+        used = Twin(run_of.checkpoints[1])
+        used.weights = [weight * (1 - mark.reshape(weight.shape)) for weight, mark in zip(used.weights, hidden(run_of.checkpoints[1]))]
+        last = used.activations(self.x)[3]
+        shares = numpy.exp(last - last.max(axis=1, keepdims=True))
+        expected = -numpy.log((shares / shares.sum(axis=1, keepdims=True))[numpy.arange(SAMPLES), self.y]).mean()
+        self.assertAlmostEqual(float(re.search(r"^loss +(\S+)", said, re.MULTILINE)[1]), expected, places=5)
+
     def test_grasp(self):
         twin = Twin(self.before().checkpoints[-1])
         g = twin.gradients(self.x, self.y)
@@ -182,6 +225,10 @@ class Criteria(EndToEnd):
             slope = (squares(number, row, column, share) - squares(number, row, column, -share)) / (2 * share)
             self.assertAlmostEqual(slope / (-2 * scores[number][row, column]), 1, places=3)
         self.assert_keeps_best(self.masks("grasp", "prune.criterion=grasp"), scores, tolerance=1e-2)
+        g = twin.gradients(self.x, self.y, temperature=20)
+        warm = [(after - before) / (2 * step) * w for after, before, w in
+                zip(twin.gradients(self.x, self.y, g, step, 20), twin.gradients(self.x, self.y, g, -step, 20), twin.weights)]
+        self.assert_keeps_best(self.masks("grasp-warm", "prune.criterion={type: grasp, temperature: 20}"), warm, tolerance=1e-2)
         self.assert_keeps_best(self.masks("grasp-fast", "prune.criterion=grasp", "train.sum=fast", ranks=3), scores,
                                tolerance=1e-2)
 

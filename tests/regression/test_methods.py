@@ -46,7 +46,14 @@ def methods():
             for kind, settings in also.items() for member in members(kind)]
 
 
-METHODS = methods()
+STRAIGHT_THROUGH = [    # hidden weights are trained on, and come back
+    ("straight-magnitude", ("prune.straight_through=true", "prune.layer_floor=0.01")),
+    ("straight-movement", ("prune.criterion=movement", "prune.straight_through=true", "prune.layer_floor=0.01")),
+    ("straight-snip", ("prune.criterion=snip", "prune.schedule={type: one_shot, at_step: 20, rounds: 3}",
+                       "prune.straight_through=true", "prune.layer_floor=0.01")),
+    ("straight-n_m", (N_M.replace("cubic,", "cubic, initial_sparsity: 0.5,").replace("final_", "straight_through: true, final_"),
+                      "prune.hidden_decay=0.02"))]
+METHODS = methods() + STRAIGHT_THROUGH
 
 
 class Methods(EndToEnd):
@@ -58,9 +65,9 @@ class Methods(EndToEnd):
         for name, _ in METHODS:
             for ranks in (2, 3, 8):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
-        groups = ("grouping", *(f"criterion-{member}" for member in ALSO))
+        groups = ("grouping", "straight-n_m", *(f"criterion-{member}" for member in ALSO))
         self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith(groups)}), 1)
-        for kind in ("criterion", "allocation", "grouping", "regrow"):    # they do differ
+        for kind in ("criterion", "allocation", "grouping", "regrow", "straight"):    # they do differ
             hashes = {of[name, 1].summary["pattern_hash"] for name, _ in METHODS if name.startswith(kind)}
             self.assertGreaterEqual(len(hashes), 3, kind)
 
@@ -77,7 +84,7 @@ class Methods(EndToEnd):
             self.assertEqual({of[name, ranks] for ranks in (1, 4, 3)}, {of[name, 1]}, name)
 
     def test_regrowth_keeps_counts_however_ranks_share_the_work(self):
-        jobs = [(member, ranks, settings) for member in ("none", "random", "gradient") for ranks, settings in
+        jobs = [(member, ranks, settings) for member in ("none", "random", "gradient", "reserve") for ranks, settings in
                 ((1, ()), (4, ("parallel.shard_optimizer=true",)), (4, ("parallel.model_shards=2",)),
                  (4, ("parallel.model_shards=2", "parallel.shard_optimizer=true")))]
         runs = at_once(lambda member, ranks, settings: self.train(
@@ -88,7 +95,7 @@ class Methods(EndToEnd):
             return [layer["kept"] for layer in one.summary["layers"] if layer["prunable"]]
         for one in runs:
             self.assertEqual(kept(one), kept(runs[0]))
-        for member in ("random", "gradient"):
+        for member in ("random", "gradient", "reserve"):
             own, shared, sharded, both = (one.outcome() for (name, *_), one in of.items() if name == member)
             self.assertEqual(shared, own, member)
             self.assertEqual(both, sharded, member)
@@ -179,7 +186,8 @@ class Methods(EndToEnd):
             return straight.outcome(), cut.outcome()
         names = [method for method in METHODS if method[0] != "schedule-one_shot"]
         names += [(f"{member}-on-shards", (settings_for("regrow", member), "parallel.model_shards=2",
-                                           "parallel.shard_optimizer=true")) for member in ("random", "gradient")]
+                                           "parallel.shard_optimizer=true")) for member in ("random", "gradient", "reserve")]
+        names += [("straight-on-shards", (*STRAIGHT_THROUGH[1][1], "parallel.model_shards=2", "parallel.shard_optimizer=true"))]
         for (name, _), (straight, cut) in zip(names, at_once(one, names)):
             self.assertEqual(cut, straight, name)
 

@@ -100,7 +100,7 @@ class Network {
     /// One layer's forward; call from the first layer to the last, after `reserve`.
     void forward(const NetworkStep& step, std::size_t layer);
     /// What the last layer's forward has set.
-    const real* output(index_t slice = 0) { return place(activations_.back(), layers_.size() - 1, outputs(), slice); }
+    real* output(index_t slice = 0) { return place(activations_.back(), layers_.size() - 1, outputs(), slice); }
 
     /// What a layer's forward has set, (tile, output feature, sample), until a layer behind it changes it in place.
     const real* activation(std::size_t layer, index_t slice) {

@@ -23,6 +23,9 @@ enum class Initializer {
     glorot_uniform,  ///< +- sqrt(6 / (inputs + outputs))
 };
 
+/// Of a batch-norm, the parameter that multiplies its channels.
+inline const std::string scale_name = "scale";
+
 /// Numbers of a tensor of this shape.
 inline index_t size_of(std::span<const index_t> shape) {
     return std::accumulate(shape.begin(), shape.end(), index_t{1}, std::multiplies());

@@ -18,7 +18,9 @@ class Regularizer {
     explicit Regularizer(const Config& config);
     virtual ~Regularizer() = default;
 
-    /// On all prunable weights. Collective over the shards of a model.
+    /// It is about this one: prunable weights.
+    virtual bool applies_to(const Parameter& parameter) const { return parameter.prunable; }
+    /// On all that it is about. Collective over the shards of a model.
     /// @param epoch  now, for the warm-up of the strength
     void apply(Arena& arena, double learning_rate, double epoch, const Communicator& shards) const;
     /// @param step  learning rate x strength

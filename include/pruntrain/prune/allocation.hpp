@@ -16,7 +16,7 @@ namespace pruntrain {
 /// A prunable weight tensor as an allocation sees it.
 struct PrunableLayer {
     std::string name;            ///< the layer's
-    std::vector<index_t> shape;  ///< of its weight: (M,K) or (O,C,kh,kw)
+    std::vector<index_t> shape;  ///< of its weight before any pruning: (M,K) or (O,C,kh,kw)
     index_t size = 0;            ///< weights before any pruning
     index_t kept = 0;            ///< weights now
     index_t at_least = 1;        ///< floor: weights that must stay

@@ -51,6 +51,8 @@ class Criterion {
     virtual GradientOf gradient_of() const { return GradientOf::nothing; }
     virtual MicroBatches micro_batches() const { return {}; }
     virtual FisherBlocks fisher_blocks() const { return {}; }
+    /// The outputs are divided by it ahead of the loss, of GradientOf::change.
+    virtual double temperature() const { return 1; }
     /// Scores may be below 0.
     virtual bool is_signed() const { return false; }
     /// All weights into a unit or channel have one score: they must be a group.

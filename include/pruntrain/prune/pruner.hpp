@@ -46,8 +46,10 @@ class Pruner {
     Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network);
 
     bool event_at(index_t step) const { return schedule_->event_at(step); }
-    /// What `prune` wants to find in the arena's gradients.
-    GradientOf gradient_of() const { return criterion_->gradient_of(); }
+    /// What `prune` wants to find in the arena's gradients at an event.
+    GradientOf gradient_of(index_t step) const {
+        return gives_back(step) ? GradientOf::nothing : criterion_->gradient_of();
+    }
     const Criterion& criterion() const { return *criterion_; }
     const Grouping& grouping() const { return *grouping_; }
     /// An event is so many calls of `prune`.
@@ -60,13 +62,18 @@ class Pruner {
     bool reconfigures() const { return reconfigures_; }
     /// Weights that go and come back between the events; null: none do.
     const Regrowth* regrowth() const { return regrowth_.get(); }
+    /// There may be hidden weights (HiddenWeights), so the slot that marks them.
+    bool hides() const { return straight_through_ || (regrowth_ && regrowth_->hides()); }
+    /// What is added to the decay of hidden weights.
+    double hidden_decay() const { return hidden_decay_; }
     std::string describe() const;
 
     /// Removes weights of the model down to the count for a round of the event at `step`, alike on all replicas; or
     /// gives all back, as 0, if the schedule says so.
     /// Exactly that count over all shards, under the total order (score, then number); no layer falls below its floor.
-    /// Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if there
-    /// was nothing to do. @throws std::runtime_error naming the ranks that differ
+    /// With straight_through only the last round of the last event removes weights; all others mark them as hidden,
+    /// anew. Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if
+    /// there was nothing to do. @throws std::runtime_error naming the ranks that differ
     /// @param round   from 1 to `rounds()`; 0: the last
     /// @param fisher  null, or what moves the weights that stay
     std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid, index_t round = 0,
@@ -78,6 +85,9 @@ class Pruner {
     void prune_layer(const Parameter& weight, index_t keep, Arena& arena, const Grid& grid) const;
 
    private:
+    void check_hiding(const Config& section) const;
+    /// The event chooses no weights: all come back.
+    bool gives_back(index_t step) const { return schedule_->gives_back() && schedule_->sparsity_at(step) == 0; }
     double sparsity_at(index_t step, index_t round) const;
     bool in_groups(const PrunableLayer& layer) const;
     /// Marks what each group keeps.
@@ -90,6 +100,8 @@ class Pruner {
     double layer_floor_;
     bool remove_zeros_;
     bool reconfigures_;
+    bool straight_through_;
+    double hidden_decay_;
     index_t prunable_ = 0;  ///< weights before any pruning
     std::unique_ptr<Criterion> criterion_;
     std::unique_ptr<Grouping> grouping_;

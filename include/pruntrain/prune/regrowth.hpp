@@ -25,9 +25,13 @@ class Regrowth {
     virtual ~Regrowth() = default;
 
     /// An event at step s happens after s updates: each interval after the start, up to the end, not after the last
-    /// update of the run.
+    /// update of the run; with a reserve one at the end too, in any case.
     bool event_at(index_t step) const;
-    /// The part of each layer's kept weights that goes and comes back.
+    index_t start_step() const { return start_; }
+    /// What comes back is a reserve of hidden weights (HiddenWeights) beside the layer's own, which stay as many. The
+    /// last event leaves none.
+    virtual bool hides() const { return false; }
+    /// The part of each layer's kept weights that goes and comes back, or is added as a reserve.
     double fraction_at(index_t step) const;
 
     /// What the arena's gradients must be when `score` is called.
@@ -57,6 +61,9 @@ const Registry<RegrowthFactory>& regrowths();
 /// among them (Mocanu et al. 2018, "SET", algorithm 2; Evci et al. 2020, "RigL", algorithm 1, as in the authors'
 /// program, google-research/rigl, sparse_optimizers.py). A weight that was just dropped and comes back is as it was; a
 /// new one is 0, with slots of 0. Counts are over all shards; of equals the smaller weight number stays or comes.
+///
+/// With a reserve, of its weights and its reserve's a layer keeps as many as it had without the reserve, and those that
+/// come are the new reserve.
 class RegrowEvent {
    public:
     /// Chooses what goes. Collective.
@@ -75,7 +82,7 @@ class RegrowEvent {
    private:
     struct Layer {
         std::size_t parameter;  ///< its number in the arena
-        index_t count;          ///< weights that go and come back, over all shards
+        index_t count;          ///< weights that come, over all shards
         Pattern stay;           ///< without those that go
     };
 
@@ -83,7 +90,7 @@ class RegrowEvent {
     index_t step_;
     Network& network_;
     const Grid& grid_;
-    std::vector<index_t> kept_;  ///< of each parameter, over all shards
+    std::vector<index_t> kept_;  ///< of each parameter after the event, over all shards
     std::vector<Layer> layers_;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/train/checkpoint.hpp"
 #include "pruntrain/train/evaluation.hpp"
 #include "pruntrain/train/execution_planner.hpp"
@@ -58,6 +59,8 @@ class Trainer {
     void maybe_prune();
     void maybe_rewind();
     void maybe_regrow();
+    /// The network goes without its hidden weights while what this returns lives. Collective over the replicas.
+    HiddenWeights::Hiding hide();
     void plan_execution();
     /// Moves rows between the shards if one has too many weights. @param tell  how full they are if they stay
     void rebalance(bool tell);
@@ -102,6 +105,8 @@ class Trainer {
 
     // Of the step under way.
     NetworkStep step_;
+    real temperature_ = 1;  ///< the outputs are divided by it ahead of the loss
+    HiddenWeights hidden_;
     std::optional<BlockFisher> fisher_;  ///< of a prune event whose criterion updates the weights that stay
     std::array<double, 2> sums_{};       ///< loss and correct samples, over all slices
 

@@ -1,0 +1,58 @@
+// Weights that are trained but that the network does not use.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pruntrain/comm/grid.hpp"
+#include "pruntrain/nn/arena.hpp"
+
+namespace pruntrain {
+
+/// The slot of the arena that marks them: 1 hidden, 0 not. So they are known after a restart, wherever rows move.
+inline const std::string hidden_slot = "hidden";
+
+/// The straight-through estimator (Bengio et al. 2013): forward and backward see 0 in the place of a hidden weight, and
+/// its gradient is that at 0, but what is updated is the weight. So it may come back with what it has learned.
+class HiddenWeights {
+   public:
+    /// @param marks  of the whole arena
+    void learn(std::span<const real> marks);
+    /// After a change of the marks or of the arena's layout.
+    void forget() { known_ = any_ = false; }
+    bool known() const { return known_; }
+    bool any() const { return any_; }
+
+    /// Sets hidden weights to 0, for good.
+    void remove(Arena& arena) const;
+    /// Adds strength x weight to the gradients of hidden weights.
+    void decay(Arena& arena, real strength) const;
+
+    /// While it lives, the arena's values are those that the network uses. One within another changes nothing.
+    class Hiding {
+       public:
+        Hiding(HiddenWeights& weights, Arena& arena);
+        ~Hiding();
+        Hiding(const Hiding&) = delete;
+        Hiding& operator=(const Hiding&) = delete;
+
+       private:
+        HiddenWeights* weights_ = nullptr;  ///< null: there is nothing to show again
+        Arena& arena_;
+    };
+
+   private:
+    bool known_ = false, any_ = false, hiding_ = false;
+    std::vector<real> used_;    ///< of each weight of the arena 0 if it is hidden, else 1
+    std::vector<real> values_;  ///< while they are hidden
+};
+
+/// Marks, of each parameter of the arena, the packed positions whose flag is 0 as hidden; an empty list marks none.
+/// Local.
+void mark_hidden(Arena& arena, const std::vector<std::vector<std::uint8_t>>& used);
+/// The hidden weights of each parameter of the arena over all shards. Collective over the grid.
+std::vector<index_t> count_hidden(Arena& arena, const Grid& grid);
+
+}  // namespace pruntrain
