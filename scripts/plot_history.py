@@ -3,11 +3,9 @@
 
     scripts/plot_history.py OUTPUT.svg RUN_FOLDER [RUN_FOLDER ...]
 
-Needs python3-matplotlib.
+Needs python3-matplotlib, python3-h5py, python3-scipy, python3-yaml.
 """
 
-import csv
-import pathlib
 import sys
 
 import matplotlib
@@ -15,9 +13,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backend)
 
-
-def column(rows, name):
-    return [float(row[name]) if row[name] else float("nan") for row in rows]
+from run_folder import NoRun, Run  # noqa: E402
 
 
 def main():
@@ -26,11 +22,12 @@ def main():
     figure, accuracy = pyplot.subplots(figsize=(7, 3.2), layout="constrained")
     sparsity = accuracy.twinx()
     for folder in sys.argv[2:]:
-        with open(pathlib.Path(folder) / "history.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
-        epochs = column(rows, "epoch")
-        line, = accuracy.plot(epochs, column(rows, "validation_accuracy"), label=pathlib.Path(folder).name)
-        sparsity.plot(epochs, column(rows, "sparsity"), linestyle="--", color=line.get_color(), alpha=0.6)
+        try:
+            run = Run(folder)
+        except NoRun as error:
+            sys.exit(f"plot_history.py: {error}")
+        line, = accuracy.plot(run.history["epoch"], run.history["validation_accuracy"], label=run.name)
+        sparsity.plot(run.history["epoch"], run.history["sparsity"], linestyle="--", color=line.get_color(), alpha=0.6)
     accuracy.set_xlabel("epoch")
     accuracy.set_ylabel("validation accuracy (solid)")
     sparsity.set_ylabel("sparsity (dashed)")

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Reads a pruntrain checkpoint without pruntrain (docs/checkpoint_format.md).
 
-As a module: load, state_dict, network, normalized. As a program:
+As a module: load, state_dict, network, normalized, seal_is_whole. As a program:
 
     python3 scripts/read_checkpoint.py FILE.h5                              # prints a table
     python3 scripts/read_checkpoint.py FILE.h5 --torch OUT.pt               # a PyTorch state_dict
@@ -9,12 +9,14 @@ As a module: load, state_dict, network, normalized. As a program:
 """
 import argparse
 import collections
+import re
 import sys
 
 import h5py
 import numpy
 import scipy.sparse
 
+SEAL_BYTES = 512    # docs/checkpoint_format.md, "Whole or not at all"
 TORCH_NAMES = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}    # of batch-norm
 
 
@@ -48,6 +50,20 @@ def state_dict(path):
         layer, tensor = name.split(".")
         state[f"{layer}.{TORCH_NAMES.get(tensor, tensor)}"] = torch.from_numpy(array)
     return state
+
+
+def seal_is_whole(path):
+    """Whether every byte of the file is as it was written. Needs python3-xxhash."""
+    import xxhash
+
+    with open(path, "rb") as file:
+        lines = file.read(SEAL_BYTES).rstrip(b"\0")
+        covered, found, digits = lines.partition(b"xxh3_64 ")
+        size = re.search(rb"^bytes (\d+)$", covered, re.MULTILINE)
+        digest = xxhash.xxh3_64(covered)
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+        return bool(found and size) and int(size[1]) == file.tell() and digits == f"{digest.hexdigest()}\n".encode()
 
 
 def config(path):

@@ -22,6 +22,7 @@
 #include "pruntrain/train/scaling.hpp"
 #include "pruntrain/train/sensitivity.hpp"
 #include "pruntrain/train/trainer.hpp"
+#include "pruntrain/train/watch.hpp"
 
 using namespace pruntrain;
 
@@ -40,6 +41,7 @@ Examples:
   ./pruntrain --check --ranks 4096 --cluster cluster.yaml CONFIG.yaml   what it would need and take there
   ./pruntrain --describe                                 every key of a configuration
   mpirun -n 2 ./pruntrain --resume CONFIG.yaml           goes on from the newest good checkpoint
+  ./pruntrain watch runs/fashion_lenet300                draws how far a run is, again and again until it is done
   ./pruntrain inspect runs/fashion_lenet300/checkpoints/step_00004300.h5
   ./pruntrain evaluate runs/fashion_lenet300/checkpoints/step_00004300.h5 --split validation
   mpirun -n 2 ./pruntrain sensitivity runs/fashion_lenet300/checkpoints/step_00004300.h5 --output sensitivity.csv
@@ -61,6 +63,8 @@ struct Arguments {
     std::vector<double> sparsities{0.5, 0.7, 0.8, 0.9, 0.95, 0.99};
     double drop = 1;  // points
     std::string csv, allocation;
+    std::string run;  // to watch
+    bool once = false;
 };
 
 /// Rank 0 reads, all get the text.
@@ -263,6 +267,10 @@ int run(int argc, char** argv, const Communicator& world) {
     app.add_flag("--profile", arguments.profile, "print and write where the time of the run went");
     CLI::App* const inspecting = app.add_subcommand("inspect", "verify a checkpoint and print what it holds");
     inspecting->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
+    CLI::App* const watching =
+        app.add_subcommand("watch", "draw accuracy, sparsity and layers of a run while it goes on");
+    watching->add_option("run", arguments.run, "folder of the run: runs/NAME")->required();
+    watching->add_flag("--once", arguments.once, "draw it as it is now, and end");
     CLI::App* const evaluating =
         app.add_subcommand("evaluate", "loss and accuracy of a checkpoint on a split of its data");
     evaluating->add_option("--outputs", arguments.outputs, "writes the network's outputs to this .npy file");
@@ -298,6 +306,10 @@ int run(int argc, char** argv, const Communicator& world) {
     if (inspecting->parsed()) {
         const std::string table = inspect_text(inspect(arguments.checkpoint, world), arguments.checkpoint);
         if (world.is_root()) std::cout << table << std::flush;
+    } else if (watching->parsed()) {
+        world.together([&] {
+            if (world.is_root()) watch_run(arguments.run, arguments.once);
+        });
     } else if (evaluating->parsed()) {
         evaluate_checkpoint(arguments, world);
     } else if (analyzing->parsed()) {

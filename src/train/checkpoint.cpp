@@ -207,6 +207,36 @@ void write_history(H5File& file, const History& history) {
     }
 }
 
+/// Of each row of the history the layers with weights: two arrays of rows x layers; -1 kept: unknown.
+void write_layers(H5File& file, const History& history) {
+    if (history.empty() || history.back().layers.empty()) return;
+    const std::size_t layers = history.back().layers.size();
+    std::vector<index_t> kept;
+    std::vector<std::int32_t> sparse;
+    for (const auto& row : history)
+        for (std::size_t i = 0; i < layers; ++i) {
+            kept.push_back(row.layers.empty() ? -1 : row.layers[i].kept);
+            sparse.push_back(row.layers.empty() ? 0 : std::int32_t{row.layers[i].sparse});
+        }
+    const std::array shape{static_cast<index_t>(history.size()), static_cast<index_t>(layers)};
+    file.create_group("layers");
+    file.write<index_t>("layers/kept", kept, shape);
+    file.write<std::int32_t>("layers/sparse", sparse, shape);
+}
+
+/// A file of before they were recorded has none.
+void read_layers(const H5File& file, History& history) {
+    const std::vector<std::string> objects = file.names("/");
+    if (std::find(objects.begin(), objects.end(), "layers") == objects.end()) return;
+    const std::vector<index_t> shape = file.shape("layers/kept"), kept = file.read<index_t>("layers/kept");
+    const std::vector<std::int32_t> sparse = file.read<std::int32_t>("layers/sparse");
+    if (shape.size() != 2 || shape[0] != std::ssize(history) || kept.size() != sparse.size())
+        fault("layers: is not of ", history.size(), " rows");
+    const auto layers = static_cast<std::size_t>(shape[1]);
+    for (std::size_t i = 0; i < kept.size(); ++i)
+        if (kept[i] >= 0) history[i / layers].layers.push_back({kept[i], sparse[i] != 0});
+}
+
 History read_history(const H5File& file) {
     History history;
     for (const auto& column : history_columns) {
@@ -216,6 +246,7 @@ History read_history(const H5File& file) {
         if (values.size() != history.size()) fault(path, ": has ", values.size(), " values, expected ", history.size());
         for (std::size_t i = 0; i < values.size(); ++i) history[i].*column.field = values[i];
     }
+    read_layers(file, history);
     return history;
 }
 
@@ -317,6 +348,7 @@ void write_checkpoint(const fs::path& path, Network& network, const RunState& st
     if (!grid.world().is_root()) return;
     writer.attempt([&] {
         write_history(*file, history);
+        write_layers(*file, history);
         file->close();
     });
     writer.finish();

@@ -28,14 +28,22 @@ ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const G
     count();
 }
 
-void ExecutionPlanner::count() {
+std::vector<LayerWeights> ExecutionPlanner::layers() const {
     std::vector<std::uint64_t> kept;
     for (const Planned& planned : layers_)
         kept.push_back(static_cast<std::uint64_t>(planned.weight->parameter().pattern.kept()));
     grid_.shards().sum(std::span(kept));
+    std::vector<LayerWeights> layers;
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+        layers.push_back({static_cast<index_t>(kept[i]), layers_[i].weight->sparse()});
+    return layers;
+}
+
+void ExecutionPlanner::count() {
+    const std::vector<LayerWeights> now = layers();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         layers_[i].size = layers_[i].weight->parameter().tensor_size();
-        layers_[i].kept = static_cast<index_t>(kept[i]);
+        layers_[i].kept = now[i].kept;
     }
 }
 

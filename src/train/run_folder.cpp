@@ -6,6 +6,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/nn/weight_matrix.hpp"
 #include "pruntrain/train/checkpoint.hpp"
 
 namespace pruntrain {
@@ -14,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* run_files[] = {"config.yaml", "history.csv", "summary.json", "profile.csv"};
+constexpr const char* run_files[] = {"config.yaml", "history.csv", "layers.csv", "summary.json", "profile.csv"};
 
 std::string csv_line(const HistoryRow& row) {
     std::string line;
@@ -24,6 +25,28 @@ std::string csv_line(const HistoryRow& row) {
         if (!std::isnan(value)) line += exact(value);  // unknown: empty
     }
     return line + "\n";
+}
+
+/// A name may have commas and quotes.
+std::string csv_field(const std::string& value) {
+    if (value.find_first_of(",\"\r\n") == std::string::npos) return value;
+    std::string quoted = "\"";
+    for (const char letter : value) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
+    return quoted + "\"";
+}
+
+/// A line for each layer with a weight.
+std::string layer_lines(const HistoryRow& row, Network& network) {
+    if (row.layers.empty()) return "";
+    std::string lines;
+    std::size_t number = 0;
+    for (const std::size_t layer : network.layers_with_weights()) {
+        const Parameter& weight = network.layer(layer).weight_matrix()->parameter();
+        const auto& [kept, sparse] = row.layers.at(number++);
+        lines += text(exact(row.step), ",", exact(row.epoch), ",", csv_field(weight.full_name()), ",", kept, ",",
+                      weight.full_size(), ",", sparse ? "sparse" : "dense", "\n");
+    }
+    return lines;
 }
 
 bool holds_a_run(const fs::path& folder) {
@@ -87,19 +110,28 @@ void RunFolder::write_summary(const std::string& json) const { write_whole("summ
 
 void RunFolder::write_profile(const std::string& csv) const { write_whole("profile.csv", csv); }
 
-void RunFolder::write_history(const History& history) const {
+void RunFolder::write_history(const History& history, Network& network) const {
     std::vector<std::string> names;
     for (const auto& column : history_columns) names.emplace_back(column.name);
-    std::string content = join(names, ",") + "\n";
-    for (const auto& row : history) content += csv_line(row);
-    write_whole("history.csv", content);
+    std::string rows = join(names, ",") + "\n", layers = "step,epoch,tensor,kept,of,execution\n";
+    for (const auto& row : history) {
+        rows += csv_line(row);
+        layers += layer_lines(row, network);
+    }
+    write_whole("layers.csv", layers);
+    write_whole("history.csv", rows);
 }
 
-void RunFolder::append_history(const HistoryRow& row) const {
-    std::ofstream file(path_ / "history.csv", std::ios::app | std::ios::binary);
-    file << csv_line(row);
+void RunFolder::append_history(const HistoryRow& row, Network& network) const {
+    append("layers.csv", layer_lines(row, network));  // first: who sees a new row of the history finds its layers
+    append("history.csv", csv_line(row));
+}
+
+void RunFolder::append(const std::string& name, const std::string& content) const {
+    std::ofstream file(path_ / name, std::ios::app | std::ios::binary);
+    file << content;
     file.close();
-    if (!file) fault("cannot write ", (path_ / "history.csv").string(), ": is the disk full?");
+    if (!file) fault("cannot write ", (path_ / name).string(), ": is the disk full?");
 }
 
 void RunFolder::drop_old_checkpoints(index_t now, index_t keep, index_t best) const {

@@ -115,7 +115,7 @@ void Trainer::resume() {
 void Trainer::run() {
     if (world_.is_root()) {
         folder_.write_config(experiment_.resolved);
-        folder_.write_history(history_);
+        folder_.write_history(history_, network_);
     }
     if (state_.step == 0) {
         maybe_prune();
@@ -362,8 +362,9 @@ void Trainer::add_history_row() {
     row.samples_per_s = static_cast<double>(state_.loss_samples) / state_.train_seconds;
     row.sparse_layers = static_cast<double>(planner_.sparse_layers());
     row.values_reduced = static_cast<double>(network_.arena().gradients().size());
+    row.layers = planner_.layers();
     history_.push_back(row);
-    if (world_.is_root()) folder_.append_history(row);
+    if (world_.is_root()) folder_.append_history(row, network_);
     progress_.row(row);
     state_.validation_accuracy = validation.accuracy;
     state_.loss_sum = state_.train_seconds = correct_ = 0;

@@ -171,8 +171,9 @@ class Run:
         """All that two equal runs have in common, bit for bit."""
         rows = [{name: value for name, value in row.items() if name not in CLOCKS} for row in self.history]
         summary = self.summary
-        return {"history": rows, **{name: summary[name] for name in
-                                    ("weights_hash", "pattern_hash", "test_loss", "test_accuracy", "steps", "kept")}}
+        return {"history": rows, "layers": (self.folder / "layers.csv").read_text(),
+                **{name: summary[name] for name in
+                   ("weights_hash", "pattern_hash", "test_loss", "test_accuracy", "steps", "kept")}}
 
 
 class EndToEnd(unittest.TestCase):

@@ -34,8 +34,8 @@ class Options(EndToEnd):
         done = run("--help")
         self.assertEqual(done.returncode, 0)
         self.assertIn("mpirun -n 2 ./pruntrain inputs/", done.stdout)
-        for option in ("--check", "--describe", "--resume", "--overwrite", "--profile", "--version", "inspect", "evaluate",
-                       "sensitivity"):
+        for option in ("--check", "--describe", "--resume", "--overwrite", "--profile", "--version", "inspect", "watch",
+                       "evaluate", "sensitivity"):
             self.assertIn(option, done.stdout)
 
     def test_the_examples_of_the_help_name_files_that_exist(self):

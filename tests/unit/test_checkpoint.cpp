@@ -208,6 +208,26 @@ TEST_CASE("checkpoint: a network, its optimizer and its run come back bit for bi
     CHECK(content_of(folder / "a.h5") == content_of(folder / "b.h5"));
 }
 
+TEST_CASE("checkpoint: what the history says of layers comes back, unknown rows too") {
+    const TemporaryFolder folder;
+    const auto network = trained_network();
+    History written = some_history(), read;
+    written[1].layers = {{12, false}, {0, true}};
+    written[2].layers = {{5'000'000'000, true}, {7, false}};
+    write_checkpoint(folder / "a.h5", *network, some_state(), written, some_config, some_normalization,
+                     Grid(Communicator::world(), 1));
+    read_checkpoint(folder / "a.h5", *network, read, Communicator::world());
+    REQUIRE(read.size() == 3);
+    CHECK(read[0].layers.empty());
+    for (std::size_t row = 1; row < 3; ++row) {
+        REQUIRE(read[row].layers.size() == 2);
+        for (std::size_t i = 0; i < 2; ++i) {
+            CHECK(read[row].layers[i].kept == written[row].layers[i].kept);
+            CHECK(read[row].layers[i].sparse == written[row].layers[i].sparse);
+        }
+    }
+}
+
 TEST_CASE("checkpoint: a run at its start, without slots, history or configuration") {
     const TemporaryFolder folder;
     const auto network = make_network(small_model);
@@ -358,6 +378,15 @@ TEST_CASE("checkpoint: what is missing in a file with a good seal is named") {
               up_to_history(file);
               file.write<double>("history/values_reduced", std::array{1.0, 2.0}, size);
           }) == "nothing was thrown");
+    CHECK(contains(verdict([&](H5File& file) {
+                       up_to_history(file);
+                       file.write<double>("history/values_reduced", std::array{1.0, 2.0}, size);
+                       file.create_group("layers");
+                       const std::array<index_t, 2> shape{1, 2};
+                       file.write<index_t>("layers/kept", std::array<index_t, 2>{3, 4}, shape);
+                       file.write<std::int32_t>("layers/sparse", std::array<std::int32_t, 2>{0, 1}, shape);
+                   }),
+                   "layers: is not of 2 rows"));
 }
 
 TEST_CASE("checkpoint: another network or optimizer is refused by its first difference") {

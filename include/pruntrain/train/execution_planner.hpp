@@ -8,6 +8,7 @@
 #include "pruntrain/comm/grid.hpp"
 #include "pruntrain/nn/network.hpp"
 #include "pruntrain/nn/weight_matrix.hpp"
+#include "pruntrain/train/history.hpp"
 
 namespace pruntrain {
 
@@ -40,6 +41,8 @@ class ExecutionPlanner {
     /// For up to `samples` samples a slice: narrower tiles where very sparse dense layers want wide panels.
     TileWidths tile_widths(index_t samples) const;
     index_t sparse_layers() const;
+    /// As they are now. Collective.
+    std::vector<LayerWeights> layers() const;
     double measuring_s() const { return measuring_s_; }
 
    private:

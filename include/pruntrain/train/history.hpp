@@ -10,6 +10,12 @@
 
 namespace pruntrain {
 
+/// What a row says of one layer with a weight: a line of layers.csv.
+struct LayerWeights {
+    index_t kept = 0;     ///< over all shards
+    bool sparse = false;  ///< executes it sparse
+};
+
 /// One row of history.csv. Unknown numbers are NaN (no validation split) and empty in the file.
 struct HistoryRow {
     double step = 0;          ///< updates done
@@ -23,6 +29,8 @@ struct HistoryRow {
     double samples_per_s = 0;          ///< trained, over all ranks, since the row before; evaluation not counted
     double sparse_layers = 0;          ///< that execute their weight sparse
     double values_reduced = 0;         ///< numbers summed over the ranks in a step: the gradient's length now
+    /// In model order; empty: unknown, from a checkpoint of before this was recorded.
+    std::vector<LayerWeights> layers{};
 };
 
 struct HistoryColumn {

@@ -5,14 +5,15 @@
 #include <string>
 
 #include "pruntrain/comm/communicator.hpp"
+#include "pruntrain/nn/network.hpp"
 #include "pruntrain/train/history.hpp"
 
 namespace pruntrain {
 
 enum class ExistingRun { refuse, resume, overwrite };
 
-/// `output/name/` with config.yaml, history.csv, summary.json, profile.csv and checkpoints/. Only the root of the world
-/// writes.
+/// `output/name/` with config.yaml, history.csv, layers.csv, summary.json, profile.csv and checkpoints/. Only the root
+/// of the world writes.
 class RunFolder {
    public:
     /// Collective. Makes the folder, or with `overwrite` removes the files of an earlier run in it, and only those.
@@ -27,8 +28,9 @@ class RunFolder {
     void write_config(const std::string& resolved) const;
     void write_summary(const std::string& json) const;
     void write_profile(const std::string& csv) const;
-    void write_history(const History& history) const;  ///< the whole file
-    void append_history(const HistoryRow& row) const;  ///< one row
+    /// history.csv and layers.csv: the whole files, or what one row adds to them. @param network  of the run
+    void write_history(const History& history, Network& network) const;
+    void append_history(const HistoryRow& row, Network& network) const;
 
     /// Removes all checkpoints before step `now` but those that belong to the newest `keep` up to it and the one of
     /// step `best` (-1: none). Later ones are what an earlier start of the run left: damaged, or soon written again.
@@ -36,6 +38,7 @@ class RunFolder {
 
    private:
     void write_whole(const std::string& name, const std::string& content) const;
+    void append(const std::string& name, const std::string& content) const;
 
     std::filesystem::path path_;
 };
