@@ -10,4 +10,4 @@ $launch ./pruntrain inputs/fashion_lenet300.yaml --overwrite
 checkpoint=$(ls $run/checkpoints/step_*.h5 | tail -n 1)
 echo
 echo "Look into it:   ./pruntrain inspect $checkpoint"
-echo "In Python:      python3 scripts/read_checkpoint.py $checkpoint"
+echo "In Python:      python3 scripts/pruntrain_io.py $checkpoint"

@@ -12,7 +12,7 @@ import h5py
 import numpy
 import yaml
 
-import read_checkpoint
+import pruntrain_io
 
 
 class NoRun(Exception):
@@ -56,7 +56,7 @@ class Checkpoint:
         self.path, self.bytes, self.damage, self.tensors, self.state = path, path.stat().st_size, "", [], {}
         self.step = int(re.search(r"\d+", path.name)[0])
         try:
-            self.whole = read_checkpoint.seal_is_whole(path)
+            self.whole = pruntrain_io.seal_is_whole(path)
         except ImportError:
             self.whole = None   # not known
         if self.whole is False:
@@ -65,7 +65,7 @@ class Checkpoint:
         try:
             with h5py.File(path) as file:
                 self.state = dict(file.attrs)
-            for name, node in read_checkpoint.tensors(path):
+            for name, node in pruntrain_io.tensors(path):
                 if name.split(".")[-1].startswith("running_"):
                     continue
                 sparse = isinstance(node, h5py.Group)
@@ -79,7 +79,7 @@ class Checkpoint:
 
     def patterns(self):
         """(name, rows, columns of the kept weights, shape of the matrix) of each tensor that has lost weights."""
-        for name, node in read_checkpoint.tensors(self.path):
+        for name, node in pruntrain_io.tensors(self.path):
             if isinstance(node, h5py.Group):
                 sizes = numpy.diff(node["pointers_to_1"][:])
                 rows = numpy.repeat(numpy.arange(len(sizes)), sizes)

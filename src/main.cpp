@@ -21,6 +21,7 @@
 #include "pruntrain/train/report.hpp"
 #include "pruntrain/train/scaling.hpp"
 #include "pruntrain/train/sensitivity.hpp"
+#include "pruntrain/train/start.hpp"
 #include "pruntrain/train/trainer.hpp"
 #include "pruntrain/train/watch.hpp"
 
@@ -86,7 +87,8 @@ std::string read_text(const std::string& path, const Communicator& world) {
 /// What would be trained, and with --ranks what it would need and take on so many.
 void check(const Arguments& arguments, const Config& config, const Communicator& world) {
     Experiment experiment(config, world, arguments.ranks);
-    std::string found = arguments.json ? "" : check_text(experiment);
+    const std::string start = start_text(experiment, world);
+    std::string found = arguments.json ? "" : check_text(experiment) + start;
     if (arguments.ranks > 0) {
         const Cluster cluster =
             arguments.cluster.empty()
@@ -103,14 +105,15 @@ void train(const Arguments& arguments, const Communicator& world) {
     if (arguments.resume && arguments.overwrite) input_error("--resume and --overwrite exclude each other: give one");
     if (arguments.check) return check(arguments, config, world);
     Experiment experiment(config, world);
-    const std::string plan = check_text(experiment);
+    // Before there is a folder: a file that cannot be used leaves none behind, and --overwrite removes nothing.
+    const std::string plan = check_text(experiment) + (arguments.resume ? "" : start_text(experiment, world));
     const auto existing = arguments.resume      ? ExistingRun::resume
                           : arguments.overwrite ? ExistingRun::overwrite
                                                 : ExistingRun::refuse;
     const RunFolder folder(experiment.settings.output, experiment.settings.name, existing, world);
     if (world.is_root()) std::cout << plan << std::endl;
     Trainer trainer(experiment, folder, world, arguments.profile);
-    if (arguments.resume) trainer.resume();
+    if (!arguments.resume || !trainer.resume()) trainer.start();
     trainer.run();
 }
 

@@ -75,11 +75,8 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     if (regrowth_ && !(grouping_->count({1, 1}) == 0 && !grouping_->runs()))
         input_error(regrow.place_of("type"), " brings single weights back, but ", grouping_->describe(),
                     " stay: set grouping to weight, or regrow to none");
-    if (reconfigures_ && (regrowth_ || schedule_->gives_back() || grouping_->runs()))
-        input_error(section.place_of("reconfigure"), " removes units for good, but with ",
-                    regrowth_           ? regrowth_->describe()
-                    : grouping_->runs() ? grouping_->describe() + " to stay"
-                                        : schedule_->describe(),
+    if (reconfigures_ && !needs_all_units().empty())
+        input_error(section.place_of("reconfigure"), " removes units for good, but with ", needs_all_units(),
                     " their places are needed: set it to false");
     if (regrowth_ && schedule_->rewinding().rounds() > 0)
         input_error(regrow.place_of("type"),
@@ -148,6 +145,12 @@ void Pruner::check_hiding(const Config& section) const {
         refuse(text("the schedule, ", schedule_->describe(), ", has no last event that the others lead to"));
     if (criterion_->gradient_of() == GradientOf::change || criterion_->fisher_blocks().update)
         refuse(text(criterion_->describe(), " needs the network with all its weights"));
+}
+
+std::string Pruner::needs_all_units() const {
+    if (regrowth_) return regrowth_->describe();
+    if (grouping_->runs()) return grouping_->describe() + " to stay";
+    return schedule_->gives_back() ? schedule_->describe() : "";
 }
 
 std::string Pruner::describe() const {

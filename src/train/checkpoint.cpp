@@ -52,6 +52,7 @@ struct TensorPart {
     index_t first_row, first_column;
     const Pattern& pattern;
     std::span<real> values;
+    bool is_statistic = false;
 
     index_t columns() const { return size_of(tensor_shape) / tensor_shape[0]; }  ///< of the whole
 };
@@ -74,7 +75,8 @@ void each_tensor(Network& network, Use&& use) {
                            channels.first,
                            0,
                            full,
-                           statistic->values});
+                           statistic->values,
+                           true});
         }
     }
 }
@@ -239,6 +241,7 @@ void read_layers(const H5File& file, History& history) {
 
 History read_history(const H5File& file) {
     History history;
+    if (file.names("history").empty()) return history;  // a weight file
     for (const auto& column : history_columns) {
         const std::string path = text("history/", column.name);
         const std::vector<double> values = file.read<double>(path);
@@ -297,7 +300,9 @@ void inspect_arrays(const H5File& file, CheckpointSummary& summary) {
             }
 }
 
-void check_same_network(const std::string& file, const CheckpointSummary& checkpoint, Network& network) {
+/// @param before_removals  the shapes before units were removed are compared; a file does not have those of statistics
+void check_same_tensors(const std::string& file, const CheckpointSummary& checkpoint, Network& network,
+                        bool before_removals) {
     std::size_t number = 0;
     const auto other = [&](const std::string& theirs, const std::string& ours) {
         input_error(file, ": the checkpoint has ", theirs, ", the network ", ours, ": it is of another network");
@@ -307,8 +312,10 @@ void check_same_network(const std::string& file, const CheckpointSummary& checkp
         if (number == checkpoint.tensors.size()) other("nothing more", full_name);
         const auto& tensor = checkpoint.tensors[number++];
         if (tensor.name != full_name) other(tensor.name, full_name);
-        if (tensor.shape != part.tensor_shape)
-            other(full_name + " " + crossed(tensor.shape), crossed(part.tensor_shape));
+        if (before_removals && part.is_statistic) return;
+        const auto& theirs = before_removals ? tensor.full_shape : tensor.shape;
+        const auto& ours = before_removals ? part.full_shape : part.tensor_shape;
+        if (theirs != ours) other(full_name + " " + crossed(theirs), crossed(ours));
     });
     if (number < checkpoint.tensors.size()) other(checkpoint.tensors[number].name, "nothing more");
 }
@@ -341,6 +348,8 @@ void write_checkpoint(const fs::path& path, Network& network, const RunState& st
             file->create_group("data");
             file->set_attribute("data", "mean", normalization.mean);
             file->set_attribute("data", "deviation", normalization.deviation);
+            const Shape& input = network.input_shape();
+            file->set_attribute("data", "input_shape", std::vector{input.channels, input.rows, input.columns});
         });
     }
     if (grid.replicas().is_root()) write_model(file ? &*file : nullptr, network, grid.shards(), writer);
@@ -375,26 +384,32 @@ CheckpointSummary inspect_checkpoint(const fs::path& path) {
 
 namespace {
 
+/// Patterns, values and statistics. @return where each tensor stands in the file
+std::map<std::string, StoredPlace> read_tensors(const H5File& file, Network& network) {
+    Arena& arena = network.arena();
+    std::vector<Pattern> patterns;
+    std::map<std::string, StoredPlace> places;
+    for (const auto* parameter : arena.parameters()) {
+        StoredPart part =
+            read_tensor_part(file, model_path(parameter->layer, parameter->name), parameter->first_row,
+                             parameter->pattern.rows(), parameter->first_column, parameter->pattern.columns());
+        patterns.push_back(std::move(part.pattern));
+        places[parameter->full_name()] = std::move(part.place);
+    }
+    arena.reset(patterns);
+    each_tensor(network, [&](const TensorPart& part) {
+        const std::string path = model_path(part.layer, part.name);
+        StoredPlace& place = places[part.layer + "." + part.name];
+        if (part.is_statistic) place = read_tensor_part(file, path, part.first_row, part.pattern.rows(), 0, 1).place;
+        read_part(file, path, part.pattern, place, part.values);
+    });
+    return places;
+}
+
 RunState read_parts(const fs::path& path, index_t format_version, Network& network, History& history) {
     return with_file(path, [&](const H5File& file) {
+        const std::map<std::string, StoredPlace> places = read_tensors(file, network);
         Arena& arena = network.arena();
-        std::vector<Pattern> patterns;
-        std::map<std::string, StoredPlace> places;
-        for (const auto* parameter : arena.parameters()) {
-            StoredPart part =
-                read_tensor_part(file, model_path(parameter->layer, parameter->name), parameter->first_row,
-                                 parameter->pattern.rows(), parameter->first_column, parameter->pattern.columns());
-            patterns.push_back(std::move(part.pattern));
-            places[parameter->full_name()] = std::move(part.place);
-        }
-        arena.reset(patterns);
-        each_tensor(network, [&](const TensorPart& part) {
-            const std::string path = model_path(part.layer, part.name);
-            const auto [place, is_statistic] = places.try_emplace(part.layer + "." + part.name);
-            if (is_statistic)
-                place->second = read_tensor_part(file, path, part.first_row, part.pattern.rows(), 0, 1).place;
-            read_part(file, path, part.pattern, place->second, part.values);
-        });
         for (std::size_t number = 0; number < arena.slot_names().size(); ++number)
             for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
                 const Parameter& parameter = *arena.parameters()[i];
@@ -417,7 +432,7 @@ RunState read_checkpoint(const fs::path& path, Network& network, History& histor
     ranks.together([&] {
         if (!ranks.is_root()) return;
         const CheckpointSummary summary = inspect_checkpoint(path);
-        check_same_network(path.string(), summary, network);
+        check_same_tensors(path.string(), summary, network, false);
         check_same_slots(path.string(), summary, network.arena());
         version = summary.format_version;
     });
@@ -425,6 +440,14 @@ RunState read_checkpoint(const fs::path& path, Network& network, History& histor
     RunState state;
     ranks.together([&] { state = read_parts(path, version, network, history); });
     return state;
+}
+
+void check_same_model(const std::string& file, const CheckpointSummary& checkpoint, Network& network) {
+    check_same_tensors(file, checkpoint, network, true);
+}
+
+void read_weights(const fs::path& path, Network& network, const Communicator& ranks) {
+    ranks.together([&] { with_file(path, [&](const H5File& file) { read_tensors(file, network); }); });
 }
 
 std::string checkpoint_name(index_t step) {

@@ -21,6 +21,9 @@ Settings::Settings(const Config& config) {
         input_error(run.place_of("name"), " is '", name, "': a name has no slash and is not '.' or '..'");
     output = run.word("output", "runs", "folder in which the run's folder stands");
     seed = static_cast<std::uint64_t>(run.integer("seed", 1, at_least(0), "of all random numbers of the run"));
+    start_from = run.word("start_from", "",
+                          "checkpoint or weight file (docs/checkpoint_format.md) whose weights, pattern and batch-norm "
+                          "statistics a new run begins with; step, history and optimizer begin anew");
     progress = run.choice("progress", "auto", {"auto", "redraw", "lines"},
                           "progress as one line that is redrawn, or as lines; auto: redraw on a terminal");
     log_every_s = run.number("log_every_s", 30.0, above(0), "seconds from one progress line to the next in a log");

@@ -68,7 +68,7 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
     network_.reserve(slice_samples(), slices_.own().size);
 }
 
-void Trainer::resume() {
+bool Trainer::resume() {
     std::string newest, cuts;
     world_.together([&] {
         if (!world_.is_root()) return;
@@ -88,7 +88,7 @@ void Trainer::resume() {
     world_.broadcast_text(newest);
     if (newest.empty()) {
         progress_.note("no checkpoint to resume from: starting at step 0");
-        return;
+        return false;
     }
     // Cut for as many shards, the model goes on as it was; for others, layers begin with even blocks.
     world_.broadcast_text(cuts);
@@ -110,6 +110,7 @@ void Trainer::resume() {
     seconds_before_ = state_.seconds;
     saved_step_ = state_.step;
     progress_.note(text("resuming from ", newest, " at step ", state_.step));
+    return true;
 }
 
 void Trainer::run() {
@@ -314,7 +315,8 @@ void Trainer::plan_execution() {
     const double steps_here =
         static_cast<double>(trained_samples_) / static_cast<double>(experiment_.settings.global_batch);
     const double run_s = trained_seconds_ * static_cast<double>(experiment_.length.steps) / std::max(1.0, steps_here);
-    const std::string changes = planner_.plan(slice, run_s, state_.step >= experiment_.pruner->end_step());
+    const bool last = !experiment_.pruner || state_.step >= experiment_.pruner->end_step();
+    const std::string changes = planner_.plan(slice, run_s, last);
     if (!changes.empty()) progress_.note(text("step ", state_.step, ": ", changes));
     network_.set_tile_widths(planner_.tile_widths(slice.tiling.samples));
 }

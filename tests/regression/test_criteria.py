@@ -3,13 +3,15 @@
 
 import re
 import shutil
+import subprocess
+import sys
 import unittest
 
 import h5py
 import numpy
 import scipy.sparse
 
-from support import CONVOLUTION, UNEVEN, EndToEnd, Run, at_once, run
+from support import CONVOLUTION, ROOT, UNEVEN, EndToEnd, Run, at_once, run
 
 SAMPLES, INPUTS, CLASSES = 48, 13, 3
 LAYERS = ("dense1", "dense2", "dense3")
@@ -202,6 +204,10 @@ class Criteria(EndToEnd):
         said = run("evaluate", run_of.checkpoints[1], "--split", "test").stdout
         used = Twin(run_of.checkpoints[1])
         used.weights = [weight * (1 - mark.reshape(weight.shape)) for weight, mark in zip(used.weights, hidden(run_of.checkpoints[1]))]
+        dense = self.folder / "dense.npz"
+        subprocess.run([sys.executable, ROOT / "scripts/pruntrain_io.py", run_of.checkpoints[1], "--numpy", dense], check=True)
+        for layer, weight in zip(LAYERS, used.weights):
+            numpy.testing.assert_array_equal(numpy.load(dense)[f"{layer}.weight"], weight.astype(numpy.float32))
         last = used.activations(self.x)[3]
         shares = numpy.exp(last - last.max(axis=1, keepdims=True))
         expected = -numpy.log((shares / shares.sum(axis=1, keepdims=True))[numpy.arange(SAMPLES), self.y]).mean()

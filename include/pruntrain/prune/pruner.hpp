@@ -60,6 +60,8 @@ class Pruner {
     Rewinding rewinding() const { return schedule_->rewinding(); }
     /// After an event, units and channels that have lost their weights are removed from the network.
     bool reconfigures() const { return reconfigures_; }
+    /// What needs the places of all units and channels, so that none may be removed from the network; empty: nothing.
+    std::string needs_all_units() const;
     /// Weights that go and come back between the events; null: none do.
     const Regrowth* regrowth() const { return regrowth_.get(); }
     /// There may be hidden weights (HiddenWeights), so the slot that marks them.

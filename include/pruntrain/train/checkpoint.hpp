@@ -73,6 +73,14 @@ CheckpointSummary inspect_checkpoint(const std::filesystem::path& path);
 RunState read_checkpoint(const std::filesystem::path& path, Network& network, History& history,
                          const Communicator& ranks);
 
+/// @throws InputError if a file is of another model than an untrained network: names the first difference. Units that
+/// were removed from the network of the file are no difference.
+void check_same_model(const std::string& file, const CheckpointSummary& checkpoint, Network& network);
+
+/// Loads patterns, weights and statistics alone from a file that has been verified; optimizer slots become 0. The
+/// network has the file's shapes. Every rank loads its own. Collective.
+void read_weights(const std::filesystem::path& path, Network& network, const Communicator& ranks);
+
 /// "step_00001234.h5"
 std::string checkpoint_name(index_t step);
 /// The checkpoints in a folder, newest first; files of other names are passed over.

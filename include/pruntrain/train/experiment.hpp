@@ -28,7 +28,8 @@ struct Settings {
     std::string name;    ///< of the run
     std::string output;  ///< folder of all runs
     std::uint64_t seed;
-    std::string progress;  ///< auto | redraw | lines
+    std::string start_from;  ///< file whose weights a new run begins with; empty: none
+    std::string progress;    ///< auto | redraw | lines
     double log_every_s;
     std::string execution;  ///< one of `execution_choices`
     double epochs;

@@ -26,8 +26,11 @@ class Trainer {
     Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling);
 
     /// Loads the newest checkpoint of the folder that is whole; a damaged one is named and passed over. Collective.
-    /// @throws InputError if a whole checkpoint is of another network
-    void resume();
+    /// @return there was one @throws InputError if a whole checkpoint is of another network
+    bool resume();
+
+    /// A new run begins, with the weights of the file that `run.start_from` names, if it names one. Collective.
+    void start();
 
     /// Trains to the end, evaluates on the test split, writes the last checkpoint and summary.json. Collective.
     void run();

@@ -1,0 +1,28 @@
+// A new run that begins with weights of another run: of the file that run.start_from names.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "pruntrain/train/experiment.hpp"
+
+namespace pruntrain {
+
+/// What a run must know of the file before it reads the weights.
+struct StartFile {
+    std::string path;
+    std::string state;         ///< "step 120, sparsity 0.9", for people
+    std::string shard_cuts;    ///< as `cuts_of` reads it: the outputs of layers, if units were removed; else empty
+    std::string weights_hash;  ///< empty: unknown
+};
+
+/// The root verifies the file and compares it with an experiment that has not been changed since it was built, all
+/// ranks learn of it. Collective. @return nothing if run.start_from is empty
+/// @throws InputError: unreadable, damaged, of another model, of data that were normalised otherwise, or of weights
+/// that the prune section cannot go on from
+std::optional<StartFile> look_at_start(Experiment& experiment, const Communicator& world);
+
+/// What --check says of the file; empty if there is none. Collective, throws like `look_at_start`.
+std::string start_text(Experiment& experiment, const Communicator& world);
+
+}  // namespace pruntrain

@@ -1,0 +1,105 @@
+#include "pruntrain/train/start.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/parallel/shard_cuts.hpp"
+#include "pruntrain/train/trainer.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string list(const std::vector<double>& numbers) {
+    std::vector<std::string> words;
+    for (const double number : numbers) words.push_back(exact(number));
+    return "[" + join(words, ",") + "]";
+}
+
+/// One number stands for all channels.
+bool same_for_all_channels(const std::vector<double>& one, const std::vector<double>& other) {
+    if (other.size() == 1) return std::ranges::count(one, other.front()) == std::ssize(one);
+    if (one.size() == 1) return same_for_all_channels(other, one);
+    return one == other;
+}
+
+void check_normalization(const std::string& file, const Normalization& theirs, const Normalization& ours) {
+    if (same_for_all_channels(theirs.mean, ours.mean) && same_for_all_channels(theirs.deviation, ours.deviation))
+        return;
+    input_error("the network of ", file, " has learnt from data of mean ", list(theirs.mean), " and deviation ",
+                list(theirs.deviation), ", this run normalises with ", list(ours.mean), " and ", list(ours.deviation),
+                ": set data.normalization=given data.mean=", list(theirs.mean),
+                " data.deviation=", list(theirs.deviation));
+}
+
+void check_pruning(const std::string& file, const Pruner& pruner, bool units_removed, bool sparse) {
+    if (units_removed && !pruner.needs_all_units().empty())
+        input_error("units were removed from the network of ", file, ", but with ", pruner.needs_all_units(),
+                    " their places are needed: start from a file of a run with prune.reconfigure: false");
+    if (sparse && pruner.grouping().runs())
+        input_error("weights were removed from the network of ", file, ", but ", pruner.grouping().describe(),
+                    " are to stay: start from a file with all weights, or leave the prune section out to train those "
+                    "that are left");
+}
+
+StartFile look(Experiment& experiment) {
+    const Settings& settings = experiment.settings;
+    const std::string& file = settings.start_from;
+    std::error_code ignored;
+    if (fs::equivalent(fs::path(file).parent_path(), fs::path(settings.output) / settings.name / "checkpoints",
+                       ignored))
+        input_error(file, " is a checkpoint of this run itself: go on with --resume, or choose another run.name");
+    const CheckpointSummary summary = inspect_checkpoint(file);
+    check_same_model(file, summary, experiment.network);
+    check_normalization(file, summary.normalization, experiment.dataset.normalization());
+    const auto any = [&](auto holds) { return std::ranges::any_of(summary.tensors, holds); };
+    const bool units_removed = any([](const auto& tensor) { return tensor.shape != tensor.full_shape; });
+    const bool sparse = any([](const auto& tensor) { return tensor.sparse; });
+    if (experiment.pruner) check_pruning(file, *experiment.pruner, units_removed, sparse);
+    return {file, text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity)),
+            units_removed ? summary.state.shard_cuts : "", summary.state.weights_hash};
+}
+
+}  // namespace
+
+std::optional<StartFile> look_at_start(Experiment& experiment, const Communicator& world) {
+    if (experiment.settings.start_from.empty()) return std::nullopt;
+    StartFile file;
+    world.together([&] {
+        if (!world.is_root()) return;
+        try {
+            file = look(experiment);
+        } catch (const InputError& error) {
+            input_error("run.start_from: ", error.what());
+        }
+    });
+    for (std::string* const words : {&file.path, &file.state, &file.shard_cuts, &file.weights_hash})
+        world.broadcast_text(*words);
+    return file;
+}
+
+std::string start_text(Experiment& experiment, const Communicator& world) {
+    const auto file = look_at_start(experiment, world);
+    return file ? text("\nstart\n  weights of ", file->path, " (", file->state, ")\n") : "";
+}
+
+void Trainer::start() {
+    const auto file = look_at_start(experiment_, world_);
+    if (!file) return;
+    if (!file->shard_cuts.empty()) cut(cuts_for(cuts_of(file->shard_cuts), grid_.model_shards()), false);
+    read_weights(file->path, network_, world_);
+    const ModelHash hash = hash_of_equal_models(network_, 0, grid_);
+    if (!file->weights_hash.empty() && hex(hash.weights) != file->weights_hash)
+        fault("the weights read from ", file->path, " have the hash ", hex(hash.weights), ", those written had ",
+              file->weights_hash);
+    state_.sparsity = count_prunable(network_, count_kept(network_, grid_.shards())).sparsity();
+    progress_.note(text("starting from the weights of ", file->path, " (", file->state, ")"));
+    plan_execution();
+    rebalance(false);
+}
+
+}  // namespace pruntrain
