@@ -1,8 +1,7 @@
 #!/usr/bin/python3
 """Checkpoints of pruntrain for SciPy, NumPy, PyTorch and ONNX, and PyTorch's weights for pruntrain; needs no pruntrain.
 
-As a module: load, arrays, state_dict, network, normalized, onnx_model, from_torch, seal_is_whole (docs/analysis.md). As a
-program:
+As a module: load, arrays, state_dict, network, normalized, onnx_model, from_torch (docs/analysis.md). As a program:
 
     python3 scripts/pruntrain_io.py FILE.h5                              # prints a table
     python3 scripts/pruntrain_io.py FILE.h5 --csr dense1.weight OUT.npz  # a SciPy sparse matrix
@@ -17,14 +16,14 @@ The layout of the file is in docs/checkpoint_format.md.
 import argparse
 import collections
 import json
-import os
 import pathlib
-import re
 import sys
 
 import h5py
 import numpy
 import scipy.sparse
+
+import sealed_file
 
 TORCH_NAMES = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}    # of batch-norm
 TENSORS = {"dense": ("weight", "bias"), "conv2d": ("weight", "bias"),
@@ -35,25 +34,10 @@ DEFAULTS = {"dense": {"bias": True, "prunable": True},
             "max_pool2d": POOLING, "average_pool2d": POOLING, "batch_norm": {"epsilon": 1e-5}, "dropout": {"rate": 0.5},
             "relu": {}, "flatten": {}}
 
-SEAL_BYTES = 512
 FORMAT_VERSION = 2
 
 
 # Reading.
-
-def seal_is_whole(path):
-    """Whether every byte of the file is as it was written. Needs python3-xxhash."""
-    import xxhash
-
-    with open(path, "rb") as file:
-        lines = file.read(SEAL_BYTES).rstrip(b"\0")
-        covered, found, digits = lines.partition(b"xxh3_64 ")
-        size = re.search(rb"^bytes (\d+)$", covered, re.MULTILINE)
-        digest = xxhash.xxh3_64(covered)
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-        return bool(found and size) and int(size[1]) == file.tell() and digits == f"{digest.hexdigest()}\n".encode()
-
 
 def read(node):
     """A sparse tensor as CSR matrix, whose rows are outputs; another as array. Hidden weights are 0, as the network sees them."""
@@ -346,7 +330,7 @@ def from_torch(state, configuration, out, sparse=False):
                   "sparsity": (size - kept) / size if sparse and size else 0.0, "validation_accuracy": numpy.nan}
     beside = pathlib.Path(f"{out}.tmp")
     try:
-        with h5py.File(beside, "w", libver=("earliest", "v110"), userblock_size=SEAL_BYTES) as file:
+        with h5py.File(beside, "w", libver=("earliest", "v110"), userblock_size=sealed_file.SEAL_BYTES) as file:
             set_attributes(file, attributes)
             text = configuration.encode()
             write_dataset(file, "config", numpy.array([text], h5py.string_dtype("utf-8", len(text))))
@@ -357,7 +341,7 @@ def from_torch(state, configuration, out, sparse=False):
                 if layer not in file["model"]:
                     file["model"].create_group(layer, track_order=True)
                 write_tensor(file["model"][layer], f"{layer}.{tensor}", array, sparse and prunable and not array.all())
-        seal(beside)
+        sealed_file.seal(beside, FORMAT_VERSION)
         beside.replace(out)
     finally:
         beside.unlink(missing_ok=True)
@@ -394,21 +378,6 @@ def write_tensor(layer, full_name, array, sparse):
     described = {**described, "binsparse": described, "pruntrain": {"tensor": full_name, "tensor_shape": array.shape}}
     set_attributes(group, {"binsparse": json.dumps(described), "encoding-type": "csr_matrix", "encoding-version": "0.1.0",
                            "shape": numpy.array(matrix.shape, "int64"), "tensor_shape": numpy.array(array.shape, "int64")})
-
-
-def seal(path):
-    import xxhash
-
-    lines = f"pruntrain checkpoint\nformat_version {FORMAT_VERSION}\nbytes {path.stat().st_size}\n".encode()
-    checksum = xxhash.xxh3_64(lines)
-    with open(path, "r+b") as file:
-        file.seek(SEAL_BYTES)
-        while piece := file.read(1 << 20):
-            checksum.update(piece)
-        file.seek(0)
-        file.write((lines + f"xxh3_64 {checksum.hexdigest()}\n".encode()).ljust(SEAL_BYTES, b"\0"))
-        file.flush()
-        os.fsync(file.fileno())
 
 
 # The program.

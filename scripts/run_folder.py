@@ -13,6 +13,7 @@ import numpy
 import yaml
 
 import pruntrain_io
+import sealed_file
 
 
 class NoRun(Exception):
@@ -56,7 +57,7 @@ class Checkpoint:
         self.path, self.bytes, self.damage, self.tensors, self.state = path, path.stat().st_size, "", [], {}
         self.step = int(re.search(r"\d+", path.name)[0])
         try:
-            self.whole = pruntrain_io.seal_is_whole(path)
+            self.whole = sealed_file.seal_is_whole(path)
         except ImportError:
             self.whole = None   # not known
         if self.whole is False:

@@ -1,0 +1,37 @@
+"""The seal of a checkpoint: its first bytes say how long the file is and what the checksum of all the others is
+(docs/checkpoint_format.md, "Whole or not at all"). Needs python3-xxhash."""
+
+import os
+import re
+
+SEAL_BYTES = 512
+
+
+def seal_is_whole(path):
+    """Whether every byte of the file is as it was written."""
+    import xxhash
+
+    with open(path, "rb") as file:
+        lines = file.read(SEAL_BYTES).rstrip(b"\0")
+        covered, found, digits = lines.partition(b"xxh3_64 ")
+        size = re.search(rb"^bytes (\d+)$", covered, re.MULTILINE)
+        digest = xxhash.xxh3_64(covered)
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+        return bool(found and size) and int(size[1]) == file.tell() and digits == f"{digest.hexdigest()}\n".encode()
+
+
+def seal(path, format_version):
+    """Writes the seal in front of a file whose first SEAL_BYTES bytes are free for it."""
+    import xxhash
+
+    lines = f"pruntrain checkpoint\nformat_version {format_version}\nbytes {path.stat().st_size}\n".encode()
+    checksum = xxhash.xxh3_64(lines)
+    with open(path, "r+b") as file:
+        file.seek(SEAL_BYTES)
+        while piece := file.read(1 << 20):
+            checksum.update(piece)
+        file.seek(0)
+        file.write((lines + f"xxh3_64 {checksum.hexdigest()}\n".encode()).ljust(SEAL_BYTES, b"\0"))
+        file.flush()
+        os.fsync(file.fileno())
