@@ -63,7 +63,10 @@ std::string exact(double value) {
     return {buffer.data(), end};
 }
 
-std::string fixed(double value, int digits) { return print("%.*f", digits, value); }
+std::string fixed(double value, int digits) {
+    constexpr double most = 1e15;
+    return print(std::abs(value) < most ? "%.*f" : "%.*e", digits, value);
+}
 
 std::string grouped(index_t value) {
     std::string digits = std::to_string(value);

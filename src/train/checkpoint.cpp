@@ -25,7 +25,7 @@ constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 2};
 template <class State, class Use>
 void each_field(State& state, Use&& use) {
     auto& [step, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks, grid,
-           shard_cuts, pattern_hash, weights_hash, execution, sparsity, validation_accuracy] = state;
+           shard_cuts, pattern_hash, weights_hash, execution, sparsity, validation_accuracy, rate_factor] = state;
     use("step", step);
     use("epoch", epoch);
     use("seconds", seconds);
@@ -43,6 +43,7 @@ void each_field(State& state, Use&& use) {
     use("execution", execution);
     use("sparsity", sparsity);
     use("validation_accuracy", validation_accuracy);
+    use("rate_factor", rate_factor);
 }
 
 /// A tensor of the model on this shard: rows and columns, from these on, of a whole of this shape.
@@ -257,6 +258,7 @@ RunState read_state(const H5File& file, index_t format_version) {
     RunState state;
     each_field(state, [&](const std::string& name, auto& field) {
         if (format_version < 2 && name == "shard_cuts") return;
+        if (name == "rate_factor" && !file.has_attribute("/", name)) return;  // of before it was recorded
         field = file.attribute<std::remove_reference_t<decltype(field)>>("/", name);
     });
     return state;

@@ -48,6 +48,11 @@ Settings::Settings(const Config& config) {
     evaluate_every_epochs =
         train.number("evaluate_every_epochs", 1.0, above(0), "epochs from one row of history.csv to the next");
 
+    non_finite = train.choice("non_finite", "stop", {"stop", "skip", "roll_back"},
+                              "if the loss or a gradient is not finite; skip: the update is left out, ten in a row at "
+                              "most; roll_back: from the last checkpoint again with half of the learning rate, three "
+                              "times at most");
+
     const Config optimizer = config.section("optimizer");
     learning_rate = optimizer.number("learning_rate", std::nullopt, above(0), "full learning rate");
     weight_decay =
@@ -79,6 +84,10 @@ Settings::Settings(const Config& config) {
     const Config checkpoint = config.section("checkpoint");
     checkpoint_every_epochs = checkpoint.number("every_epochs", 1.0, at_least(0),
                                                 "epochs from one checkpoint to the next; 0: only at the end");
+    stops_on_write_failure =
+        checkpoint.choice("on_failure", "stop", {"stop", "go_on"},
+                          "if a checkpoint or a row of history.csv cannot be written before the end of the run; older "
+                          "checkpoints stay") == "stop";
     keep_checkpoints = checkpoint.integer("keep", 3, at_least(1), "newest checkpoints that are kept, besides the best");
 }
 

@@ -94,7 +94,7 @@ bool Trainer::resume() {
     world_.broadcast_text(cuts);
     const ShardCuts read = cuts_of(cuts);
     const bool same = !read.empty() && static_cast<index_t>(read.begin()->second.size()) == grid_.model_shards() + 1;
-    if (!read.empty()) cut(same ? read : cuts_for(read, grid_.model_shards()), false);
+    if (!read.empty() || !state_.shard_cuts.empty()) cut(same ? read : cuts_for(read, grid_.model_shards()), false);
     const RunState own = state_;
     state_ = read_checkpoint(newest, network_, history_, world_);
     state_.ranks = own.ranks;
@@ -125,9 +125,14 @@ void Trainer::run() {
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
         next_batch();
-        forward_and_backward(!input_is_used_after(state_.step + 1), experiment_.settings.clip_norm == 0);
-        update();
-        observe();
+        const bool to_owners = experiment_.settings.clip_norm == 0;
+        forward_and_backward(!input_is_used_after(state_.step + 1), to_owners);
+        const NextUpdate next = check_gradients(to_owners);
+        if (next == NextUpdate::again) continue;
+        if (next == NextUpdate::apply) {
+            update();
+            observe();
+        }
         if (experiment_.rewinding.rewinds_at(state_.step)) add_history_row();  // before it goes back
         maybe_prune();
         maybe_rewind();
@@ -238,13 +243,6 @@ void Trainer::forward_and_backward(bool assemble_next, bool to_owners) {
 
 void Trainer::update() {
     profile_.enter(Phase::update);
-    if (!std::isfinite(sums_[0]))
-        input_error(
-            "the loss is ", sums_[0], " at step ", state_.step + 1, " (epoch ",
-            fixed(experiment_.length.epoch(static_cast<double>(state_.step)), 2), ", learning rate ",
-            exact(learning_rate_at(state_.step)),
-            "): lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
-            std::max<index_t>(saved_step_, 0), " is saved");
     Arena& arena = network_.arena();
     profile_.add({.moved_bytes = static_cast<double>(arrays_moved(experiment_.optimizer->slot_names().size()) *
                                                      arena.slot_range().size) *
@@ -266,6 +264,10 @@ void Trainer::update() {
             arena, learning_rate_at(state_.step),
             experiment_.length.epoch(static_cast<double>(experiment_.rewinding.training_step(state_.step))),
             grid_.shards());
+    count_step();
+}
+
+void Trainer::count_step() {
     ++state_.step;
     state_.epoch = experiment_.length.epoch(static_cast<double>(state_.step));
 }
@@ -322,7 +324,7 @@ void Trainer::plan_execution() {
 }
 
 double Trainer::learning_rate_at(index_t step) const {
-    return experiment_.learning_rate.at(experiment_.rewinding.training_step(step));
+    return state_.rate_factor * experiment_.learning_rate.at(experiment_.rewinding.training_step(step));
 }
 
 index_t Trainer::slice_samples() const { return experiment_.slice_samples(grid_.replicas().size()); }
@@ -366,7 +368,7 @@ void Trainer::add_history_row() {
     row.values_reduced = static_cast<double>(network_.arena().gradients().size());
     row.layers = planner_.layers();
     history_.push_back(row);
-    if (world_.is_root()) folder_.append_history(row, network_);
+    append_history(row);
     progress_.row(row);
     state_.validation_accuracy = validation.accuracy;
     state_.loss_sum = state_.train_seconds = correct_ = 0;
@@ -404,6 +406,7 @@ void Trainer::save_checkpoint() {
     } catch (const std::exception& error) {
         failure = error.what();  // of the root alone: the others learn of it below
     }
+    if (tolerates(failure)) return;
     world_.together([&] {
         if (!world_.is_root()) return;
         if (!failure.empty()) fault(failure);

@@ -18,6 +18,9 @@ TEST_CASE("text: numbers") {
     CHECK(exact(1e-5) == "1e-05");
     CHECK(std::stod(exact(1.0 / 3)) == 1.0 / 3);
     CHECK(fixed(0.89344, 4) == "0.8934");
+    CHECK(fixed(-1.5e300, 4) == "-1.5000e+300");
+    CHECK(fixed(std::numeric_limits<double>::max(), 12) == "1.797693134862e+308");
+    CHECK(fixed(-INFINITY, 4) == "-inf");
     CHECK(grouped(0) == "0");
     CHECK(grouped(999) == "999");
     CHECK(grouped(1000) == "1,000");

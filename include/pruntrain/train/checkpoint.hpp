@@ -31,6 +31,7 @@ struct RunState {
     std::string execution;                   ///< "dense" or "sparse" for each layer with a weight
     double sparsity = 0;
     double validation_accuracy = NAN;  ///< at the last evaluation
+    double rate_factor = 1;            ///< of the learning rate, after going back from numbers that were not finite
 };
 
 /// Writes `path` so that it appears whole or not at all: a temporary name, flushed, synced, read back and verified,

@@ -31,7 +31,8 @@ struct Settings {
     std::string start_from;  ///< file whose weights a new run begins with; empty: none
     std::string progress;    ///< auto | redraw | lines
     double log_every_s;
-    std::string execution;  ///< one of `execution_choices`
+    std::string execution;   ///< one of `execution_choices`
+    std::string non_finite;  ///< stop | skip | roll_back
     double epochs;
     index_t global_batch;
     index_t slices;  ///< whose sums are added in one order; 0: one for each rank, in the fastest order
@@ -45,6 +46,7 @@ struct Settings {
     bool shard_optimizer;            ///< replicas share out the slots
     double checkpoint_every_epochs;  ///< 0: only at the end
     index_t keep_checkpoints;
+    bool stops_on_write_failure;
     SharedSum::Message message;  ///< of gradients between nodes
 };
 

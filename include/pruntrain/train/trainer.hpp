@@ -57,7 +57,14 @@ class Trainer {
     void find_activations(bool share);
     /// Of the outputs; sets their gradients.
     Slices::Sum start_loss();
+    enum class NextUpdate { apply, skip, again };
+    /// Whether loss and gradients are finite, and if not what train.non_finite says: again is from a checkpoint on.
+    /// Collective.
+    NextUpdate check_gradients(bool to_owners);
+    /// The layer whose gradient is not, or the loss; empty if all are.
+    std::string what_is_not_finite(bool to_owners);
     void update();
+    void count_step();
     void observe();
     void maybe_prune();
     void maybe_rewind();
@@ -84,6 +91,9 @@ class Trainer {
     bool input_is_used_after(index_t step) const;
     void add_history_row();
     void save_checkpoint();
+    /// Of a file that the root could not write, or empty: says so and lets training go on, if it may. Collective.
+    bool tolerates(const std::string& failure);
+    void append_history(const HistoryRow& row);
     void finish();
 
     Experiment& experiment_;
@@ -121,6 +131,8 @@ class Trainer {
     index_t trained_samples_ = 0;
     double trained_seconds_ = 0;
     index_t saved_step_ = -1;
+    int skips_ = 0;                   ///< in a row: steps whose gradients were not finite
+    bool history_is_behind_ = false;  ///< history.csv has not all rows: the disk was full
 };
 
 }  // namespace pruntrain

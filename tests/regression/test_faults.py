@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+"""Numbers that are not finite, and files that cannot be written: what the configuration says is what happens, on all ranks."""
+
+import math
+import re
+import shutil
+import subprocess
+import unittest
+
+import h5py
+import numpy
+
+from support import UNEVEN, EndToEnd, Run, at_once, messages, run, to_dense
+
+SAMPLES, BATCH = 120, 20
+SPOILT = """
+run: {{name: spoilt, seed: 3, progress: lines}}
+data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: y.npy, test_inputs: t.npy, test_targets: u.npy,
+       normalization: none}}
+model:
+  - {{layer: dense, units: 8}}
+  - {{layer: relu}}
+  - {{layer: dense, units: 3}}
+train: {{execution: sparse, sum: ordered, slices: 4, epochs: 4, global_batch: 20, loss: cross_entropy}}
+optimizer: {{type: adam, learning_rate: 0.01}}
+prune: {{schedule: {{type: linear, start_step: 3, end_step: 15, every_steps: 3}}, layer_floor: 0, final_sparsity: 0.6}}
+checkpoint: {{every_epochs: 0.5, keep: 99}}
+"""
+# Gradient descent on squares diverges at this rate, slowly, and converges at half of it.
+STEEP = """
+run: {{name: steep, seed: 3, progress: lines}}
+data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: z.npy, test_inputs: t.npy, test_targets: v.npy,
+       normalization: none}}
+model: [{{layer: dense, units: 1}}]
+train: {{sum: ordered, slices: 4, epochs: 300, evaluate_every_epochs: 10, global_batch: 120, loss: mean_squared_error}}
+optimizer: {{type: sgd, momentum: 0, learning_rate: {rate}}}
+checkpoint: {{every_epochs: 20, keep: 99}}
+"""
+
+
+class Faults(EndToEnd):
+    def setUp(self):
+        super().setUp()
+        random = numpy.random.default_rng(7)
+        x, t = (random.normal(size=(size, 6)).astype(numpy.float32) for size in (SAMPLES, 30))
+        self.x = x.copy()
+        numpy.save(self.folder / "t.npy", t)
+        for name, inputs in (("y", x), ("u", t)):
+            numpy.save(self.folder / f"{name}.npy", inputs[:, :3].argmax(axis=1).astype(numpy.uint8))
+        for name, inputs in (("z", x), ("v", t)):
+            numpy.save(self.folder / f"{name}.npy", (inputs.sum(axis=1, keepdims=True) + 1).astype(numpy.float32))
+        numpy.save(self.folder / "x.npy", x)
+
+    def spoil(self):
+        self.x[17, 2] = math.inf
+        numpy.save(self.folder / "x.npy", self.x)
+
+    def test_a_spoilt_sample_is_skipped_alike_on_all_ranks(self):
+        self.spoil()
+        config = SPOILT.format(folder=self.folder)
+        grids = ((1, ()), (3, ()), (4, ("parallel.shard_optimizer=true",)), (4, ("parallel.shard_optimizer=true", "optimizer.clip_norm=9")))
+        runs = at_once(lambda ranks, settings: self.train(config, f"skip-{ranks}-{len(settings)}", "train.non_finite=skip", *settings,
+                                                          ranks=ranks), grids)
+        for one in runs[1:]:
+            self.assertEqual(one.outcome(), runs[0].outcome())
+        self.assertTrue(math.isfinite(runs[0].summary["test_loss"]))
+        sharded = self.train(config, "skip-shards", "train.non_finite=skip", "parallel.model_shards=2", ranks=4)
+        self.assertEqual(sharded.summary["sparsity"], runs[0].summary["sparsity"])
+        self.assertTrue(math.isfinite(sharded.summary["test_loss"]))
+
+        done = run(self.folder / "skip-1-0.yaml", f"run.output={self.folder}", "--overwrite", "train.non_finite=skip", ranks=2)
+        warnings = re.findall(r"^warning: .*", done.stdout, re.MULTILINE)
+        self.assertEqual(len(warnings), 4, done.stdout)     # once an epoch
+        for warning in warnings:
+            self.assertRegex(warning, r"the gradient of dense[12]\.\w+ is not finite at step \d+ \(epoch .*\): the step is skipped")
+        # Resumed from any checkpoint it skips the same.
+        cut = Run(self.folder / "cut")
+        shutil.copytree(runs[0].folder, cut.folder)
+        for checkpoint in cut.checkpoints[2:]:
+            checkpoint.unlink()
+        done = run(self.folder / "skip-1-0.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", "train.non_finite=skip", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(cut.outcome(), runs[0].outcome())
+
+    def test_a_spoilt_sample_stops_the_run_by_name(self):
+        self.spoil()
+        path = self.write_config(SPOILT.format(folder=self.folder), "stop.yaml")
+        for ranks, settings in ((None, ()), (4, ("parallel.model_shards=2",)), (3, ("train.non_finite=roll_back", "checkpoint.every_epochs=9"))):
+            done = run(path, f"run.output={self.folder}", f"run.name=stop-{ranks}", *settings, ranks=ranks)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            self.assertRegex(messages(done.stderr)[0], r"the gradient of dense[12]\.\w+ is not finite at step \d+")
+            self.assertEqual(len(messages(done.stderr)), 1)
+            self.assertFalse((self.folder / f"stop-{ranks}" / "summary.json").exists())
+        self.assertIn("no checkpoint to go back to", messages(done.stderr)[0])
+        # From the same sample again and again: after three times it is enough.
+        done = run(path, f"run.output={self.folder}", "run.name=again", "train.non_finite=roll_back", "data.normalization=none",
+                   "checkpoint.every_epochs=0.1", ranks=2)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("at 0.125 of it after going back", messages(done.stderr)[0])
+
+    def test_ten_skips_in_a_row_are_enough(self):
+        self.x[:] = math.inf
+        numpy.save(self.folder / "x.npy", self.x)
+        done = run(self.write_config(SPOILT.format(folder=self.folder), "all.yaml"), f"run.output={self.folder}", "train.non_finite=skip")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("at step 11", messages(done.stderr)[0])
+        self.assertIn("after 10 skipped steps in a row", messages(done.stderr)[0])
+
+    def test_a_run_that_diverges_goes_back_and_converges_at_a_smaller_rate(self):
+        augmented = numpy.hstack([self.x, numpy.ones((SAMPLES, 1))]).astype(float)
+        steepest = numpy.linalg.eigvalsh(2 * augmented.T @ augmented / SAMPLES)[-1]    # of the mean squared error
+        config = STEEP.format(folder=self.folder, rate=3 / steepest)
+        back = [self.train(config, f"back-{ranks}", "train.non_finite=roll_back", "optimizer.clip_norm=0", ranks=ranks) for ranks in (1, 3)]
+        self.assertEqual(back[1].outcome(), back[0].outcome())
+        self.assertLess(back[0].summary["test_loss"], 1e30)
+        rates = [float(row["learning_rate"]) for row in back[0].history]
+        self.assertEqual(len(rates), 30)
+        self.assertAlmostEqual(rates[-1] / rates[0], 0.5, places=12)
+        with h5py.File(back[0].checkpoints[-1]) as file:
+            self.assertEqual(file.attrs["rate_factor"], 0.5)
+            self.assertTrue(numpy.isfinite(to_dense(file["model/dense1/weight"])).all())
+        # The factor is in the checkpoints, so a restart goes on with it.
+        cut = Run(self.folder / "cut")
+        shutil.copytree(back[0].folder, cut.folder)
+        cut.checkpoints[-1].unlink()
+        done = run(self.folder / "back-1.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", "train.non_finite=roll_back", ranks=2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(cut.outcome(), back[0].outcome())
+
+    def on_small_disk(self, name, kib, config, *settings):
+        """A run with a file system of its own, of so many KiB."""
+        disk = self.folder / f"disk_{name}"
+        disk.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", disk], capture_output=True)
+        if mounted.returncode != 0:
+            self.skipTest("may not mount a small file system")
+        self.addCleanup(subprocess.run, ["umount", disk], check=True)
+        return run(self.write_config(config, f"{name}.yaml"), f"run.output={disk}", f"run.name={name}", *settings, ranks=2), Run(disk / name)
+
+    def test_a_checkpoint_that_cannot_be_written(self):
+        # Dense it is large, in the end a small part of that.
+        wide = UNEVEN.replace("units: 23", "units: 900").replace("final_sparsity: 0.7", "final_sparsity: 0.98")
+        settings = ("checkpoint.keep=1", "prune.layer_floor=0.01")
+        straight = self.train(wide, "straight", "checkpoint.keep=99", *settings[1:], ranks=2)
+        sizes = [path.stat().st_size for path in straight.checkpoints]
+        self.assertLess(3 * sizes[-1] + 20_000, sizes[0])
+        room = sizes[0] // 1024 - 2
+        done, on = self.on_small_disk("on", room, wide, *settings, "checkpoint.on_failure=go_on")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"warning: cannot write \S+step_\d+\.h5.*; training goes on, older checkpoints stay")
+        self.assertEqual(on.outcome(), straight.outcome())
+        self.assertEqual([path.name for path in (on.folder / "checkpoints").iterdir() if path.suffix != ".h5"], [])
+        done, stopped = self.on_small_disk("stopped", room, wide, *settings)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(messages(done.stderr)[0], r"cannot write \S+step_\d+\.h5")
+        # At the end there is nothing to go on to.
+        done, end = self.on_small_disk("end", sizes[-1] // 2048, wide, *settings, "checkpoint.on_failure=go_on")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertFalse((end.folder / "summary.json").exists())
+
+    def test_a_history_that_cannot_be_written(self):
+        settings = ("train.evaluate_every_epochs=0.06", "checkpoint.every_epochs=0")
+        done, stopped = self.on_small_disk("stopped", 16, UNEVEN, *settings)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(done.stderr, r"(history|layers)\.csv: is the disk full\?")
+        done, on = self.on_small_disk("on", 16, UNEVEN, *settings, "checkpoint.on_failure=go_on")
+        self.assertRegex(done.stdout, r"csv: is the disk full\?; training goes on, the row is written with the next one")
+        self.assertEqual(done.returncode, 1)    # there is no room for the last checkpoint either
+        self.assertEqual([path.name for path in on.folder.glob("*.tmp")], [])
+
+
+if __name__ == "__main__":
+    unittest.main()
