@@ -18,6 +18,7 @@
 #include "pruntrain/math/blas.hpp"
 #include "pruntrain/parallel/shard_cuts.hpp"
 #include "pruntrain/prune/hidden_weights.hpp"
+#include "pruntrain/train/interruption.hpp"
 #include "pruntrain/train/report.hpp"
 #include "pruntrain/train/scaling.hpp"
 #include "pruntrain/train/sensitivity.hpp"
@@ -29,9 +30,11 @@ using namespace pruntrain;
 
 namespace {
 
-constexpr int exit_good = 0, exit_fault = 1, exit_wrong_input = 2;
+constexpr int exit_good = 0, exit_fault = 1, exit_wrong_input = 2, exit_interrupted = 75;  // sysexits.h: EX_TEMPFAIL
 constexpr int most_ranks = 1 << 24;  // of a plan: more than any machine has
 constexpr double least_density = 1e-6;
+constexpr index_t most_steps = 0xFFFFFFFF;  // of a run: random numbers tell as many apart
+const Timer since_start;                    // of the program
 
 constexpr const char* examples = R"(
 Examples:
@@ -47,7 +50,8 @@ Examples:
   ./pruntrain evaluate runs/fashion_lenet300/checkpoints/step_00004300.h5 --split validation
   mpirun -n 2 ./pruntrain sensitivity runs/fashion_lenet300/checkpoints/step_00004300.h5 --output sensitivity.csv
 
-Exit status: 0 done, results are on disk; 2 wrong input; 1 a fault of the program or the machine.
+Exit status: 0 done, results are on disk; 75 stopped by SIGUSR1, SIGUSR2, SIGTERM or run.time_limit, all that was done
+is in a checkpoint: start again with --resume; 2 wrong input; 1 a fault of the program or the machine.
 )";
 
 struct Arguments {
@@ -55,6 +59,7 @@ struct Arguments {
     std::vector<std::string> overrides;
     bool check = false, describe = false, resume = false, overwrite = false, profile = false;
     index_t ranks = 0;  // to plan for; 0: no plan
+    index_t preempt_step = 0;
     std::string cluster;
     std::optional<double> density;
     bool json = false;
@@ -100,10 +105,14 @@ void check(const Arguments& arguments, const Config& config, const Communicator&
     if (world.is_root()) std::cout << found << std::flush;
 }
 
-void train(const Arguments& arguments, const Communicator& world) {
+/// @return the exit status
+int train(const Arguments& arguments, const Communicator& world) {
     const Config config = Config::parse(read_text(arguments.config, world), arguments.config, arguments.overrides);
     if (arguments.resume && arguments.overwrite) input_error("--resume and --overwrite exclude each other: give one");
-    if (arguments.check) return check(arguments, config, world);
+    if (arguments.check) {
+        check(arguments, config, world);
+        return exit_good;
+    }
     Experiment experiment(config, world);
     // Before there is a folder: a file that cannot be used leaves none behind, and --overwrite removes nothing.
     const std::string plan = check_text(experiment) + (arguments.resume ? "" : start_text(experiment, world));
@@ -112,9 +121,10 @@ void train(const Arguments& arguments, const Communicator& world) {
                                                 : ExistingRun::refuse;
     const RunFolder folder(experiment.settings.output, experiment.settings.name, existing, world);
     if (world.is_root()) std::cout << plan << std::endl;
-    Trainer trainer(experiment, folder, world, arguments.profile);
+    const Interruption interruption(since_start, experiment.settings.time_limit_s, arguments.preempt_step);
+    Trainer trainer(experiment, folder, world, arguments.profile, interruption);
     if (!arguments.resume || !trainer.resume()) trainer.start();
-    trainer.run();
+    return trainer.run() ? exit_good : exit_interrupted;
 }
 
 /// The text of a checkpoint's description, found by the root alone.
@@ -268,6 +278,8 @@ int run(int argc, char** argv, const Communicator& world) {
     app.add_flag("--resume", arguments.resume, "go on from the newest good checkpoint of the run, else from the start");
     app.add_flag("--overwrite", arguments.overwrite, "remove an earlier run of the same name");
     app.add_flag("--profile", arguments.profile, "print and write where the time of the run went");
+    app.add_option("--simulate-preempt", arguments.preempt_step, "stop after this step as if a signal came (for tests)")
+        ->check(CLI::Range(index_t{1}, most_steps));
     CLI::App* const inspecting = app.add_subcommand("inspect", "verify a checkpoint and print what it holds");
     inspecting->add_option("file", arguments.checkpoint, "checkpoint (.h5)")->required();
     CLI::App* const watching =
@@ -306,6 +318,8 @@ int run(int argc, char** argv, const Communicator& world) {
         input_error(error.what(), " (pruntrain --help shows the options)");
     }
 
+    const bool trains = app.get_subcommands().empty() && !arguments.check && !arguments.describe;
+    if (!trains) Interruption::release_signals();
     if (inspecting->parsed()) {
         const std::string table = inspect_text(inspect(arguments.checkpoint, world), arguments.checkpoint);
         if (world.is_root()) std::cout << table << std::flush;
@@ -322,7 +336,7 @@ int run(int argc, char** argv, const Communicator& world) {
     } else if (arguments.config.empty()) {
         input_error("no configuration given: pruntrain CONFIG.yaml (pruntrain --help shows examples)");
     } else {
-        train(arguments, world);
+        return train(arguments, world);
     }
     return exit_good;
 }
@@ -351,6 +365,7 @@ int main(int argc, char** argv) {
     mallopt(M_MMAP_THRESHOLD, 1 << 19);  // else what pruning frees stays with the process: it learns from large arrays
 #endif
     std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit (ulimit -f) is a failed write with a message, not a kill
+    Interruption::catch_signals();
     try {
         const MpiSession session(argc, argv);
         const Communicator world = Communicator::world();

@@ -44,7 +44,7 @@ def count_cases(output):
     if ran:
         failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
         skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", output))
-        return int(ran[1]) - failed - skipped, failed
+        return max(0, int(ran[1]) - failed - skipped), failed     # a skipped class is one that did not run
     return 0, 0
 
 
@@ -71,6 +71,10 @@ def main():
         good, bad = count_cases(output)
         if status != 0 and bad == 0:
             bad = 1     # it crashed or hung before it could count
+        reason = re.search(r"skipped [\"'](.*)[\"']$", output, re.MULTILINE)
+        if status == 0 and good == 0 and reason:    # all of it
+            print(f"skip  {name}: {reason[1]}", flush=True)
+            continue
         if status == 0 and good == 0:
             bad, output = 1, output + "\nno test was run"
         print(f"{'ok  ' if bad == 0 else 'FAIL'}  {name}: {good} passed, {bad} failed, {time.monotonic() - start:.1f} s", flush=True)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <regex>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
@@ -13,6 +14,18 @@
 #include "pruntrain/train/execution_planner.hpp"
 
 namespace pruntrain {
+
+namespace {
+
+/// The seconds of "h:mm:ss"; 0 if it is not of that form.
+double seconds_of(const std::string& clock) {
+    static const std::regex form("([0-9]{1,4}):([0-5][0-9]):([0-5][0-9])");
+    std::smatch part;
+    if (!std::regex_match(clock, part, form)) return 0;
+    return 3600.0 * std::stoi(part[1]) + 60.0 * std::stoi(part[2]) + std::stoi(part[3]);
+}
+
+}  // namespace
 
 Settings::Settings(const Config& config) {
     const Config run = config.section("run");
@@ -27,6 +40,14 @@ Settings::Settings(const Config& config) {
     progress = run.choice("progress", "auto", {"auto", "redraw", "lines"},
                           "progress as one line that is redrawn, or as lines; auto: redraw on a terminal");
     log_every_s = run.number("log_every_s", 30.0, above(0), "seconds from one progress line to the next in a log");
+    const std::string limit =
+        run.word("time_limit", "none",
+                 "h:mm:ss from the start of the program to its end: it stops early enough to save a checkpoint, with "
+                 "exit status 75, for --resume to go on; none: no limit");
+    time_limit_s = seconds_of(limit);
+    if (time_limit_s == 0 && limit != "none")
+        input_error(run.place_of("time_limit"), " is '", limit,
+                    "': allowed is h:mm:ss, more than 0:00:00 (1:30:00 is an hour and a half), or none");
 
     const Config train = config.section("train");
     epochs = train.number("epochs", std::nullopt, at_least(0),

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* run_files[] = {"config.yaml", "history.csv", "layers.csv", "summary.json", "profile.csv"};
+constexpr const char* result_files[] = {"summary.json", "profile.csv"};  // of a run that has come to its end
 
 std::string csv_line(const HistoryRow& row) {
     std::string line;
@@ -109,6 +110,10 @@ void RunFolder::write_config(const std::string& resolved) const { write_whole("c
 void RunFolder::write_summary(const std::string& json) const { write_whole("summary.json", json); }
 
 void RunFolder::write_profile(const std::string& csv) const { write_whole("profile.csv", csv); }
+
+void RunFolder::remove_results() const {
+    for (const char* file : result_files) fs::remove(path_ / file);
+}
 
 void RunFolder::write_history(const History& history, Network& network) const {
     std::vector<std::string> names;

@@ -44,7 +44,8 @@ std::vector<std::string> names_of_layers(Network& network) {
 
 }  // namespace
 
-Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling)
+Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling,
+                 const Interruption& interruption)
     : experiment_(experiment),
       network_(experiment.network),
       folder_(folder),
@@ -55,7 +56,8 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
                                  : GradientReducer(grid_.replicas(), experiment.settings.message)),
       progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()),
       profile_(profiling, names_of_layers(experiment.network)),
-      planner_(experiment.network, experiment.settings.execution, grid_) {
+      planner_(experiment.network, experiment.settings.execution, grid_),
+      interruption_(interruption) {
     state_.seed = experiment.settings.seed;
     state_.ranks = world.size();
     state_.grid = grid_.text();
@@ -113,8 +115,9 @@ bool Trainer::resume() {
     return true;
 }
 
-void Trainer::run() {
+bool Trainer::run() {
     if (world_.is_root()) {
+        if (state_.step < experiment_.length.steps) folder_.remove_results();
         folder_.write_config(experiment_.resolved);
         folder_.write_history(history_, network_);
     }
@@ -125,6 +128,7 @@ void Trainer::run() {
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
         next_batch();
+        ask_whether_to_stop();
         const bool to_owners = experiment_.settings.clip_norm == 0;
         forward_and_backward(!input_is_used_after(state_.step + 1), to_owners);
         const NextUpdate next = check_gradients(to_owners);
@@ -140,8 +144,13 @@ void Trainer::run() {
         maybe_evaluate();
         maybe_checkpoint();
         maybe_show_progress();
+        if (sums_[2] > 0 && state_.step < experiment_.length.steps) {
+            stop();
+            return false;
+        }
     }
     finish();
+    return true;
 }
 
 void Trainer::assemble_batch(index_t step) {
@@ -193,6 +202,14 @@ void Trainer::next_batch() {
     }
 }
 
+void Trainer::ask_whether_to_stop() {
+    stop_wanted_ = interruption_.wanted(state_.step + 1, world_.is_root()) ? 1 : 0;
+    // The loss is summed over the replicas of a shard: what shards have summed before is then summed over all ranks.
+    if (grid_.model_shards() == 1) return;
+    profile_.enter(Phase::reduce);
+    grid_.shards().sum(std::span(&stop_wanted_, 1));
+}
+
 Slices::Sum Trainer::start_loss() {
     profile_.enter(Phase::loss);
     std::vector<double> rows;  // of each slice
@@ -207,7 +224,7 @@ Slices::Sum Trainer::start_loss() {
                                                          network_.output_gradient(slice));
         divide(std::span(network_.output_gradient(slice), numbers), temperature_);
         targets += samples * experiment_.dataset.target_width();
-        rows.insert(rows.end(), {sums.loss, static_cast<double>(sums.correct)});
+        rows.insert(rows.end(), {sums.loss, static_cast<double>(sums.correct), stop_wanted_});
     }
     return slices_.start_sum(rows);
 }
@@ -390,9 +407,10 @@ void Trainer::maybe_checkpoint() {
     if (improved || due(state_.step, experiment_.settings.checkpoint_every_epochs)) save_checkpoint();
 }
 
-void Trainer::save_checkpoint() {
+void Trainer::save_checkpoint(bool needed) {
     if (saved_step_ == state_.step) return;
     profile_.enter(Phase::checkpoint);
+    const Timer timer;
     const ModelHash hash = hash_of_equal_models(network_, state_.step, grid_);
     state_.pattern_hash = hex(hash.pattern);
     state_.weights_hash = hex(hash.weights);
@@ -406,7 +424,7 @@ void Trainer::save_checkpoint() {
     } catch (const std::exception& error) {
         failure = error.what();  // of the root alone: the others learn of it below
     }
-    if (tolerates(failure)) return;
+    if (!needed && tolerates(failure)) return;
     world_.together([&] {
         if (!world_.is_root()) return;
         if (!failure.empty()) fault(failure);
@@ -414,6 +432,14 @@ void Trainer::save_checkpoint() {
     });
     saved_step_ = state_.step;
     reducer_.forget_rounding();  // a checkpoint does not hold it: a run that is resumed here must go on alike
+    interruption_.leave_time_for(timer.seconds());
+}
+
+void Trainer::stop() {
+    save_checkpoint(true);
+    progress_.note(
+        text("stopped at step ", state_.step, " of ", experiment_.length.steps, " by ", interruption_.reason(world_),
+             ": ", (folder_.checkpoints() / checkpoint_name(state_.step)).string(), " is saved, resume with --resume"));
 }
 
 void Trainer::maybe_show_progress() {
@@ -430,7 +456,7 @@ void Trainer::maybe_show_progress() {
 }
 
 void Trainer::finish() {
-    save_checkpoint();
+    save_checkpoint(true);
     profile_.enter(Phase::evaluate);
     const Evaluation test = evaluate(network_, *experiment_.loss, experiment_.dataset, Split::test, slices_);
     profile_.stop();  // first: the phases are parts of the run's seconds

@@ -100,7 +100,7 @@ void Trainer::append_history(const HistoryRow& row) {
 
 bool Trainer::tolerates(const std::string& failure) {
     const bool failed = world_.largest(index_t{failure.empty() ? 0 : 1}) == 1;
-    if (!failed || experiment_.settings.stops_on_write_failure || state_.step == experiment_.length.steps) return false;
+    if (!failed || experiment_.settings.stops_on_write_failure) return false;
     progress_.note(text("warning: ", failure, "; training goes on, older checkpoints stay"));
     return true;
 }

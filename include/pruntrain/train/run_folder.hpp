@@ -28,6 +28,7 @@ class RunFolder {
     void write_config(const std::string& resolved) const;
     void write_summary(const std::string& json) const;
     void write_profile(const std::string& csv) const;
+    void remove_results() const;  ///< summary and profile: of a run that now goes on
     /// history.csv and layers.csv: the whole files, or what one row adds to them. @param network  of the run
     void write_history(const History& history, Network& network) const;
     void append_history(const HistoryRow& row, Network& network) const;

@@ -14,6 +14,7 @@
 #include "pruntrain/train/execution_planner.hpp"
 #include "pruntrain/train/experiment.hpp"
 #include "pruntrain/train/gradient_reducer.hpp"
+#include "pruntrain/train/interruption.hpp"
 #include "pruntrain/train/profile.hpp"
 #include "pruntrain/train/progress.hpp"
 #include "pruntrain/train/run_folder.hpp"
@@ -23,7 +24,8 @@ namespace pruntrain {
 class Trainer {
    public:
     /// @param profiling  measures where the time goes, for a table at the end and profile.csv
-    Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling);
+    Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling,
+            const Interruption& interruption);
 
     /// Loads the newest checkpoint of the folder that is whole; a damaged one is named and passed over. Collective.
     /// @return there was one @throws InputError if a whole checkpoint is of another network
@@ -33,7 +35,8 @@ class Trainer {
     void start();
 
     /// Trains to the end, evaluates on the test split, writes the last checkpoint and summary.json. Collective.
-    void run();
+    /// @return false: it was interrupted, and what it has done so far is in a checkpoint
+    bool run();
 
    private:
     // The step, in the order of the loop.
@@ -41,6 +44,7 @@ class Trainer {
     /// Begins to bring the samples of a step's batch, if they are not in this node's memory.
     void read_ahead(index_t step);
     void next_batch();
+    void ask_whether_to_stop();
     /// Starts the sums of gradients as layers finish.
     /// @param assemble_next  the next step's batch, while they go on
     /// @param to_owners      where slots are shared out, no rank needs more sums than it has slots
@@ -55,7 +59,7 @@ class Trainer {
     void find_change();
     void find_channel_scales();
     void find_activations(bool share);
-    /// Of the outputs; sets their gradients.
+    /// Of the outputs; sets their gradients. The wish to stop goes with it.
     Slices::Sum start_loss();
     enum class NextUpdate { apply, skip, again };
     /// Whether loss and gradients are finite, and if not what train.non_finite says: again is from a checkpoint on.
@@ -90,10 +94,12 @@ class Trainer {
     /// An evaluation or a new plan of execution, which may change the tiles, follows this many steps.
     bool input_is_used_after(index_t step) const;
     void add_history_row();
-    void save_checkpoint();
+    /// @param needed  there is no later one: a failure is the end
+    void save_checkpoint(bool needed = false);
     /// Of a file that the root could not write, or empty: says so and lets training go on, if it may. Collective.
     bool tolerates(const std::string& failure);
     void append_history(const HistoryRow& row);
+    void stop();
     void finish();
 
     Experiment& experiment_;
@@ -106,6 +112,7 @@ class Trainer {
     Progress progress_;
     Profile profile_;
     ExecutionPlanner planner_;
+    Interruption interruption_;
 
     RunState state_;
     History history_;
@@ -121,7 +128,8 @@ class Trainer {
     real temperature_ = 1;  ///< the outputs are divided by it ahead of the loss
     HiddenWeights hidden_;
     std::optional<BlockFisher> fisher_;  ///< of a prune event whose criterion updates the weights that stay
-    std::array<double, 2> sums_{};       ///< loss and correct samples, over all slices
+    double stop_wanted_ = 0;             ///< by how many shards of this replica
+    std::array<double, 3> sums_{};       ///< loss, correct samples and wishes to stop, over all slices
 
     // Of this start of the program.
     Timer clock_;
