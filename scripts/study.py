@@ -5,14 +5,17 @@
 
 Each run is a run of the program as any other, with the prune section of a method on the input of a network; all is run with
 the first seed, then all with the next. A run that is there is not run again and one that was cut off goes on, so that the
-same command goes on with a study. Failures do not stop the others; they are listed at the end, with exit status 1.
+same command goes on with a study; what a run came to stands in docs/results.csv, so that another machine goes on too, as long as
+the recipe is the same. Failures do not stop the others; they are listed at the end, with exit status 1.
 The times of a method are parts of the whole run and scale with its length: at_epoch 16 of 40 is 4 of 10. A schedule of the
 type of the network's own is replaced by that. MPIRUN: the launcher with its flags. Needs python3-yaml, python3-matplotlib.
 """
 
 import argparse
 import concurrent.futures
+import csv
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -97,6 +100,10 @@ class Run:
         return [*launch, arguments.program, self.input, "--resume", f"run.output={self.output}", f"run.name={self.name}",
                 f"run.seed={self.seed}", f"train.execution={EXECUTION}", f"prune={prune}"]
 
+    def key(self):
+        """What finds the run in a file of results: a digest of its recipe, too."""
+        return (self.network, self.method, f"{self.sparsity:g}", str(self.seed), hashlib.sha256(self.recipe().encode()).hexdigest()[:16])
+
     def result(self):
         """What the page says of the run, None if it has not come to its end. Raises Unusable if it is of another recipe."""
         if not self.folder.exists() or not os.listdir(self.folder):
@@ -150,6 +157,28 @@ def runs_of(study, arguments):
     return [run for run in runs if wanted(run)]
 
 
+KEY = ("network", "method", "sparsity", "seed", "recipe")
+COLUMNS = (*KEY, *NUMBERS, "bytes")
+
+
+def read_results(path):
+    """{key of a run: what it came to} of a file that `write_results` has written."""
+    if not path.exists():
+        return {}
+    with open(path, newline="") as file:
+        return {tuple(row[name] for name in KEY):
+                {"seed": int(row["seed"]), **{name: json.loads(row[name]) for name in (*NUMBERS, "bytes")}} for row in csv.DictReader(file)}
+
+
+def write_results(path, results):
+    beside = path.with_suffix(".new")
+    with open(beside, "w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        rows.writerows([*key, *(json.dumps(result[name]) for name in COLUMNS[len(KEY):])] for key, result in sorted(results.items()))
+    beside.replace(path)
+
+
 class Clock:
     """Real time that went by while the study ran, over all its commands, and the most runs at a time."""
 
@@ -167,13 +196,13 @@ class Clock:
         self.last = now
 
 
-def run_all(runs, clock, arguments):
+def run_all(runs, known, clock, arguments):
     """Runs what is not there. Returns (failures by name, runs not started for want of time)."""
     end = time.monotonic() + 60 * arguments.minutes
     failures, left = {}, 0
 
     def one(run):
-        if run.result():
+        if run.key() in known or run.result():
             return "there"
         return run.train(arguments) if time.monotonic() < end else "left"
 
@@ -217,7 +246,7 @@ def parsed():
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "pruntrain")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "runs/study", help="the folder of the run folders")
-    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/results.md", help="its plots are made beside it")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/results.md", help="its plots and table of runs are made beside it")
     parser.add_argument("--collect", action="store_true", help="run nothing, make the page of what is there")
     parser.add_argument("--list", action="store_true", help="print the runs that are not there, and do nothing else")
     arguments = parser.parse_args()
@@ -235,23 +264,28 @@ def parsed():
 def main():
     study, arguments = parsed()
     runs = runs_of(study, arguments)
+    table = arguments.page.with_suffix(".csv")
+    known = read_results(table)
     if arguments.list:
-        missing = [run for run in runs if not run.result()]
+        missing = [run for run in runs if run.key() not in known and not run.result()]
         print("\n".join([*(run.name for run in missing), f"{len(missing)} of {len(runs)} runs are not there"]))
         return 0
     arguments.output.mkdir(parents=True, exist_ok=True)
     clock = Clock(arguments.output / "study_time.json", arguments.jobs)
-    failures, left = ({}, 0) if arguments.collect else run_all(runs, clock, arguments)
+    failures, left = ({}, 0) if arguments.collect else run_all(runs, known, clock, arguments)
     results = {}
     for run in runs:
         try:
-            result = run.result()
+            result = run.result() or known.get(run.key())
         except Unusable as error:
             failures[run.name] = str(error)
             continue
         if result:
+            known[run.key()] = result
             results.setdefault(run.network, {}).setdefault((run.method, run.sparsity), []).append(result)
     if results:
+        arguments.page.parent.mkdir(parents=True, exist_ok=True)
+        write_results(table, known)
         study_page.write(arguments.page, study, results, len(runs), command_of(arguments), clock.read())
         print(f"wrote {arguments.page}")
     elif arguments.collect:

@@ -74,14 +74,16 @@ def side_by_side(cells, titles):
 def in_detail(cells, titles):
     """A line for each method at each sparsity."""
     dense = [result for (_, sparsity), cell in cells.items() if sparsity == 0 for result in cell]
-    rows = [["method", "sparsity", "seeds", "test accuracy, mean", "deviation", "points below dense", "seconds, mean", "samples/s",
+    rows = [["method", "sparsity", "seeds", "test accuracy, mean", "deviation", "points below dense", "seconds", "samples/s",
              "weights kept", "checkpoint, bytes"]]
     for method, title in titles.items():
         for sparsity in sorted(sparsity for key, sparsity in cells if key == method):
             cell = cells[method, sparsity]
             below = f"{100 * (mean(dense, 'test_accuracy') - mean(cell, 'test_accuracy')):.2f}" if dense else ""
+            timed = min(cell, key=lambda result: result["seed"])
             rows.append([title, f"{sparsity:g}", str(len(cell)), f"{mean(cell, 'test_accuracy'):.4f}", deviation(cell), below,
-                         f"{mean(cell, 'wall_s'):.1f}", *(f"{mean(cell, key):,.0f}" for key in ("samples_per_s", "prunable_kept", "bytes"))])
+                         f"{timed['wall_s']:.1f}", f"{timed['samples_per_s']:,.0f}",
+                         *(f"{mean(cell, key):,.0f}" for key in ("prunable_kept", "bytes"))])
     return table(rows)
 
 
@@ -122,7 +124,7 @@ def duration(seconds):
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
-def introduction(results, planned, command, clock):
+def introduction(results, planned, command, clock, table):
     every = [result for cells in results.values() for cell in cells.values() for result in cell]
     model = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     real = f"; real time of all starts of the study: {duration(clock['real_s'])}" if clock["real_s"] else ""
@@ -131,6 +133,7 @@ def introduction(results, planned, command, clock):
     def joined(key):
         return ", ".join(map(str, sorted({result[key] for result in every})))
 
+    first = min(result["seed"] for result in every)
     return f"""    {command}
 
 {len(every)} of {planned} runs; seeds: {joined("seed")}; ranks of a run: {joined("ranks")}; sum of wall times: \
@@ -142,14 +145,15 @@ ranks of such a processor; on others it may differ by a tenth of a point or two.
 
 In the first table of a network: mean test accuracy ± standard deviation (number of seeds). The best of a column is bold if
 it is ahead of every other by more than {STANDARD_ERRORS} standard errors of the difference of the means, with one deviation for the whole column,
-pooled over its methods; where none is bold, the best are within the noise of each other. Plots end {DEEPEST} points below dense."""
+pooled over its methods; where none is bold, the best are within the noise of each other. Plots end {DEEPEST} points below dense.
+Seconds and samples/s are those of the first seed, {first}. [{table}]({table}) has every run."""
 
 
 def write(page, study, results, planned, command, clock):
     """results: {network: {(method, sparsity): [what a run came to]}}"""
     titles = {name: method["title"] for name, method in study["methods"].items()}
     page.parent.mkdir(parents=True, exist_ok=True)
-    parts = [introduction(results, planned, command, clock)]
+    parts = [introduction(results, planned, command, clock, page.with_suffix(".csv").name)]
     for network, cells in results.items():
         title = study["networks"][network]["title"]
         parts.append(f"## {title}")

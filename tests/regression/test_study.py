@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -66,6 +67,7 @@ class Study(EndToEnd):
         self.assertNotIn("**", self.page.read_text())     # one seed says nothing of the noise
 
         # A run that was cut off has checkpoints but no summary.
+        (self.folder / "page.csv").unlink()
         cut = self.output / "uneven_own_0.5_1"
         (cut / "summary.json").unlink()
         (cut / "checkpoints").joinpath(Run(cut).checkpoints[-1].name).unlink()
@@ -101,12 +103,22 @@ class Study(EndToEnd):
                 size = statistics.mean(pathlib.Path(one["checkpoint"]).stat().st_size for one in runs)
                 self.assertEqual(detail[title, str(sparsity)],
                                  ["2", mean, deviation, f"{100 * (dense - statistics.mean(accuracies)):.2f}",
-                                  f"{statistics.mean(one['wall_s'] for one in runs):.1f}",
-                                  f"{statistics.mean(one['samples_per_s'] for one in runs):,.0f}",
+                                  f"{runs[0]['wall_s']:.1f}", f"{runs[0]['samples_per_s']:,.0f}",
                                   f"{statistics.mean(one['prunable_kept'] for one in runs):,.0f}", f"{size:,.0f}"])
         plot = self.folder / "page_uneven.svg"
         self.assertIn(f"]({plot.name})", self.page.read_text())
         self.assertIn("<svg", plot.read_text())
+
+        # The table of runs stands for the folders, as long as the recipe is the same.
+        pages = self.page.read_text()
+        shutil.rmtree(self.output)
+        self.assertEqual(self.ran(self.study()), [])
+        self.assertEqual(re.sub("; real time .*", "", self.page.read_text()), re.sub("; real time .*", ".", pages))
+        rows = (self.folder / "page.csv").read_text().splitlines()
+        self.assertEqual(len(rows), 11)
+        self.write_config((self.folder / "network.yaml").read_text().replace("epochs: 4", "epochs: 3"), "network.yaml")
+        self.assertEqual(len(re.findall("^uneven_", self.study("--list").stdout, re.MULTILINE)), 10)
+        self.write_config(UNEVEN, "network.yaml")
 
         # Words around the block are the author's, and what is there needs no program.
         self.page.write_text("# Mine\n\n" + self.page.read_text().split("\n\n", 2)[2] + "\nMine too.\n")
