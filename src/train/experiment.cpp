@@ -49,6 +49,14 @@ Settings::Settings(const Config& config) {
         input_error(run.place_of("time_limit"), " is '", limit,
                     "': allowed is h:mm:ss, more than 0:00:00 (1:30:00 is an hour and a half), or none");
 
+    stall_s =
+        run.number("stall_s", 0.0, at_least(0),
+                   "seconds after which a rank that stands still is told by number, host, step and phase; more than "
+                   "an evaluation or a checkpoint takes; 0: never");
+    aborts_on_stall =
+        run.choice("on_stall", "warn", {"warn", "abort"},
+                   "abort: the run ends with exit status 1, so that a batch script can start it again") == "abort";
+
     const Config train = config.section("train");
     epochs = train.number("epochs", std::nullopt, at_least(0),
                           "passes over the training split, of the first training if the prune schedule is "

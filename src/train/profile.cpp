@@ -45,6 +45,8 @@ Profile::Profile(bool on, const std::vector<std::string>& layers) : on_(on) {
 }
 
 void Profile::enter(Phase phase, std::size_t layer) {
+    now_.store(phase, std::memory_order_relaxed);
+    entered_.store(entered() + 1, std::memory_order_relaxed);  // by one thread
     if (!on_) return;
     stop();
     open_ = &rows_[first_row_[static_cast<std::size_t>(phase)] + layer];

@@ -57,7 +57,8 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
       progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()),
       profile_(profiling, names_of_layers(experiment.network)),
       planner_(experiment.network, experiment.settings.execution, grid_),
-      interruption_(interruption) {
+      interruption_(interruption),
+      stall_watch_(experiment.settings.stall_s, experiment.settings.aborts_on_stall, profile_, world) {
     state_.seed = experiment.settings.seed;
     state_.ranks = world.size();
     state_.grid = grid_.text();
@@ -127,6 +128,7 @@ bool Trainer::run() {
     }
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
+        stall_watch_.begin_step(state_.step + 1);
         next_batch();
         ask_whether_to_stop();
         const bool to_owners = experiment_.settings.clip_norm == 0;

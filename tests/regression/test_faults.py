@@ -2,15 +2,21 @@
 """Numbers that are not finite, and files that cannot be written: what the configuration says is what happens, on all ranks."""
 
 import math
+import os
+import pathlib
 import re
+import select
 import shutil
+import signal
+import socket
 import subprocess
+import time
 import unittest
 
 import h5py
 import numpy
 
-from support import UNEVEN, EndToEnd, Run, at_once, messages, run, to_dense
+from support import HANG_S, UNEVEN, EndToEnd, Run, at_once, kill, messages, process_state, run, start, to_dense
 
 SAMPLES, BATCH = 120, 20
 SPOILT = """
@@ -167,6 +173,66 @@ class Faults(EndToEnd):
         self.assertRegex(done.stdout, r"csv: is the disk full\?; training goes on, the row is written with the next one")
         self.assertEqual(done.returncode, 1)    # there is no room for the last checkpoint either
         self.assertEqual([path.name for path in on.folder.glob("*.tmp")], [])
+
+    def begin_endless(self, name, *settings, ranks=3):
+        """A run that goes on until it is ended. @return (process, {rank: process id}), when all of them train"""
+        config = self.write_config(UNEVEN.replace("epochs: 4", "epochs: 100000"), f"{name}.yaml")
+        process = start(config, f"run.output={self.folder}", f"run.name={name}", *settings, ranks=ranks)
+        self.addCleanup(lambda: process.poll() is None and kill(process))
+        end = time.monotonic() + HANG_S
+        while not (self.folder / name / "checkpoints").is_dir() or not Run(self.folder / name).checkpoints:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.02)
+        pids = map(int, pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        return process, {int(re.search(rb"OMPI_COMM_WORLD_RANK=(\d+)", pathlib.Path(f"/proc/{pid}/environ").read_bytes())[1]): pid
+                         for pid in pids}
+
+    def said_within(self, process, pattern, seconds):
+        """Lines of the standard error up to the first that has the pattern."""
+        end, lines = time.monotonic() + seconds, ""
+        while not re.search(pattern, lines):
+            ready, _, _ = select.select([process.stderr], [], [], max(0, end - time.monotonic()))
+            self.assertTrue(ready, f"not said within {seconds} s: {pattern}\n{lines}")
+            lines += os.read(process.stderr.fileno(), 65536).decode()
+        return lines
+
+    def test_a_rank_that_stands_still_is_told_by_name(self):
+        for stopped in (2, 0):     # rank 0 is watched by rank 1
+            process, pids = self.begin_endless(f"still-{stopped}", "run.stall_s=2")
+            os.kill(pids[stopped], signal.SIGSTOP)
+            self.said_within(process, rf"pruntrain: warning: rank {stopped} on {re.escape(socket.gethostname())}, in step \d+, phase "
+                                      r"\w+, has been silent for [2-9]\.\d s: it is stopped", 20)
+            os.kill(pids[stopped], signal.SIGCONT)
+            self.said_within(process, rf"pruntrain: warning: rank {stopped} is back after", 20)
+            os.kill(pids[1], signal.SIGTERM)
+            process.communicate(timeout=HANG_S)
+            self.assertEqual(process.returncode, 75)
+
+    def test_a_rank_that_stands_still_ends_the_run_if_it_is_to(self):
+        process, pids = self.begin_endless("abort", "run.stall_s=2", "run.on_stall=abort")
+        os.kill(pids[1], signal.SIGSTOP)
+        begin = time.monotonic()
+        stderr = process.communicate(timeout=HANG_S)[1]
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertEqual(process.returncode, 1)
+        self.assertRegex(stderr, r"rank 1 on .* has been silent .*: the run is ended, as run\.on_stall says; --resume goes on")
+        self.assertTrue(all(process_state(pid)[0] in ("", "Z") for pid in pids.values()))
+        last = Run(self.folder / "abort").checkpoints[-1]
+        self.assertEqual(run("inspect", last).returncode, 0)
+
+    def test_a_rank_that_is_killed_ends_the_run(self):
+        process, pids = self.begin_endless("killed")
+        os.kill(pids[1], signal.SIGKILL)
+        begin = time.monotonic()
+        process.communicate(timeout=HANG_S)
+        self.assertLess(time.monotonic() - begin, 20)
+        self.assertNotIn(process.returncode, (0, 2, 75))
+        last = max(int(path.stem[5:]) for path in Run(self.folder / "killed").checkpoints)
+        content = UNEVEN.replace("epochs: 4", f"epochs: {last // 13 + 2}")
+        straight = self.train(content, "straight", ranks=2)
+        done = run(self.folder / "straight.yaml", f"run.output={self.folder}", "run.name=killed", "--resume", ranks=3)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(Run(self.folder / "killed").summary["steps"], straight.summary["steps"])
 
 
 if __name__ == "__main__":

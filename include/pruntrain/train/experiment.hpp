@@ -31,7 +31,9 @@ struct Settings {
     std::string start_from;  ///< file whose weights a new run begins with; empty: none
     std::string progress;    ///< auto | redraw | lines
     double log_every_s;
-    double time_limit_s;     ///< of one start of the program; 0: none
+    double time_limit_s;  ///< of one start of the program; 0: none
+    double stall_s;       ///< 0: ranks are not watched
+    bool aborts_on_stall;
     std::string execution;   ///< one of `execution_choices`
     std::string non_finite;  ///< stop | skip | roll_back
     double epochs;

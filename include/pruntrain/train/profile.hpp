@@ -1,6 +1,8 @@
 // Where the time of a run goes.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -50,7 +52,7 @@ struct ProfileRow {
 using ProfileRows = std::vector<ProfileRow>;
 
 /// A clock with one hand: time always belongs to the phase that was entered last, so none is counted twice and none is
-/// lost. Entering reads the clock once, some 30 ns; where a profile is off it does nothing.
+/// lost. Entering reads the clock once, some 30 ns; where a profile is off it only notes the phase.
 class Profile {
    public:
     /// @param layers  names in model order
@@ -59,6 +61,9 @@ class Profile {
     Profile& operator=(const Profile&) = delete;
 
     bool on() const { return on_; }
+    /// The phase entered last, and how many times one was entered; for other threads too.
+    Phase now() const { return now_.load(std::memory_order_relaxed); }
+    std::uint64_t entered() const { return entered_.load(std::memory_order_relaxed); }
     void enter(Phase phase, std::size_t layer = 0);
     void add(const Work& work);  ///< to the phase entered last
     void stop();                 ///< until a phase is entered again
@@ -68,6 +73,8 @@ class Profile {
 
    private:
     bool on_;
+    std::atomic<Phase> now_ = Phase::input;
+    std::atomic<std::uint64_t> entered_ = 0;
     Timer clock_;
     double entered_at_s_ = 0;
     ProfileRows rows_;                    ///< of all phases

@@ -18,6 +18,7 @@
 #include "pruntrain/train/profile.hpp"
 #include "pruntrain/train/progress.hpp"
 #include "pruntrain/train/run_folder.hpp"
+#include "pruntrain/train/stall_watch.hpp"
 
 namespace pruntrain {
 
@@ -113,6 +114,7 @@ class Trainer {
     Profile profile_;
     ExecutionPlanner planner_;
     Interruption interruption_;
+    StallWatch stall_watch_;
 
     RunState state_;
     History history_;

@@ -1,0 +1,247 @@
+#include "pruntrain/train/stall_watch.hpp"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <map>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/base/timer.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+constexpr int beats = 5;  // in the time that counts as a stall: a lost datagram is none
+constexpr int exit_fault = 1;
+constexpr std::size_t most_named = 8;
+
+/// What a rank says. Between machines of one kind: no byte order.
+struct Beat {
+    std::uint64_t run;  ///< a random number: datagrams of others are not meant
+    std::int64_t rank, step;
+    std::uint64_t entered;  ///< phases so far
+    std::int32_t phase;
+    std::int32_t leaves;  ///< it ends as it should
+    std::array<char, 64> host;
+};
+
+/// A socket for datagrams that is closed with it.
+class Socket {
+   public:
+    Socket() : number_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in any{};
+        any.sin_family = AF_INET;
+        any.sin_addr.s_addr = htonl(INADDR_ANY);
+        ::bind(number_, reinterpret_cast<const sockaddr*>(&any), sizeof any);
+    }
+    ~Socket() { ::close(number_); }
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+
+    std::uint16_t port() const {
+        sockaddr_in own{};
+        socklen_t size = sizeof own;
+        return ::getsockname(number_, reinterpret_cast<sockaddr*>(&own), &size) == 0 ? own.sin_port : 0;
+    }
+    void send(const Beat& beat, const sockaddr_in& to) const {
+        ::sendto(number_, &beat, sizeof beat, MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    }
+    /// @return one came within this time
+    bool receive(Beat& beat, double seconds) const {
+        pollfd waiting{number_, POLLIN, 0};
+        if (::poll(&waiting, 1, std::max(0, static_cast<int>(1000 * seconds))) <= 0) return false;
+        return ::recv(number_, &beat, sizeof beat, MSG_DONTWAIT) == sizeof beat;
+    }
+
+   private:
+    int number_;
+};
+
+std::string host_name() {
+    std::array<char, 64> name{};
+    ::gethostname(name.data(), name.size() - 1);
+    return name.data();
+}
+
+/// Of this machine, as others reach it; 0: unknown. In the byte order of the network.
+std::uint32_t own_address() {
+    addrinfo wanted{}, *found = nullptr;
+    wanted.ai_family = AF_INET;
+    if (::getaddrinfo(host_name().c_str(), nullptr, &wanted, &found) != 0) return 0;
+    const std::uint32_t address = reinterpret_cast<const sockaddr_in*>(found->ai_addr)->sin_addr.s_addr;
+    ::freeaddrinfo(found);
+    return address;
+}
+
+}  // namespace
+
+class StallWatch::Thread {
+   public:
+    Thread(double stall_s, bool aborts, const Profile& profile, const std::atomic<index_t>& step,
+           const Communicator& world)
+        : stall_s_(stall_s), aborts_(aborts), profile_(profile), step_(step), rank_(world.rank()) {
+        const std::uint32_t own = own_address();
+        const auto places = world.gather_to_all(std::uint64_t{own} << 16 | socket_.port());
+        run_ = world.gather_to_all(std::uint64_t{std::random_device()()} << 32 | std::random_device()())[0];
+        const std::uint64_t watcher = places[rank_ == 0 ? 1 : 0];
+        const auto address = static_cast<std::uint32_t>(watcher >> 16);
+        watcher_.sin_family = AF_INET;
+        watcher_.sin_port = static_cast<std::uint16_t>(watcher);
+        watcher_.sin_addr.s_addr = address == own ? htonl(INADDR_LOOPBACK) : address;
+        if (rank_ == 0)
+            for (int rank = 1; rank < world.size(); ++rank) watched_[rank] = {};
+        if (rank_ == 1) watched_[0] = {};
+        thread_ = std::thread([this] { watch(); });
+    }
+    ~Thread() {
+        ends_ = true;
+        thread_.join();
+        socket_.send(beat_of_now(true), watcher_);
+    }
+
+   private:
+    struct Watched {
+        Beat last{};
+        double heard_s = 0;    ///< when
+        double went_on_s = 0;  ///< when it had entered a phase since the beat before
+        bool told = false;     ///< that it is silent
+    };
+
+    Beat beat_of_now(bool leaves) const {
+        Beat beat{run_,
+                  rank_,
+                  step_.load(std::memory_order_relaxed),
+                  profile_.entered(),
+                  static_cast<std::int32_t>(profile_.now()),
+                  leaves,
+                  {}};
+        const std::string host = host_name();
+        std::copy(host.begin(), host.end(), beat.host.begin());
+        return beat;
+    }
+
+    void watch() {
+        const double interval_s = stall_s_ / beats;
+        double next_s = 0;
+        while (!ends_) {
+            const double now_s = clock_.seconds();
+            if (now_s > next_s + stall_s_ / 2) begin_anew(now_s);  // it was this process that stood still
+            if (now_s >= next_s) {
+                socket_.send(beat_of_now(false), watcher_);
+                note(beat_of_now(false), own_);
+                check(now_s);
+                next_s = now_s + interval_s;
+            }
+            constexpr double patience_s = 0.1;  // until it looks whether the run has ended
+            Beat beat{};
+            if (!socket_.receive(beat, std::min(patience_s, next_s - now_s)) || beat.run != run_) continue;
+            const auto found = watched_.find(static_cast<int>(beat.rank));
+            if (found == watched_.end()) continue;
+            if (beat.leaves) watched_.erase(found);
+            else note(beat, found->second);
+        }
+    }
+
+    void begin_anew(double now_s) {
+        own_.went_on_s = now_s;
+        for (auto& [rank, watched] : watched_) watched.heard_s = watched.went_on_s = now_s;
+    }
+
+    void note(const Beat& beat, Watched& watched) {
+        const double now_s = clock_.seconds();
+        if (watched.told) say(text("rank ", beat.rank, " is back after ", fixed(now_s - watched.heard_s, 1), " s"));
+        watched.told = false;
+        if (beat.entered != watched.last.entered || beat.step != watched.last.step) watched.went_on_s = now_s;
+        watched.last = beat;
+        watched.heard_s = now_s;
+    }
+
+    void check(double now_s) {
+        bool one_silent = false, one_goes_on = now_s - own_.went_on_s < stall_s_;
+        for (auto& [rank, watched] : watched_) {
+            one_goes_on = one_goes_on || now_s - watched.went_on_s < stall_s_;
+            if (now_s - watched.heard_s < stall_s_) continue;
+            one_silent = true;
+            if (watched.told) continue;
+            watched.told = true;
+            stall(text("rank ", rank, place_of(watched), " has been silent for ", fixed(now_s - watched.heard_s, 1),
+                       " s: it is stopped, or its machine or the network is gone"));
+        }
+        // Of this rank's part only where it is the one that watches all.
+        if (rank_ != 0 || one_silent || one_goes_on) {
+            stuck_told_ = stuck_told_ && !one_goes_on;
+            return;
+        }
+        if (!std::exchange(stuck_told_, true))
+            stall(text("no rank has gone on for ", fixed(stall_s_, 1), " s: ", doings()));
+    }
+
+    static std::string place_of(const Watched& watched) {
+        if (watched.last.host[0] == '\0') return " (never heard of)";
+        return text(" on ", watched.last.host.data(), ", in step ", watched.last.step, ", phase ",
+                    name_of(static_cast<Phase>(watched.last.phase)), ",");
+    }
+
+    /// What all are doing: "ranks 0, 1, 3 in step 12, phase reduce; ranks 2 (host) ...".
+    std::string doings() const {
+        std::map<std::string, std::vector<std::string>> who;
+        const auto add = [&](std::int64_t rank, const Beat& beat) {
+            who[text("in step ", beat.step, ", phase ", name_of(static_cast<Phase>(beat.phase)))].push_back(
+                text(rank, " on ", beat.host.data()));
+        };
+        add(rank_, own_.last);
+        for (const auto& [rank, watched] : watched_) add(rank, watched.last);
+        std::vector<std::string> all;
+        for (auto& [what, ranks] : who) {
+            const std::size_t more = ranks.size() > most_named ? ranks.size() - most_named : 0;
+            ranks.resize(ranks.size() - more);
+            all.push_back(text("rank ", join(ranks), more > 0 ? text(" and ", more, " more") : "", " ", what));
+        }
+        return join(all, "; ");
+    }
+
+    void stall(const std::string& what) const {
+        say(text(what,
+                 aborts_ ? ": the run is ended, as run.on_stall says; --resume goes on from its last checkpoint" : ""));
+        if (aborts_) std::_Exit(exit_fault);  // mpirun ends the others, also those that are stopped
+    }
+    /// In one write, so that nothing that others say comes between.
+    static void say(const std::string& what) { std::cerr << "pruntrain: warning: " + what + "\n" << std::flush; }
+
+    const double stall_s_;
+    const bool aborts_;
+    const Profile& profile_;
+    const std::atomic<index_t>& step_;
+    const int rank_;
+    Socket socket_;
+    std::uint64_t run_ = 0;
+    sockaddr_in watcher_{};
+    const Timer clock_;
+    std::map<int, Watched> watched_;  ///< by their rank
+    Watched own_;
+    bool stuck_told_ = false;
+    std::atomic<bool> ends_ = false;
+    std::thread thread_;
+};
+
+StallWatch::StallWatch(double stall_s, bool aborts, const Profile& profile, const Communicator& world) {
+    if (stall_s > 0 && world.size() > 1) thread_ = std::make_unique<Thread>(stall_s, aborts, profile, step_, world);
+}
+
+StallWatch::~StallWatch() = default;
+
+}  // namespace pruntrain
