@@ -7,8 +7,8 @@
 #   scripts/setup.sh lint      # and what `make lint` needs
 #   scripts/setup.sh bench     # and what `make bench` and `make study` need
 #
-# Needs root, or a user who may use sudo. On a cluster without either, load modules and see "Building on a cluster" in
-# README.md: set PRUNTRAIN_SKIP_SETUP=1 and the Makefile names each piece that it cannot find.
+# Needs root, or a user who may use sudo. On a cluster without either, load modules and see docs/building.md: set
+# PRUNTRAIN_SKIP_SETUP=1 and the Makefile names each piece that it cannot find.
 set -eu
 
 build="g++ make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libopenblas-dev libyaml-cpp-dev libhwy-dev
@@ -41,7 +41,7 @@ as_root=""
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then
         echo "setup: these packages are missing and there is neither root nor sudo to install them:$missing" >&2
-        echo "setup: ask an administrator, or see \"Building on a cluster\" in README.md" >&2
+        echo "setup: ask an administrator, or see docs/building.md" >&2
         exit 1
     fi
     as_root=sudo
