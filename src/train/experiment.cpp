@@ -117,6 +117,10 @@ Settings::Settings(const Config& config) {
         checkpoint.choice("on_failure", "stop", {"stop", "go_on"},
                           "if a checkpoint or a row of history.csv cannot be written before the end of the run; older "
                           "checkpoints stay") == "stop";
+    saves_beside =
+        checkpoint.flag("asynchronous", false,
+                        "rank 0 takes a copy and a thread writes it while training goes on; needs the memory "
+                        "of the copy there");
     keep_checkpoints = checkpoint.integer("keep", 3, at_least(1), "newest checkpoints that are kept, besides the best");
 }
 
@@ -172,6 +176,11 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
     if (pruner) check_criterion(config);
     if (pruner) rewinding = pruner->rewinding();
     if (rewinding.rounds() > 0) length.steps = rewinding.run_steps();  // until here it was that of one training
+    if (settings.saves_beside && dataset.residency() == "disk")
+        input_error(
+            config.section("checkpoint").place_of("asynchronous"),
+            " is true with data.residency: disk: HDF5 has room for one thread, and samples are read in one: set one "
+            "of them back");
     config.finish();
     if (settings.slices > 0) Slices::check(settings.slices, grid.replica_count());
     resolved = config.resolved();

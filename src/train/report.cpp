@@ -193,8 +193,11 @@ std::string check_text(Experiment& experiment) {
                           " for plans when all execute sparse in the end\n  ", bytes_text(last.event),
                           " more at most while an event removes weights")
                    : "")
-        << "\n  " << bytes_text(static_cast<double>(all.largest) * sizeof(real))
-        << " more on rank 0 while it writes a checkpoint, a tensor at a time"
+        << "\n  "
+        << (experiment.settings.saves_beside ? bytes_text(all.bytes(0, file_arrays)) +
+                                                   " more at most on rank 0, a copy, while a checkpoint is written"
+                                             : bytes_text(static_cast<double>(all.largest) * sizeof(real)) +
+                                                   " more on rank 0 while it writes a checkpoint, a tensor at a time")
         << "\n\ncheckpoint, before compression\n  " << bytes_text(all.bytes(0, file_arrays))
         << (prunes ? text("; ", bytes_text(all.bytes(removed, file_arrays)), " in the end") : "") << "\n";
     return out.str();

@@ -409,34 +409,6 @@ void Trainer::maybe_checkpoint() {
     if (improved || due(state_.step, experiment_.settings.checkpoint_every_epochs)) save_checkpoint();
 }
 
-void Trainer::save_checkpoint(bool needed) {
-    if (saved_step_ == state_.step) return;
-    profile_.enter(Phase::checkpoint);
-    const Timer timer;
-    const ModelHash hash = hash_of_equal_models(network_, state_.step, grid_);
-    state_.pattern_hash = hex(hash.pattern);
-    state_.weights_hash = hex(hash.weights);
-    state_.execution = planner_.describe();
-    state_.seconds = seconds_before_ + clock_.seconds();
-    experiment_.dataset.pause_reading();
-    std::string failure;
-    try {
-        write_checkpoint(folder_.checkpoints() / checkpoint_name(state_.step), network_, state_, history_,
-                         experiment_.resolved, experiment_.dataset.normalization(), grid_);
-    } catch (const std::exception& error) {
-        failure = error.what();  // of the root alone: the others learn of it below
-    }
-    if (!needed && tolerates(failure)) return;
-    world_.together([&] {
-        if (!world_.is_root()) return;
-        if (!failure.empty()) fault(failure);
-        folder_.drop_old_checkpoints(state_.step, experiment_.settings.keep_checkpoints, state_.best_step);
-    });
-    saved_step_ = state_.step;
-    reducer_.forget_rounding();  // a checkpoint does not hold it: a run that is resumed here must go on alike
-    interruption_.leave_time_for(timer.seconds());
-}
-
 void Trainer::stop() {
     save_checkpoint(true);
     progress_.note(

@@ -75,6 +75,7 @@ Trainer::NextUpdate Trainer::check_gradients(bool to_owners) {
     const double factor = state_.rate_factor * rate_share, seconds_before = seconds_before_;
     if (factor < least_factor) stop(text(", at ", exact(state_.rate_factor), " of it after going back"));
     progress_.note(text("warning: ", where, ": back to the last checkpoint, with ", exact(factor), " of the rate"));
+    finish_writing();
     if (!resume()) stop(", and there is no checkpoint to go back to");
     seconds_before_ = seconds_before;  // they were spent
     state_.rate_factor = factor;

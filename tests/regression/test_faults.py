@@ -164,6 +164,33 @@ class Faults(EndToEnd):
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertFalse((end.folder / "summary.json").exists())
 
+    def test_checkpoints_written_beside_training(self):
+        settings = ("checkpoint.asynchronous=true", "checkpoint.every_epochs=0.2", "checkpoint.keep=99")
+        straight = self.train(UNEVEN, "straight", *settings[1:], ranks=2)
+        beside = self.train(UNEVEN, "beside", *settings, ranks=2)
+        self.assertEqual(beside.outcome(), straight.outcome())
+        self.assertEqual([path.name for path in beside.checkpoints], [path.name for path in straight.checkpoints])
+        for ours, theirs in zip(beside.checkpoints, straight.checkpoints):    # all but names, times and the key itself
+            with h5py.File(ours) as a, h5py.File(theirs) as b:
+                self.assertEqual((a.attrs["weights_hash"], a.attrs["step"]), (b.attrs["weights_hash"], b.attrs["step"]))
+            self.assertEqual(run("inspect", ours).returncode, 0)
+        # Interrupted while one is being written, on shards, it is all there.
+        shards = ("parallel.model_shards=2", "parallel.shard_optimizer=true")
+        whole = self.train(UNEVEN, "whole", *shards, ranks=4)
+        config = self.write_config(UNEVEN, "cut.yaml")
+        done = run(config, f"run.output={self.folder}", "run.name=cut", *settings, *shards, "--simulate-preempt", 24, ranks=4)
+        self.assertEqual(done.returncode, 75, done.stderr)
+        self.assertEqual(Run(self.folder / "cut").checkpoints[-1].name, "step_00000024.h5")
+        done = run(config, f"run.output={self.folder}", "run.name=cut", *settings, *shards, "--resume", ranks=4)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(Run(self.folder / "cut").outcome(), whole.outcome())
+        # A full disk is told with the next one.
+        done, stopped = self.on_small_disk("stopped", 100, UNEVEN, *settings)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertRegex(messages(done.stderr)[0], r"cannot write \S+step_\d+\.h5")
+        self.assertEqual([path.name for path in stopped.folder.rglob("*.tmp")], [])
+        self.assertEqual(run("inspect", stopped.checkpoints[-1]).returncode, 0)
+
     def test_a_history_that_cannot_be_written(self):
         settings = ("train.evaluate_every_epochs=0.06", "checkpoint.every_epochs=0")
         done, stopped = self.on_small_disk("stopped", 16, UNEVEN, *settings)

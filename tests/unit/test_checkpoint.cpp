@@ -106,8 +106,9 @@ const Normalization some_normalization{{72.9, 1.0 / 3}, {90.02, 0.25}};
 constexpr const char* some_config = "run: {name: größe}\n";
 
 void write(const fs::path& path, Network& network) {
-    write_checkpoint(path, network, some_state(), some_history(), some_config, some_normalization,
-                     Grid(Communicator::world(), 1));
+    const auto written = write_checkpoint(path, network, some_state(), some_history(), some_config, some_normalization,
+                                          Grid(Communicator::world(), 1));
+    if (!written.failure.empty()) throw std::runtime_error(written.failure);
 }
 
 template <class T>
@@ -226,6 +227,27 @@ TEST_CASE("checkpoint: what the history says of layers comes back, unknown rows 
             CHECK(read[row].layers[i].sparse == written[row].layers[i].sparse);
         }
     }
+}
+
+TEST_CASE("checkpoint: written beside training it is the file of the moment when it was begun") {
+    const TemporaryFolder folder;
+    const auto network = trained_network();
+    write(folder / "a.h5", *network);
+    History history = some_history();
+    auto later = write_checkpoint_later(folder / "b.h5", *network, some_state(), history, some_config,
+                                        some_normalization, Grid(Communicator::world(), 1));
+    std::ranges::fill(network->arena().values(), real{7});  // training goes on
+    for (std::size_t slot = 0; slot < network->arena().slot_names().size(); ++slot)
+        std::ranges::fill(network->arena().slot(slot), real{7});
+    std::vector<std::vector<std::uint8_t>> keep(network->arena().parameters().size());
+    keep[0].assign(network->arena().parameters()[0]->value.size(), 0);
+    network->arena().keep(keep);
+    history.clear();
+    CHECK(later.get().failure.empty());
+    CHECK(content_of(folder / "a.h5") == content_of(folder / "b.h5"));
+    auto nowhere = write_checkpoint_later(folder / "no/folder/c.h5", *network, some_state(), history, some_config,
+                                          some_normalization, Grid(Communicator::world(), 1));
+    CHECK(contains(nowhere.get().failure, "no/folder/c.h5"));
 }
 
 TEST_CASE("checkpoint: a run at its start, without slots, history or configuration") {

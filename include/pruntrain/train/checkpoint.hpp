@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <future>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,13 +35,23 @@ struct RunState {
     double rate_factor = 1;            ///< of the learning rate, after going back from numbers that were not finite
 };
 
+/// What became of a file. Of the root; the others know nothing.
+struct WrittenCheckpoint {
+    std::string failure{};  ///< names file and reason; an older file of that name is then untouched. Empty: it is there
+    double seconds = 0;     ///< that writing took
+};
+
 /// Writes `path` so that it appears whole or not at all: a temporary name, flushed, synced, read back and verified,
 /// renamed, the folder synced. Collective over the grid: the root takes the shards' rows of one tensor after the other,
 /// and writes; so the file does not depend on the grid.
-/// @throws std::runtime_error, on the root alone, naming file and reason; an older file of that name is then untouched
-void write_checkpoint(const std::filesystem::path& path, Network& network, const RunState& state,
-                      const History& history, const std::string& config, const Normalization& normalization,
-                      const Grid& grid);
+WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, Network& network, const RunState& state,
+                                   const History& history, const std::string& config,
+                                   const Normalization& normalization, const Grid& grid);
+/// Likewise, but the root takes a copy of everything, and a thread writes it. @return invalid on other ranks
+std::future<WrittenCheckpoint> write_checkpoint_later(const std::filesystem::path& path, Network& network,
+                                                      const RunState& state, const History& history,
+                                                      const std::string& config, const Normalization& normalization,
+                                                      const Grid& grid);
 
 /// What stands in a file besides the numbers.
 struct CheckpointSummary {

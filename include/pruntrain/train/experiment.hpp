@@ -50,6 +50,7 @@ struct Settings {
     double checkpoint_every_epochs;  ///< 0: only at the end
     index_t keep_checkpoints;
     bool stops_on_write_failure;
+    bool saves_beside;           ///< checkpoints are written while training goes on
     SharedSum::Message message;  ///< of gradients between nodes
 };
 

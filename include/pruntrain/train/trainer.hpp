@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <future>
 #include <optional>
 #include <span>
 #include <string>
@@ -97,6 +98,10 @@ class Trainer {
     void add_history_row();
     /// @param needed  there is no later one: a failure is the end
     void save_checkpoint(bool needed = false);
+    /// Waits for the checkpoint that is being written beside training, if there is one. Collective.
+    void finish_writing();
+    /// A checkpoint is there, or its failure ends the run. Collective. @param best  step of the best at its time
+    void settle(const WrittenCheckpoint& written, index_t step, index_t best);
     /// Of a file that the root could not write, or empty: says so and lets training go on, if it may. Collective.
     bool tolerates(const std::string& failure);
     void append_history(const HistoryRow& row);
@@ -141,6 +146,10 @@ class Trainer {
     index_t trained_samples_ = 0;
     double trained_seconds_ = 0;
     index_t saved_step_ = -1;
+    index_t saved_before_ = -1;               ///< the one before
+    std::future<WrittenCheckpoint> writing_;  ///< beside training, on the root
+    index_t writing_step_ = -1;               ///< -1: none is being written
+    index_t best_at_writing_ = -1;
     int skips_ = 0;                   ///< in a row: steps whose gradients were not finite
     bool history_is_behind_ = false;  ///< history.csv has not all rows: the disk was full
 };
