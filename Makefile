@@ -1,9 +1,10 @@
 # make            builds ./pruntrain
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
+# make torture    kills, stops, fills disks and damages files at random; TORTURE="--faults 200 --seed 1"
 # make lint       checks format, floors and library owners
 # make study      runs methods x networks x sparsities x seeds and makes docs/results.md; STUDY="--minutes 40" and other options
-# make bench      bench-kernels, bench-train, bench-peers, bench-ordered and bench-shards in a short form; see docs/performance.md
+# make bench      bench-kernels, bench-train, bench-peers, bench-ordered, bench-checkpoints and bench-shards in a short form; see docs/performance.md
 #
 # On a cluster, override what pkg-config does not find, for instance
 #   make MPICXX=mpiCC HDF5_CFLAGS=-I$HDF5/include HDF5_LIBS="-L$HDF5/lib -lhdf5" BLAS_LIBS=-lopenblas PRUNTRAIN_SKIP_SETUP=1
@@ -43,7 +44,7 @@ SOURCES  := $(filter-out src/main.cpp,$(wildcard src/*.cpp src/*/*.cpp))
 suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
-.PHONY: all demo test lint study bench bench-kernels bench-train bench-peers bench-ordered bench-shards setup-% programs clean
+.PHONY: all demo test torture lint study bench bench-kernels bench-train bench-peers bench-ordered bench-checkpoints bench-shards setup-% programs clean
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -94,6 +95,11 @@ test: setup-test
 	@$(MAKE) --no-print-directory -s -j2 programs
 	$(PYTHON) tests/run.py --build $(BUILD) --mpirun '$(MPIRUN)' $(TESTS)
 
+# Faults at random, by a seed: docs/reliability.md
+torture: setup-test
+	@$(MAKE) --no-print-directory -s -j2 pruntrain
+	MPIRUN='$(MPIRUN) --oversubscribe' OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 $(PYTHON) tests/torture/campaign.py $(TORTURE)
+
 lint: setup-lint
 	$(PYTHON) scripts/lint.py
 
@@ -111,7 +117,7 @@ bench-shards: setup-bench
 	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/bench_shards
 	@OPENBLAS_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 $(MPIRUN) -n $(SHARDS) $(BUILD)/bench_shards $(BENCH)
 
-bench-train bench-peers bench-ordered: bench-%: setup-bench
+bench-train bench-peers bench-ordered bench-checkpoints: bench-%: setup-bench
 	@$(MAKE) --no-print-directory -s -j2 pruntrain
 	@MPIRUN='$(MPIRUN)' $(PYTHON) scripts/bench/$*.py $(BENCH)
 
@@ -120,6 +126,7 @@ bench:
 	@$(MAKE) --no-print-directory bench-train BENCH='--ranks 2 --densities 1 0.1 0.02 --rounds 1'
 	@$(MAKE) --no-print-directory bench-peers BENCH='--rounds 1'
 	@$(MAKE) --no-print-directory bench-ordered BENCH='--ranks 2 --rounds 1'
+	@$(MAKE) --no-print-directory bench-checkpoints BENCH='--networks mlp2048 --rounds 1'
 	@$(MAKE) --no-print-directory bench-shards BENCH='--density 0.1'
 
 clean:

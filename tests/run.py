@@ -7,6 +7,7 @@ Every step has a time limit, so that a hang is a failure. The exit status is 0 o
 """
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -16,6 +17,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+WAITING = ("regression test_slurm",)    # steps that do little but wait: they run beside the others
 
 
 def mpirun_command(program):
@@ -31,7 +33,8 @@ def steps(build, mpirun):
     for ranks in (1, 2, 3, 4):
         yield f"mpi on {ranks} ranks", [*mpirun, "-n", str(ranks), build / "test_mpi"], 120
     yield "mpi on 64 ranks", [*mpirun, "-n", "64", build / "test_mpi", "--test-suite=many ranks"], 240
-    for test in sorted((ROOT / "tests" / "regression").glob("test_*.py")):
+    files = sorted((ROOT / "tests" / "regression").glob("test_*.py"))
+    for test in sorted(files, key=lambda file: f"regression {file.stem}" not in WAITING):    # they begin first
         yield f"regression {test.stem}", [sys.executable, test, "-v"], 400
 
 
@@ -48,6 +51,35 @@ def count_cases(output):
     return 0, 0
 
 
+def run_step(name, command, limit, environment):
+    """@return (name, status or "hang", output, seconds)"""
+    start = time.monotonic()
+    try:
+        done = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, timeout=limit, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
+        status, output = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as expired:
+        status, output = "hang", (expired.stdout or b"").decode(errors="replace") + f"\nstill running after {limit} s"
+    return name, status, output, time.monotonic() - start
+
+
+def report(name, status, output, seconds):
+    """Prints what became of a step. @return (passed, failed) cases"""
+    good, bad = count_cases(output)
+    if status != 0 and bad == 0:
+        bad = 1     # it crashed or hung before it could count
+    reason = re.search(r"skipped [\"'](.*)[\"']$", output, re.MULTILINE)
+    if status == 0 and good == 0 and reason:    # all of it
+        print(f"skip  {name}: {reason[1]}", flush=True)
+        return 0, 0
+    if status == 0 and good == 0:
+        bad, output = 1, output + "\nno test was run"
+    print(f"{'ok  ' if bad == 0 else 'FAIL'}  {name}: {good} passed, {bad} failed, {seconds:.1f} s", flush=True)
+    if bad:
+        print(output, flush=True)
+    return good, bad
+
+
 def main():
     parser = argparse.ArgumentParser(description="Runs all tests.")
     parser.add_argument("--build", default="build", help="folder of the test programs")
@@ -57,30 +89,20 @@ def main():
     mpirun = mpirun_command(arguments.mpirun)
     environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / "pruntrain"), MPIRUN=shlex.join(mpirun))
 
+    wanted = [step for step in steps(ROOT / arguments.build, mpirun)
+              if not arguments.names or any(name in step[0] for name in arguments.names)]
     passed = failed = 0
-    for name, command, limit in steps(ROOT / arguments.build, mpirun):
-        if arguments.names and not any(wanted in name for wanted in arguments.names):
-            continue
-        start = time.monotonic()
-        try:
-            done = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment, timeout=limit, text=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
-            status, output = done.returncode, done.stdout
-        except subprocess.TimeoutExpired as expired:
-            status, output = "hang", (expired.stdout or b"").decode(errors="replace") + f"\nstill running after {limit} s"
-        good, bad = count_cases(output)
-        if status != 0 and bad == 0:
-            bad = 1     # it crashed or hung before it could count
-        reason = re.search(r"skipped [\"'](.*)[\"']$", output, re.MULTILINE)
-        if status == 0 and good == 0 and reason:    # all of it
-            print(f"skip  {name}: {reason[1]}", flush=True)
-            continue
-        if status == 0 and good == 0:
-            bad, output = 1, output + "\nno test was run"
-        print(f"{'ok  ' if bad == 0 else 'FAIL'}  {name}: {good} passed, {bad} failed, {time.monotonic() - start:.1f} s", flush=True)
-        if bad:
-            print(output, flush=True)
-        passed, failed = passed + good, failed + bad
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        beside = []
+        for step in wanted:
+            if step[0] in WAITING:
+                beside.append(pool.submit(run_step, *step, environment))
+                continue
+            good, bad = report(*run_step(*step, environment))
+            passed, failed = passed + good, failed + bad
+        for future in beside:
+            good, bad = report(*future.result())
+            passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
 

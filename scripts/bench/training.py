@@ -21,16 +21,20 @@ def file_of(network):
     return ROOT / f"scripts/bench/{network}.yaml"
 
 
+def launcher(ranks):
+    launch = [*shlex.split(os.environ.get("MPIRUN", "mpirun")), "-n", str(ranks)]
+    if os.geteuid() == 0 and launch[0].endswith("mpirun"):
+        launch.append("--allow-run-as-root")
+    return launch
+
+
 def short_run(config, ranks, batch, training_samples, *settings, steps=COUNTED_STEPS):
     """Trains a configuration with further settings key=value. Returns what the run folder says: samples_per_s over all
     ranks after the warm-up, peak_mb of the largest rank, bytes_reduced in a step."""
     per_epoch = math.ceil(training_samples / batch)
-    launch = [*shlex.split(os.environ.get("MPIRUN", "mpirun")), "-n", str(ranks)]
-    if os.geteuid() == 0 and launch[0].endswith("mpirun"):
-        launch.append("--allow-run-as-root")
     shared = "." if "SLURM_JOB_ID" in os.environ else None      # /tmp is one folder a node
     with tempfile.TemporaryDirectory(dir=shared) as folder:
-        subprocess.run([*launch, ROOT / "pruntrain", config, f"run.output={folder}", "run.name=short", f"train.global_batch={batch}",
+        subprocess.run([*launcher(ranks), ROOT / "pruntrain", config, f"run.output={folder}", "run.name=short", f"train.global_batch={batch}",
                         f"train.epochs={(WARM_UP_STEPS + steps) / per_epoch}",
                         f"train.evaluate_every_epochs={WARM_UP_STEPS / per_epoch}", "checkpoint.every_epochs=0", *settings],
                        check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, OPENBLAS_NUM_THREADS="1"))
