@@ -2,6 +2,8 @@
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
 # make torture    kills, stops, fills disks and damages files at random; TORTURE="--faults 200 --seed 1"
+# make fuzz       gives the readers of files and configurations hostile input, SECONDS=60 for each; see docs/reliability.md
+# make test-sanitized  runs the test programs with address and undefined-behaviour sanitizers, in build-sanitized
 # make lint       checks format, floors and library owners
 # make study      runs methods x networks x sparsities x seeds and makes docs/results.md; STUDY="--minutes 40" and other options
 # make bench      bench-kernels, bench-train, bench-peers, bench-ordered, bench-checkpoints and bench-shards in a short form; see docs/performance.md
@@ -35,6 +37,9 @@ EXTRA_CFLAGS     ?=
 EXTRA_LIBS       ?=
 
 SHARDS   ?= 2
+SECONDS  ?= 60
+# Open MPI's name for the compiler behind mpicxx; elsewhere set FUZZCXX.
+FUZZCXX  ?= OMPI_CXX=clang++ $(MPICXX)
 VERSION  := 0.1.0
 CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude -I. \
             $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(HWY_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
@@ -45,6 +50,7 @@ suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
 .PHONY: all demo test torture lint study bench bench-kernels bench-train bench-peers bench-ordered bench-checkpoints bench-shards setup-% programs clean
+.PHONY: fuzz fuzz-programs test-programs test-sanitized
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -74,6 +80,20 @@ $(BUILD)/bench_%: $(BUILD)/release/tests/bench/bench_%.o $(BUILD)/release/libpru
 $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)/double/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 
+# Fuzz targets: instrumented are the floors that read files, the readers of checkpoints and what they stand on; the rest
+# is the program's own library.
+fuzzed     := $(wildcard src/base/*.cpp src/config/*.cpp src/io/*.cpp src/data/*.cpp) src/math/pattern.cpp \
+              src/nn/network.cpp src/train/checkpoint.cpp
+fuzz_flags := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+fuzzers    := $(patsubst tests/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))
+$(BUILD)/fuzz/%.o: private OPTIMIZE = $(fuzz_flags) -fsanitize=fuzzer-no-link
+$(BUILD)/fuzz/%.o: private WARNINGS = -Wall -Wextra
+$(BUILD)/fuzz/%.o: %.cpp | $(BUILD)/pieces
+	@mkdir -p $(dir $@)
+	$(FUZZCXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
+$(fuzzers): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(fuzzed:%.cpp=$(BUILD)/fuzz/%.o) $(BUILD)/release/libpruntrain.a
+	$(FUZZCXX) $(fuzz_flags) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+
 # Says which pieces are missing before the compiler does, once.
 $(BUILD)/pieces: scripts/check_pieces.sh
 	@mkdir -p $(BUILD)
@@ -81,7 +101,8 @@ $(BUILD)/pieces: scripts/check_pieces.sh
 	 XXHASH_LIBS='$(XXHASH_LIBS)' ZLIB_LIBS='$(ZLIB_LIBS)' sh scripts/check_pieces.sh
 	@touch $@
 
-programs: pruntrain $(suites:%=$(BUILD)/test_%)
+programs: pruntrain test-programs
+test-programs: $(suites:%=$(BUILD)/test_%)
 
 # Set-up runs first, then a second make, so that pkg-config is asked after it.
 setup-%:
@@ -99,6 +120,20 @@ test: setup-test
 torture: setup-test
 	@$(MAKE) --no-print-directory -s -j2 pruntrain
 	MPIRUN='$(MPIRUN) --oversubscribe' OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 $(PYTHON) tests/torture/campaign.py $(TORTURE)
+
+fuzz: setup-fuzz
+	@$(MAKE) --no-print-directory -s -j2 fuzz-programs
+	$(PYTHON) tests/fuzz/run.py --seconds $(SECONDS) $(BUILD)/fuzz $(TESTS)
+
+fuzz-programs: $(fuzzers)
+
+# Leaks are left to the fuzz targets, which do without MPI: Open MPI unloads its plugins before it ends and leaves memory of
+# theirs behind, which no suppression can name any more.
+test-sanitized: setup-test
+	@$(MAKE) --no-print-directory -s -j2 test-programs BUILD=build-sanitized \
+	 OPTIMIZE='-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(PYTHON) tests/run.py --build build-sanitized \
+	 --mpirun '$(MPIRUN)' --patience 20 $(or $(TESTS),unit conformance 'mpi on 1 ' 'mpi on 2' 'mpi on 3' 'mpi on 4')
 
 lint: setup-lint
 	$(PYTHON) scripts/lint.py
@@ -130,6 +165,6 @@ bench:
 	@$(MAKE) --no-print-directory bench-shards BENCH='--density 0.1'
 
 clean:
-	rm -rf $(BUILD) pruntrain
+	rm -rf $(BUILD) build-sanitized pruntrain
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

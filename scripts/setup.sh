@@ -5,6 +5,7 @@
 #   scripts/setup.sh demo      # and the Fashion-MNIST data
 #   scripts/setup.sh test      # and what the tests need
 #   scripts/setup.sh lint      # and what `make lint` needs
+#   scripts/setup.sh fuzz      # and what `make fuzz` needs
 #   scripts/setup.sh bench     # and what `make bench` and `make study` need
 #
 # Needs root, or a user who may use sudo. On a cluster without either, load modules and see docs/building.md: set
@@ -23,8 +24,9 @@ case "${1:-}" in
     demo)  wanted=$demo ;;
     test)  wanted=$tests ;;
     lint)  wanted="$tests clang-format" ;;
+    fuzz)  wanted="$build python3 clang libclang-rt-dev llvm" ;;
     bench) wanted=$bench ;;
-    *) echo "usage: scripts/setup.sh build|demo|test|lint|bench" >&2; exit 2 ;;
+    *) echo "usage: scripts/setup.sh build|demo|test|lint|fuzz|bench" >&2; exit 2 ;;
 esac
 
 if [ "${PRUNTRAIN_SKIP_SETUP:-0}" = 1 ] || ! command -v dpkg-query >/dev/null; then

@@ -78,12 +78,16 @@ std::string read_text(const std::string& path, const Communicator& world) {
     std::string content;
     world.together([&] {
         if (!world.is_root()) return;
+        constexpr std::size_t most_bytes = 1 << 24;  // some devices have no end
         std::ifstream file(path, std::ios::binary);
-        std::ostringstream all;
-        if (!file || !(all << file.rdbuf()))
+        content.resize(most_bytes + 1);
+        file.read(content.data(), static_cast<std::streamsize>(content.size()));
+        content.resize(static_cast<std::size_t>(file.gcount()));
+        if (content.empty())
             input_error("cannot read the configuration ", path,
                         ": is the path right, and is it a readable, non-empty file?");
-        content = all.str();
+        if (content.size() > most_bytes)
+            input_error("the configuration ", path, " is longer than ", most_bytes, " bytes: is it the right file?");
     });
     world.broadcast_text(content);
     return content;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs all tests and prints 'N passed, N failed' as its last line.
 
-    tests/run.py [--build build] [--mpirun mpirun] [NAME ...]     NAME: only steps whose name contains it
+    tests/run.py [--build build] [--mpirun mpirun] [--patience 1] [NAME ...]     NAME: only steps whose name contains it
 
 Every step has a time limit, so that a hang is a failure. The exit status is 0 only if all steps passed.
 """
@@ -84,13 +84,14 @@ def main():
     parser = argparse.ArgumentParser(description="Runs all tests.")
     parser.add_argument("--build", default="build", help="folder of the test programs")
     parser.add_argument("--mpirun", default="mpirun", help="the MPI launcher")
+    parser.add_argument("--patience", type=int, default=1, help="so many times the time that a step is allowed")
     parser.add_argument("names", nargs="*", help="only steps whose name contains one of these")
     arguments = parser.parse_args()
     mpirun = mpirun_command(arguments.mpirun)
     environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / "pruntrain"), MPIRUN=shlex.join(mpirun))
 
-    wanted = [step for step in steps(ROOT / arguments.build, mpirun)
-              if not arguments.names or any(name in step[0] for name in arguments.names)]
+    wanted = [(name, command, arguments.patience * limit) for name, command, limit in steps(ROOT / arguments.build, mpirun)
+              if not arguments.names or any(word in name for word in arguments.names)]
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         beside = []

@@ -92,6 +92,41 @@ std::string duration_text(double seconds) {
 
 std::string hex(std::uint64_t value) { return print("%016llx", static_cast<unsigned long long>(value)); }
 
+bool is_plain_text(std::string_view words) {
+    // Of 1 .. 4 bytes; those below would be control characters, or written with more bytes than they need.
+    static constexpr std::array<char32_t, 4> least{0x20, 0xA0, 0x800, 0x10000};
+    for (std::size_t i = 0; i < words.size();) {
+        const auto first = static_cast<unsigned char>(words[i++]);
+        const std::size_t more = first < 0x80 ? 0 : first >> 5 == 0b110 ? 1 : first >> 4 == 0b1110 ? 2 : 3;
+        if (more == 3 && first >> 3 != 0b11110) return false;
+        char32_t letter = more == 0 ? first : first & (0x3F >> more);
+        if (words.size() - i < more) return false;
+        for (const char next : words.substr(i, more)) {
+            if ((next & 0xC0) != 0x80) return false;
+            letter = letter << 6 | (next & 0x3F);
+        }
+        i += more;
+        const bool surrogate = letter >= 0xD800 && letter <= 0xDFFF;
+        if (letter < least[more] || letter == 0x7F || surrogate || letter > 0x10FFFF) return false;
+    }
+    return true;
+}
+
+std::string shown(std::string_view words) {
+    std::string plain(words);
+    if (!is_plain_text(words))
+        for (char& letter : plain)
+            if (letter < 0x20 || letter > 0x7E) letter = '?';
+    return plain;
+}
+
+std::string csv_field(const std::string& value) {
+    if (value.find_first_of(",\"\r\n") == std::string::npos) return value;
+    std::string quoted = "\"";
+    for (const char letter : value) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
+    return quoted + "\"";
+}
+
 std::string crossed(std::span<const index_t> sizes) {
     std::vector<std::string> words;
     for (const index_t size : sizes) words.push_back(std::to_string(size));

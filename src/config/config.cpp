@@ -39,29 +39,44 @@ struct Read {
     YAML::Node value;
 };
 
-/// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost. And an
-/// alias inside of what it stands for, which would have no end.
-void reject_twins_and_circles(const YAML::Node& node, const std::string& source, int depth = 0) {
+/// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost. Aliases
+/// that would have no end, inside of what they stand for, or hardly one, as each stands for many others. And letters
+/// that no name of a file or layer can have.
+/// @param values  counts those seen so far
+void check_tree(const YAML::Node& node, const std::string& source, index_t& values, int depth = 0) {
     constexpr int deepest = 100;  // a configuration has five levels; this is far from the end of the stack
+    constexpr index_t most_values = 1'000'000;  // the longest list is one number for each of data.mean's channels
     if (depth > deepest)
         input_error(source, " line ", node.Mark().line + 1, ": nested deeper than ", deepest,
                     " levels, or an alias stands inside of what it names");
+    if (++values > most_values)
+        input_error(source, " has more than ", most_values, " values, those that aliases stand for counted each time");
+    if (node.IsScalar() && !is_plain_text(node.Scalar()))
+        input_error(source, " line ", node.Mark().line + 1,
+                    ": a key or value has a control character or is no UTF-8: allowed is text of one line");
     if (node.IsMap()) {
         std::set<std::string> seen;
         for (const auto& entry : node)
             if (!entry.first.IsScalar() || !seen.insert(entry.first.Scalar()).second)
                 input_error(source, " line ", entry.first.Mark().line + 1, ": key '",
-                            entry.first.IsScalar() ? entry.first.Scalar() : "(not a word)",
+                            entry.first.IsScalar() ? shown(entry.first.Scalar()) : "(not a word)",
                             "' stands twice or is not a word");
+        for (const auto& entry : node) check_tree(entry.first, source, values, depth + 1);
+        for (const auto& entry : node) check_tree(entry.second, source, values, depth + 1);
     }
-    if (node.IsMap())
-        for (const auto& entry : node) reject_twins_and_circles(entry.second, source, depth + 1);
     if (node.IsSequence())
-        for (const auto& entry : node) reject_twins_and_circles(entry, source, depth + 1);
+        for (const auto& entry : node) check_tree(entry, source, values, depth + 1);
+}
+
+void check_tree(const YAML::Node& root, const std::string& source) {
+    index_t values = 0;
+    check_tree(root, source, values);
 }
 
 bool is_number_word(const std::string& word) {
-    return !word.empty() && std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
+    constexpr std::size_t longest = 9;  // digits, of the place in a list
+    return !word.empty() && word.size() <= longest &&
+           std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 Path split(const std::string& dotted) {
@@ -107,7 +122,7 @@ Path apply_override(YAML::Node& root, const std::string& assignment) {
     } catch (const YAML::Exception& error) {
         input_error("override '", assignment, "': the value is no YAML: ", error.what());
     }
-    reject_twins_and_circles(value, text("override '", assignment, "',"));
+    check_tree(value, text("override '", assignment, "',"));
     YAML::Node node;
     node.reset(root);
     for (std::size_t i = 0; i < path.size(); ++i) {
@@ -178,7 +193,7 @@ Config Config::parse(const std::string& yaml, const std::string& source, const s
         input_error(source, " is no valid YAML: ", error.what());
     }
     if (!state->root.IsMap()) input_error(source, " holds no configuration: expected keys such as 'run:' and 'model:'");
-    reject_twins_and_circles(state->root, source);
+    check_tree(state->root, source);
     for (const auto& assignment : overrides) state->overridden.push_back(apply_override(state->root, assignment));
     return {std::move(state), {}, ""};
 }

@@ -1,5 +1,4 @@
 // A data set of an HDF5 file.
-#include <algorithm>
 #include <filesystem>
 
 #include "h5_call.hpp"
@@ -45,15 +44,6 @@ class H5Reader final : public ArrayReader {
     FileState opened_ = FileState::of(descriptor(file_));
 };
 
-/// Numbers that the data set can hold: its bytes in the file, times what deflate can compress at most (1032) where it
-/// is stored in chunks. What was never written has no bytes in the file; it is no data.
-index_t size_limit(hid_t dataset, std::uintmax_t file_bytes, std::size_t number_bytes) {
-    const h5::Handle creation(H5Dget_create_plist(dataset), H5Pclose, "creation properties");
-    const auto stored = std::min<std::uintmax_t>(H5Dget_storage_size(dataset), file_bytes);
-    const std::uintmax_t largest_ratio = H5Pget_layout(creation) == H5D_CHUNKED ? 1032 : 1;
-    return static_cast<index_t>(stored * largest_ratio / number_bytes);
-}
-
 }  // namespace
 
 std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std::string& name) {
@@ -82,7 +72,7 @@ std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std:
     const h5::Handle space(H5Dget_space(dataset), H5Sclose, source);
     std::vector<hsize_t> extents(static_cast<std::size_t>(h5::check(H5Sget_simple_extent_ndims(space), source)));
     h5::check(H5Sget_simple_extent_dims(space, extents.data(), nullptr), source);
-    const index_t limit = size_limit(dataset, file_bytes, H5Tget_size(type));
+    const auto limit = static_cast<index_t>(h5::room_for(dataset, file_bytes, H5Tget_size(type), source));
     return std::make_unique<H5Reader>(std::move(file), std::move(dataset), source,
                                       std::vector<index_t>(extents.begin(), extents.end()), holds_bytes, limit);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
 #include "pruntrain/io/array_reader.hpp"
 #include "pruntrain/io/gz_file.hpp"
 
@@ -63,7 +64,9 @@ class StreamReader final : public ArrayReader {
                       (file.size_limit() - header_bytes) / size_of(number)),
           file_(std::move(file)),
           header_bytes_(header_bytes),
-          number_(number) {}
+          number_(number) {
+        file_.expect_bytes(header_bytes_ + size() * size_of(number_));
+    }
 
     void read_bytes(index_t first, index_t count, std::span<std::byte> numbers) override {
         file_.read_at(position(first), numbers);
@@ -129,7 +132,7 @@ class NpyHeader {
 
    private:
     [[noreturn]] void reject() const {
-        input_error("'", path_, "' has a damaged NPY header near '", rest_.substr(0, 20), "'");
+        input_error("'", path_, "' has a damaged NPY header near '", shown(rest_.substr(0, 20)), "'");
     }
 
     void skip_blanks() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \n"), rest_.size())); }
@@ -167,7 +170,7 @@ class NpyHeader {
         else if (descr == "<f4") number = Number::float32;
         else if (descr == "<f8") number = Number::float64;
         else
-            input_error("'", path_, "' holds numbers of type '", descr,
+            input_error("'", path_, "' holds numbers of type '", shown(descr.substr(0, 40)),
                         "': allowed are |u1, <i4, <i8, <f4, <f8 (convert it with numpy.ndarray.astype)");
     }
 
@@ -227,8 +230,10 @@ std::unique_ptr<ArrayReader> open_npy(const std::string& path) {
     std::uint32_t length = 0;
     std::memcpy(&length, start.data() + 8, length_bytes);
     const auto header_bytes = static_cast<index_t>(8 + length_bytes + length);
-    if (header_bytes > file.size_limit())
-        input_error("'", path, "' is cut off or its header is wrong: it announces a header of ", length, " bytes");
+    constexpr std::uint32_t longest = 1 << 16;  // NumPy's has some 100 bytes
+    if (header_bytes > file.size_limit() || length > longest)
+        input_error("'", path, "' is cut off or its header is wrong: it announces a header of ", length, " bytes, ",
+                    "allowed are ", longest, " in a file that has them: save the array again with numpy.save");
     std::string header(length, ' ');
     file.read(std::as_writable_bytes(std::span(header)));
     NpyHeader parsed(header, path);

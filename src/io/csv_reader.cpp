@@ -1,8 +1,10 @@
 #include "pruntrain/io/csv_reader.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
 
 namespace pruntrain {
 
@@ -61,8 +64,8 @@ void CsvReader::read(const std::function<void(index_t row, std::span<const float
         for_each_word(line, separator_, [&](std::string_view word) {
             const auto value = to_number(word);
             if (!value)
-                input_error("'", path_, "' line ", line_number, " column ", column + 1, ": '", word.substr(0, 40),
-                            "' is no finite number");
+                input_error("'", path_, "' line ", line_number, " column ", column + 1, ": '",
+                            shown(word.substr(0, 40)), "' is no finite number");
             if (column < numbers.size()) numbers[column] = *value;
             ++column;
         });
@@ -72,8 +75,11 @@ void CsvReader::read(const std::function<void(index_t row, std::span<const float
 }
 
 void CsvReader::for_each_line(const std::function<void(index_t number, std::string_view line)>& take) const {
+    std::error_code ignored;
+    // A pipe would never be opened, and could not be read twice.
+    if (!std::filesystem::is_regular_file(path_, ignored)) input_error("cannot read '", path_, "': no such file");
     std::ifstream file(path_);
-    if (!file || !std::filesystem::is_regular_file(path_)) input_error("cannot read '", path_, "': no such file");
+    if (!file) input_error("cannot read '", path_, "': ", std::strerror(errno));
     bool first = true;
     std::string line;
     for (index_t number = 1; std::getline(file, line); ++number) {

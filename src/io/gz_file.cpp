@@ -9,10 +9,13 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include "pruntrain/base/error.hpp"
 
 namespace pruntrain {
+
+constexpr index_t largest_ratio = 1032;  // of deflate
 
 void GzFile::Close::operator()(gzFile_s* file) const { gzclose(file); }
 
@@ -26,7 +29,6 @@ GzFile::GzFile(std::string path) : path_(std::move(path)) {
     if (!file_) fault("no memory to read '", path_, "'");
     opened_ = FileState::of(descriptor_);
     gzbuffer(file_.get(), 1 << 17);  // zlib's own 8 KiB makes many small reads
-    constexpr index_t largest_ratio = 1032;
     compressed_ = gzdirect(file_.get()) == 0;
     size_limit_ = static_cast<index_t>(size) * (compressed_ ? largest_ratio : 1);
 }
@@ -49,6 +51,22 @@ index_t GzFile::read_up_to(std::span<std::byte> bytes) {
 }
 
 void GzFile::read(std::span<std::byte> bytes) { expect_all(read_up_to(bytes), bytes.size()); }
+
+void GzFile::expect_bytes(index_t announced) {
+    // Below this the memory is no matter; images compress to a half to a fifth, and are read once only.
+    constexpr index_t small = index_t{64} << 20, usual_ratio = 16;
+    if (!compressed_ || announced <= small || announced / usual_ratio <= size_limit_ / largest_ratio) return;
+    seek(0);
+    std::vector<std::byte> piece(1 << 20);
+    index_t bytes = 0;
+    while (bytes < announced) {
+        const index_t count = read_up_to(piece);
+        bytes += count;
+        if (count == 0)
+            input_error("'", path_, "' is too short: it ends ", announced - bytes, " bytes before what its header ",
+                        "announces");
+    }
+}
 
 void GzFile::read_at(index_t position, std::span<std::byte> bytes) {
     if (compressed_) {

@@ -3,6 +3,8 @@
 
 #include <hdf5.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +48,19 @@ class Handle {
     hid_t id_;
     Close close_;
 };
+
+/// How many numbers a data set can hold at most: its bytes in the file, times what deflate can compress at most (1032;
+/// a little more for the ends of chunks) where it is stored in chunks. What was never written has no bytes in the file.
+/// Bytes of other files count as none: a data set that lies there is none of this file.
+inline std::uint64_t room_for(hid_t dataset, std::uint64_t file_bytes, std::size_t number_bytes,
+                              const std::string& part) {
+    const Handle creation(H5Dget_create_plist(dataset), H5Pclose, part);
+    const H5D_layout_t layout = H5Pget_layout(creation);
+    if (layout == H5D_VIRTUAL || check(H5Pget_external_count(creation), part) > 0) return 0;
+    constexpr std::uint64_t largest_ratio = 1100;
+    const std::uint64_t stored = std::min<std::uint64_t>(H5Dget_storage_size(dataset), file_bytes);
+    return stored * (layout == H5D_CHUNKED ? largest_ratio : 1) / number_bytes;
+}
 
 /// Reads some entries of the first dimension of a data set, the other dimensions whole. @return of H5Dread
 /// @param dimensions  of all that it has

@@ -24,10 +24,6 @@ constexpr const char* checksum_attribute = "xxh3_64";
 /// Large enough for a disk and small enough for HDF5's chunk cache of 1 MiB.
 constexpr index_t chunk_bytes = 1 << 20;
 
-/// Deflate makes at most 1032 bytes of one (Adler, zlib technical notes); the rest is for the ends of chunks. An array
-/// that claims more is not backed by its file.
-constexpr std::uint64_t largest_ratio = 1100;
-
 /// The element type in files; the same in memory, so nothing is ever converted.
 template <class T>
 hid_t number_type() {
@@ -139,14 +135,30 @@ std::string h5::reason() {
     return words.size() == 1 ? words.front() : words.front() + ": " + words.back();
 }
 
+namespace {
+
+/// Links to other files lead nowhere: the seal and the checksums are those of one file.
+Handle links_inside() {
+    Handle properties(H5Pcreate(H5P_LINK_ACCESS), H5Pclose, "links");
+    const H5L_elink_traverse_t refuse = [](const char*, const char*, const char*, const char*, unsigned*, hid_t,
+                                           void*) -> herr_t { return -1; };
+    check(H5Pset_elink_cb(properties, refuse, nullptr), "links");
+    return properties;
+}
+
+}  // namespace
+
 struct H5File::State {
     Handle file;
     std::uint64_t bytes = 0;
     std::size_t verified = 0;
+    Handle inside = links_inside();
 
-    Handle object(const std::string& path) const { return {H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose, path}; }
+    Handle object(const std::string& path) const { return {H5Oopen(file, path.c_str(), inside), H5Oclose, path}; }
     Handle dataset(const std::string& path) const {
-        return {H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose, path};
+        Handle opened = object(path);
+        if (H5Iget_type(opened) != H5I_DATASET) fault(path, ": is no array");
+        return opened;
     }
 
     void write(const std::string& path, hid_t type, const std::vector<hsize_t>& shape,
@@ -184,9 +196,9 @@ std::size_t H5File::State::points(hid_t dataset, const std::string& path) const 
     const Handle space(H5Dget_space(dataset), H5Sclose, path);
     const Handle type(H5Dget_type(dataset), H5Tclose, path);
     const auto points = static_cast<std::uint64_t>(check(H5Sget_simple_extent_npoints(space), path));
-    const std::uint64_t stored = std::min<std::uint64_t>(H5Dget_storage_size(dataset), bytes);
-    if (points > largest_ratio * stored / H5Tget_size(type))
-        fault(path, ": claims ", points, " values, more than its ", stored, " bytes in the file can hold");
+    if (points > h5::room_for(dataset, bytes, H5Tget_size(type), path))
+        fault(path, ": claims ", points, " values, more than its ", H5Dget_storage_size(dataset),
+              " bytes in the file can hold");
     return points;
 }
 
@@ -242,7 +254,7 @@ void H5File::link(const std::string& path, const std::string& target) {
 bool H5File::is_group(const std::string& path) const { return H5Iget_type(state_->object(path)) == H5I_GROUP; }
 
 std::vector<std::string> H5File::names(const std::string& path) const {
-    const Handle group(H5Gopen2(state_->file, path.c_str(), H5P_DEFAULT), H5Gclose, path);
+    const Handle group = state_->object(path);
     H5G_info_t info;
     check(H5Gget_info(group, &info), path);
     std::vector<std::string> names;
@@ -253,6 +265,7 @@ std::vector<std::string> H5File::names(const std::string& path) const {
         };
         std::string name(static_cast<std::size_t>(name_of(nullptr, 0)), '\0');
         name_of(name.data(), name.size() + 1);
+        if (!is_plain_text(name)) fault(path, ": the name '", shown(name), "' has control characters or is no UTF-8");
         names.push_back(name);
     }
     return names;
@@ -384,6 +397,7 @@ std::vector<index_t> H5File::shape(const std::string& path) const {
     const Handle space(H5Dget_space(dataset), H5Sclose, path);
     std::vector<hsize_t> sizes(static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space), path)));
     check(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), path);
+    state_->points(dataset, path);
     return {sizes.begin(), sizes.end()};
 }
 

@@ -76,7 +76,7 @@ void write_at(int file, std::uint64_t offset, std::span<const std::byte> bytes) 
 /// Calls `use(offset, bytes)` for all that follows the seal, piece by piece.
 template <class Use>
 void read_behind_seal(int file, Use&& use) {
-    std::vector<std::byte> piece(piece_bytes);
+    std::vector<std::byte> piece(std::min<std::uint64_t>(piece_bytes, size_of(file) + 1));
     std::uint64_t offset = seal_bytes;
     while (const std::size_t count = read_at(file, offset, piece)) {
         use(offset, std::span<const std::byte>(piece).first(count));
@@ -160,7 +160,7 @@ index_t verify_seal(const fs::path& path, const FileKind& kind) {
         std::istringstream in(lines.substr(first.size()));
         std::string word, digits;
         std::uint64_t bytes = 0;
-        if (!(in >> word >> version)) wrong("is damaged in its first lines");
+        if (!(in >> word >> version) || version < 1) wrong("is damaged in its first lines");
         if (version > kind.format_version)
             wrong("has format version ", version, ", this program reads up to ", kind.format_version,
                   ": use the newer program that wrote it");

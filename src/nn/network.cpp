@@ -75,8 +75,10 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         const std::string type = entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
         const std::string name =
             entry.word("name", text(type, ++counts[type]), "name of the layer in tables and files");
-        if (name.empty() || name.find_first_of("/. ") != std::string::npos)
-            input_error(entry.place_of("name"), " is '", name, "': a name has no slash, dot or space");
+        constexpr std::size_t longest = 200;  // a link of HDF5 has room for some 60,000, a line of a table for few
+        if (name.empty() || name.size() > longest || name.find_first_of("/. ") != std::string::npos)
+            input_error(entry.place_of("name"), " is '", name, "': a name has no slash, dot or space, and 1 to ",
+                        longest, " bytes");
         if (!names.insert(name).second) input_error("two layers of the model have the name '", name, "'");
         if (sums) make_whole(false);
         const LayerFactory& factory = layers().find(type);

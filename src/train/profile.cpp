@@ -111,8 +111,8 @@ std::string profile_csv(const ProfileRows& rows) {
     const ProfileRow step = step_total(rows);
     std::string csv = "phase,layer,seconds,slowest_s,times,share,flops,moved_bytes,summed_bytes\n";
     for (const auto& row : rows)
-        csv += text(name_of(row.phase), ",", row.layer, ",", exact(row.seconds), ",", exact(row.slowest_s), ",",
-                    row.times, ",", in_step(row.phase) ? exact(row.seconds / step.seconds) : "", ",",
+        csv += text(name_of(row.phase), ",", csv_field(row.layer), ",", exact(row.seconds), ",", exact(row.slowest_s),
+                    ",", row.times, ",", in_step(row.phase) ? exact(row.seconds / step.seconds) : "", ",",
                     exact(row.work.flops), ",", exact(row.work.moved_bytes), ",", exact(row.work.summed_bytes), "\n");
     return csv;
 }

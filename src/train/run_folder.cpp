@@ -28,14 +28,6 @@ std::string csv_line(const HistoryRow& row) {
     return line + "\n";
 }
 
-/// A name may have commas and quotes.
-std::string csv_field(const std::string& value) {
-    if (value.find_first_of(",\"\r\n") == std::string::npos) return value;
-    std::string quoted = "\"";
-    for (const char letter : value) quoted += letter == '"' ? "\"\"" : std::string(1, letter);
-    return quoted + "\"";
-}
-
 /// A line for each layer with a weight.
 std::string layer_lines(const HistoryRow& row, Network& network) {
     if (row.layers.empty()) return "";

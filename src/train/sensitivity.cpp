@@ -1,6 +1,7 @@
 #include "pruntrain/train/sensitivity.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 
@@ -144,6 +145,19 @@ Sensitivity analyze_sensitivity(Experiment& experiment, std::vector<double> spar
     return result;
 }
 
+namespace {
+
+/// In quotes where it has what means something else in YAML.
+std::string yaml_key(const std::string& name) {
+    if (std::ranges::all_of(name, [](unsigned char letter) { return std::isalnum(letter) != 0 || letter == '_'; }))
+        return name;
+    std::string quoted = "'";
+    for (const char letter : name) quoted += letter == '\'' ? "''" : std::string(1, letter);
+    return quoted + "'";
+}
+
+}  // namespace
+
 std::optional<std::string> allocation_yaml(const Sensitivity& sensitivity, double drop) {
     if (std::isnan(sensitivity.whole.accuracy)) return {};
     struct Choice {
@@ -161,7 +175,7 @@ std::optional<std::string> allocation_yaml(const Sensitivity& sensitivity, doubl
     double removed = 0, size = 0;
     std::vector<std::string> entries;
     for (const Choice& choice : choices) {
-        entries.push_back(choice.layer + ": " + exact(choice.sparsity));
+        entries.push_back(yaml_key(choice.layer) + ": " + exact(choice.sparsity));
         removed += choice.sparsity * static_cast<double>(choice.size);
         size += static_cast<double>(choice.size);
     }
@@ -186,8 +200,8 @@ std::string sensitivity_csv(const Sensitivity& sensitivity) {
     const auto known = [](double value) { return std::isnan(value) ? std::string() : exact(value); };
     std::string csv = "layer,sparsity,density,loss,accuracy,drop\n";
     for (const SensitivityPoint& point : sensitivity.points)
-        csv += text(point.layer, ",", exact(point.sparsity), ",", exact(point.density()), ",", known(point.loss), ",",
-                    known(point.accuracy), ",", known(point.drop), "\n");
+        csv += text(csv_field(point.layer), ",", exact(point.sparsity), ",", exact(point.density()), ",",
+                    known(point.loss), ",", known(point.accuracy), ",", known(point.drop), "\n");
     return csv;
 }
 

@@ -84,7 +84,11 @@ class BadInput(EndToEnd):
             ("run: &all [*all]\n", ("case6.yaml", "alias")),
             ("run: " + "[" * 200 + "]" * 200, ("case7.yaml", "nested")),
             ("run: *nothing\n", ("case8.yaml", "no valid YAML", "anchor")),
+            (UNEVEN, ("override", "control character"), r'run.name="a\nb"'),
+            (UNEVEN, ("override", "control character"), r'model.0.name="a\0b"'),
+            (UNEVEN, ("model.0.name", "'../x'", "slash"), "model.0.name=../x"),
         ])
+        self.refuse("/dev/zero", ("/dev/zero", "longer than 16777216 bytes"))
         self.refuse(self.folder, ("cannot read", str(self.folder)))
         self.refuse(self.folder / "missing.yaml", ("cannot read", "missing.yaml"))
 

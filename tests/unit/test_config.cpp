@@ -168,3 +168,29 @@ TEST_CASE("config: circles and deep nesting are refused, in overrides too") {
     CHECK(contains(error_of([] { parse("a: " + std::string(150, '[') + std::string(150, ']')); }), "nested deeper"));
     CHECK(error_of([] { parse("a: &one {n: 1}\nb: *one"); }) == "");
 }
+
+TEST_CASE("config: aliases that stand for more than there is time for are refused") {
+    std::string yaml = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n";
+    for (int i = 0; i < 20; ++i) {  // 10^21 ones
+        const std::string alias = text("*a", i);
+        yaml += text("a", i + 1, ": &a", i + 1, " [");
+        for (int k = 0; k < 10; ++k) yaml += alias + ", ";
+        yaml += "]\n";
+    }
+    CHECK(contains(error_of([&] { parse(yaml); }), "test.yaml has more than 1000000 values"));
+}
+
+TEST_CASE("config: control characters and broken UTF-8 are refused, in keys, values and overrides") {
+    const std::string refusal = "has a control character or is no UTF-8";
+    for (const std::string yaml : {"a: 1\nname: \"x\\ny\"", "a: 1\nname: \"x\\0y\"", "a: 1\nname: x\xFFy",
+                                   "a: 1\n\"x\\e\": 1", "a: 1\nlist: [\"\\x9B\"]", "a: 1\nname: |\n  x\n"})
+        CHECK_MESSAGE(contains(error_of([&] { parse(yaml); }), "test.yaml line 2: a key or value " + refusal), yaml);
+    CHECK(contains(error_of([] { parse("a: 1", {"b=\"\\r\""}); }), refusal));
+    CHECK(error_of([] { parse("a: größe\nb: >-\n  two\n  lines\n"); }) == "");
+}
+
+TEST_CASE("config: a tag makes nothing but the word behind it") {
+    const Config config = parse("a: !!python/object/apply:os.system 'touch x'\nb: !include /etc/passwd");
+    CHECK(config.word("a", std::nullopt, "") == "touch x");
+    CHECK(config.word("b", std::nullopt, "") == "/etc/passwd");
+}

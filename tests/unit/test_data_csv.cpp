@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "../support/data_files.hpp"
 
@@ -60,6 +61,7 @@ TEST_CASE("csv: wrong lines are named by their number") {
     CHECK(contains(file.error_of("x,y\n1,2\n3\n"), "line 3 has 1 columns, the lines before have 2"));
     CHECK(contains(file.error_of("1,2\n3,four\n"), "line 2 column 2: 'four' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,4x\n"), "line 2 column 2: '4x' is no finite number"));
+    CHECK(contains(file.error_of("1,2\n3,\x1B[2J\n"), "line 2 column 2: '?[2J' is no finite number"));
     CHECK(contains(file.error_of("1,2\n,4\n"), "line 2 column 1: '' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,nan\n"), "line 2 column 2: 'nan' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,1e39\n"), "line 2 column 2: '1e39' is no finite number"));
@@ -71,4 +73,6 @@ TEST_CASE("csv: wrong lines are named by their number") {
     CHECK(contains(
         input_error_of([&] { read_part("format: csv, train_file: ., directory: " + file.folder.path().string()); }),
         "no such file"));
+    REQUIRE(mkfifo((file.folder / "a.csv").c_str(), 0600) == 0);  // who opens a pipe waits for who writes
+    CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': no such file"));
 }

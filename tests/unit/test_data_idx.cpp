@@ -90,6 +90,19 @@ TEST_CASE("idx: a header that lies takes no memory") {
     CHECK(contains(input_error_of([&] { read_part(keys); }), "too short: it ends 9 bytes before"));
 }
 
+TEST_CASE("idx: a compressed file that may hold what it announces is counted before memory is taken") {
+    const TemporaryFolder folder;
+    std::string numbers(200'000, 'x');
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<char>(i * i * 2654435761 >> 20);
+    put_gz_content(folder / "x.gz", idx_content({60000, 40, 40}, numbers));
+    put_content(folder / "y", labels);
+    const Config section = data_section("directory: " + folder.path().string() + ", train_inputs: x, train_targets: y");
+    CHECK(contains(input_error_of([&] { data_formats().find("idx")(section)->open(Part::train); }),
+                   "x.gz' is too short: it ends 95800000 bytes before what its header announces"));
+    put_gz_content(folder / "x.gz", idx_content({3, 5000, 5000}, std::string(75'000'000, '\0')));  // it does hold that
+    CHECK(data_formats().find("idx")(section)->open(Part::train)->header().samples == 3);
+}
+
 TEST_CASE("idx: a compressed file that is cut off or changed is refused") {
     const TemporaryFolder folder;
     put_gz_content(folder / "x.gz", images);

@@ -189,7 +189,7 @@ TEST_CASE("h5_file: what cannot be read is named, with HDF5's reason") {
     const H5File file = H5File::open(folder / "a.h5");
     const auto message = [&](auto&& work) { return message_of([&] { work(file); }); };
     CHECK(message([](const H5File& f) { f.read<float>("group/other"); }) ==
-          "group/other: unable to open dataset: object 'other' doesn't exist");
+          "group/other: unable to open object: object 'other' doesn't exist");
     CHECK(message([](const H5File& f) { f.read<double>("group/array"); }) == "group/array: its values are no float64");
     std::vector<float> few(4999);
     CHECK(message([&](const H5File& f) { f.read<float>("group/array", few); }) ==
@@ -230,6 +230,56 @@ TEST_CASE("h5_file: values that do not belong to their checksum, and arrays larg
     CHECK(contains(message_of([&] { file.read<float>("group/array"); }), "group/array: its checksum is "));
     CHECK(message_of([&] { file.read<float>("huge"); }) ==
           "huge: claims 1099511627776 values, more than its 0 bytes in the file can hold");
+    CHECK(contains(message_of([&] { read_tensor(file, "huge"); }), "huge: claims 1099511627776 values"));
+}
+
+TEST_CASE("h5_file: names that a terminal would obey are refused") {
+    const TemporaryFolder folder;
+    {
+        H5File file = H5File::create(folder / "a.h5", 512);
+        file.create_group("\x1B[2J");
+        file.close();
+    }
+    CHECK(message_of([&] { H5File::open(folder / "a.h5").names("/"); }) ==
+          "/: the name '?[2J' has control characters or is no UTF-8");
+}
+
+TEST_CASE("h5_file: numbers that are not in the file are not read") {
+    const TemporaryFolder folder;
+    write_something(folder / "a.h5");
+    write_something(folder / "b.h5");
+    put_content(folder / "raw", std::string(20'000, 'x'));
+    {
+        const hid_t file = H5Fopen((folder / "a.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+        H5Lcreate_external((folder / "b.h5").c_str(), "group", file, "other", H5P_DEFAULT, H5P_DEFAULT);
+        const auto add = [&](const char* name, hsize_t size, auto set_storage) {
+            const hid_t space = H5Screate_simple(1, &size, nullptr), properties = H5Pcreate(H5P_DATASET_CREATE);
+            set_storage(properties, space);
+            H5Dclose(H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT));
+            H5Pclose(properties);
+            H5Sclose(space);
+        };
+        add("raw", 5000,
+            [&](hid_t properties, hid_t) { H5Pset_external(properties, (folder / "raw").c_str(), 0, H5F_UNLIMITED); });
+        add("virtual", 5000, [&](hid_t properties, hid_t space) {
+            const hsize_t shape[] = {50, 100};
+            const hid_t source = H5Screate_simple(2, shape, nullptr);
+            H5Pset_virtual(properties, space, (folder / "b.h5").c_str(), "/group/array", source);
+            H5Sclose(source);
+        });
+        H5Fclose(file);
+    }
+    const H5File file = H5File::open(folder / "a.h5");
+    CHECK(H5File::open(folder / "b.h5").read<float>("group/array").size() == 5000);
+    for (const char* path : {"other", "other/array"}) {
+        CHECK(contains(message_of([&] { file.read<float>(path); }), path));
+        CHECK(contains(message_of([&] { file.names(path); }), path));
+        CHECK(contains(message_of([&] { file.shape(path); }), path));
+    }
+    for (const char* path : {"raw", "virtual"}) {
+        CHECK(contains(message_of([&] { file.read<float>(path); }), text(path, ": claims 5000 values, more than")));
+        CHECK(contains(message_of([&] { file.shape(path); }), "claims 5000 values"));
+    }
 }
 
 TEST_CASE("sparse_matrix_h5: patterns and values come back, with what other readers need") {

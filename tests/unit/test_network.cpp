@@ -313,7 +313,10 @@ TEST_CASE("network: a model that does not fit is refused with what to do") {
     contains(message("{layer: dense}", vector), "units");
     contains(message("{layer: dense, units: 0}", vector), ">= 1");
     contains(message("{layer: dense, units: 3}", image), "layer dense1 (dense) needs a flat input");
-    contains(message("{layer: dense, units: 3, name: a.b}", vector), "a name has no slash, dot or space");
+    const std::string too_long(201, 'x');
+    for (const std::string name : {"a.b", "a/b", "../x", "..", "/x", "a b", "''", too_long.c_str()})
+        contains(message("{layer: dense, units: 3, name: " + name + "}", vector), "a name has no slash, dot or space");
+    contains(message(R"({layer: dense, units: 3, name: "a\nb"})", vector), "control character");
     contains(message("{layer: dense, units: 3, name: a}, {layer: dense, units: 3, name: a}", vector),
              "two layers of the model have the name 'a'");
     contains(message("{layer: dense, units: 3, initializer: he_norml}", vector), "did you mean 'he_normal'?");

@@ -94,6 +94,8 @@ TEST_CASE("sealed_file: other files are told apart") {
     CHECK_NOTHROW(verify_seal(folder / "a", kind));
     publish("content", folder / "a", accept, {"test file", 3});
     CHECK(contains(verdict(folder / "a"), "/a has format version 3, this program reads up to 2"));
+    publish("content", folder / "a", accept, {"test file", 0});
+    CHECK(contains(verdict(folder / "a"), "/a is damaged in its first lines"));
 }
 
 TEST_CASE("sealed_file: a file that cannot be written leaves the older one") {

@@ -13,6 +13,28 @@ TEST_CASE("text: the nearest word") {
     CHECK(nearest("zzzzzzzz", words).empty());
 }
 
+TEST_CASE("text: what is plain: UTF-8 of one line that a terminal may be shown") {
+    for (const char* good : {"", "a b~", "größe", "\u00A0", "\uD7FF\uE000", "\U0001F600\U0010FFFF"})
+        CHECK_MESSAGE(is_plain_text(good), good);
+    for (const std::string_view bad :
+         {std::string_view("a\0b", 3), std::string_view("\n"), std::string_view("\x1B[2J"), std::string_view("\x7F"),
+          std::string_view("\u009B"),                                                      // a terminal's command too
+          std::string_view("\xFF"), std::string_view("a\xC3"), std::string_view("\xC3z"),  // no letter, cut off twice
+          std::string_view("\xC0\xAF"), std::string_view("\xE0\x80\xAF"),  // '/', longer than it need be
+          std::string_view("\xED\xA0\x80"), std::string_view("\xF4\x90\x80\x80"), std::string_view("\x80")})
+        CHECK_FALSE(is_plain_text(bad));
+}
+
+TEST_CASE("text: what a file holds is shown without what a terminal would obey") {
+    CHECK(shown("größe") == "größe");
+    CHECK(shown("\x1B[2Jgröße") == "?[2Jgr????e");
+}
+
+TEST_CASE("text: fields of CSV") {
+    CHECK(csv_field("dense1") == "dense1");
+    CHECK(csv_field("a,\"b\"") == "\"a,\"\"b\"\"\"");
+}
+
 TEST_CASE("text: numbers") {
     CHECK(exact(0.1) == "0.1");
     CHECK(exact(1e-5) == "1e-05");

@@ -34,6 +34,15 @@ std::string duration_text(double seconds);
 /// 16 hexadecimal digits.
 std::string hex(std::uint64_t value);
 
+/// Whether it is UTF-8 without control characters: what may stand in a file's name, in JSON and on a terminal.
+bool is_plain_text(std::string_view words);
+
+/// For messages: words of a file, which may hold anything, with ? for each byte of what is no plain text.
+std::string shown(std::string_view words);
+
+/// As a field of a CSV file: in quotes where it has commas or quotes.
+std::string csv_field(const std::string& value);
+
 /// Sizes with crosses between: "64x7x7".
 std::string crossed(std::span<const index_t> sizes);
 

@@ -23,6 +23,10 @@ class GzFile {
     /// deflate can compress (zlib's technical notes). So a header that lies is known before memory is taken for it.
     index_t size_limit() const { return size_limit_; }
 
+    /// Of a compressed file that is said to hold much more than is usual, uncompresses it once, to count.
+    /// @throws InputError if there are fewer bytes
+    void expect_bytes(index_t announced);
+
     /// Fills `bytes` from the present position. @throws InputError if the file is damaged or ends before
     void read(std::span<std::byte> bytes);
     /// Fills them from a position in the uncompressed content. Of a plain file nothing else is read; a compressed one

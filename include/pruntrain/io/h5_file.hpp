@@ -62,6 +62,7 @@ class H5File {
     void write_text(const std::string& path, const std::string& value);
     std::string read_text(const std::string& path) const;
 
+    /// @throws std::runtime_error if it has more values than its bytes in the file can hold
     std::vector<index_t> shape(const std::string& path) const;
     std::uint64_t stored_bytes(const std::string& path) const;  ///< of an array, compressed
     std::uint64_t file_bytes() const;                           ///< when it was opened
