@@ -247,6 +247,7 @@ def parsed():
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "pruntrain")
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "runs/study", help="the folder of the run folders")
     parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/results.md", help="its plots and table of runs are made beside it")
+    parser.add_argument("--untimed", action="store_true", help="the machine does other work: results have no times")
     parser.add_argument("--collect", action="store_true", help="run nothing, make the page of what is there")
     parser.add_argument("--list", action="store_true", help="print the runs that are not there, and do nothing else")
     arguments = parser.parse_args()
@@ -276,10 +277,13 @@ def main():
     results = {}
     for run in runs:
         try:
-            result = run.result() or known.get(run.key())
+            result = run.result()
+            result = known.get(run.key(), result)
         except Unusable as error:
             failures[run.name] = str(error)
             continue
+        if result and arguments.untimed and run.key() not in known:
+            result = {**result, **dict.fromkeys(("wall_s", "samples_per_s"))}
         if result:
             known[run.key()] = result
             results.setdefault(run.network, {}).setdefault((run.method, run.sparsity), []).append(result)

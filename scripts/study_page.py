@@ -80,9 +80,9 @@ def in_detail(cells, titles):
         for sparsity in sorted(sparsity for key, sparsity in cells if key == method):
             cell = cells[method, sparsity]
             below = f"{100 * (mean(dense, 'test_accuracy') - mean(cell, 'test_accuracy')):.2f}" if dense else ""
-            timed = min(cell, key=lambda result: result["seed"])
+            timed = min((result for result in cell if result["wall_s"] is not None), key=lambda result: result["seed"], default=None)
             rows.append([title, f"{sparsity:g}", str(len(cell)), f"{mean(cell, 'test_accuracy'):.4f}", deviation(cell), below,
-                         f"{timed['wall_s']:.1f}", f"{timed['samples_per_s']:,.0f}",
+                         *((f"{timed['wall_s']:.1f}", f"{timed['samples_per_s']:,.0f}") if timed else ("", "")),
                          *(f"{mean(cell, key):,.0f}" for key in ("prunable_kept", "bytes"))])
     return table(rows)
 
@@ -133,11 +133,10 @@ def introduction(results, planned, command, clock, table):
     def joined(key):
         return ", ".join(map(str, sorted({result[key] for result in every})))
 
-    first = min(result["seed"] for result in every)
     return f"""    {command}
 
 {len(every)} of {planned} runs; seeds: {joined("seed")}; ranks of a run: {joined("ranks")}; sum of wall times: \
-{duration(sum(result["wall_s"] for result in every))}{real}{at_once}.
+{duration(sum(result["wall_s"] or 0 for result in every))}{real}{at_once}.
 Processor: {model[1] if model else "unknown"}, {os.cpu_count()} cores.
 `scripts/study.yaml` has the methods, networks and sparsities; networks, data and recipes are those of `inputs/`.
 Layers execute dense or sparse by their density (`train.execution: density`), so that a run gives the same again on as many
@@ -146,7 +145,7 @@ ranks of such a processor; on others it may differ by a tenth of a point or two.
 In the first table of a network: mean test accuracy ± standard deviation (number of seeds). The best of a column is bold if
 it is ahead of every other by more than {STANDARD_ERRORS} standard errors of the difference of the means, with one deviation for the whole column,
 pooled over its methods; where none is bold, the best are within the noise of each other. Plots end {DEEPEST} points below dense.
-Seconds and samples/s are those of the first seed, {first}. [{table}]({table}) has every run."""
+Seconds and samples/s are those of one run, of the first seed that was run while the machine did nothing else. [{table}]({table}) has every run."""
 
 
 def write(page, study, results, planned, command, clock):

@@ -127,6 +127,12 @@ class Study(EndToEnd):
         self.assertTrue(text.startswith("# Mine\n") and text.endswith("Mine too.\n"), text)
         self.assertIn("6 of 6 runs", text)
 
+        (self.folder / "page.csv").unlink()
+        self.study("--untimed", "--seeds", "2")
+        for _ in range(2):      # it stays so
+            self.assertEqual({tuple(cells[4:6]) for cells in self.rows(["method", "sparsity"]).values()}, {("", "")})
+            self.study("--collect", "--seeds", "2")
+
     def test_a_run_that_fails_is_listed_and_stops_nothing(self):
         bad = self.write_config(UNEVEN.replace("criterion: magnitude", "criterion: magnitud"), "bad.yaml")
         self.table["methods"]["bad"] = {"title": "bad", "input": str(bad)}

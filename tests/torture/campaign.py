@@ -31,7 +31,7 @@ CONFIG = (UNEVEN.replace("epochs: 4,", f"epochs: {EPOCHS},").replace("end_step: 
           .replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,").replace("keep: 3", "keep: 2"))
 GRIDS = {1: ((),), 2: ((), ("parallel.shard_optimizer=true",)), 3: ((),), 4: ((), ("parallel.shard_optimizer=true",))}
 SHARDED = ("parallel.model_shards=2",)      # sums of shards are those of one grid: such a run keeps its own
-QUICK_S = 30    # to end after a fault
+QUICK_S = 60    # to end after a fault
 
 
 class Lost(Exception):
@@ -90,9 +90,10 @@ class Case:
         """@return the exit status, of a process that ends by itself"""
         try:
             said = self.process.communicate(timeout=QUICK_S)[0]
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as expired:
             kill(self.process)
-            raise Lost(f"hangs: not ended {QUICK_S} s after the fault") from None
+            said = (expired.stdout or b"").decode(errors="replace")
+            raise Lost(f"hangs: not ended {QUICK_S} s after the fault\n{said[-2000:]}") from None
         status = self.process.returncode
         if wanted is not None and status not in wanted:
             raise Lost(f"exit status {status}, expected one of {wanted}\n{said[-2000:]}")
@@ -129,16 +130,21 @@ class Case:
             raise Lost("a summary of a run that was interrupted")
 
     def stop_one_rank(self):
-        self.begin("run.stall_s=1", "run.on_stall=abort")
+        self.begin("run.stall_s=3", "run.on_stall=abort")     # a busy disk takes seconds for a checkpoint, too
         self.wait_until_it_trains()
-        if self.wait_a_moment() and len(children_of(self.process)) > 1:
+        ranks = children_of(self.process) if self.wait_a_moment() else []
+        if len(ranks) > 1:
+            stopped = self.random.choice(ranks)
             try:
-                os.kill(self.random.choice(children_of(self.process)), signal.SIGSTOP)
+                os.kill(stopped, signal.SIGSTOP)
+                end = time.monotonic() + QUICK_S / 2
+                while self.process.poll() is None and time.monotonic() < end:
+                    time.sleep(0.01)
+                if (self.run.folder / "summary.json").exists():     # all is done: ranks are not watched while MPI ends
+                    os.kill(stopped, signal.SIGCONT)
             except ProcessLookupError:
-                pass
-            self.end()
-        else:
-            self.end((0,))
+                pass    # it has ended by itself
+        self.end((0, 1))
 
     def damage_checkpoint(self):
         """Of a run that was cut off: a flipped byte, a lost end, or another file in the place of the newest one."""
