@@ -8,6 +8,7 @@
 namespace pruntrain {
 
 void Trainer::save_checkpoint(bool needed) {
+    if (writing_step_ < 0 && saved_step_ == state_.step) return;
     profile_.enter(Phase::checkpoint);
     finish_writing();
     if (saved_step_ == state_.step) return;
