@@ -31,11 +31,12 @@ static bool all_finite(std::span<const real> values) {
 std::string Trainer::what_is_not_finite(bool to_owners) {
     Arena& arena = network_.arena();
     // What this rank has the sums of; without shards all replicas have the same.
-    const Block own = to_owners && arena.shares_slots() ? arena.slot_range() : Block{0, arena.size()};
+    const bool own_part = to_owners && arena.shares_slots();
+    const Block own = own_part ? arena.slot_range() : Block{0, arena.size()};
     const auto gradients =
         arena.gradients().subspan(static_cast<std::size_t>(own.first), static_cast<std::size_t>(own.size));
     std::uint64_t spoilt = !std::isfinite(sums_[0]) || !all_finite(gradients) ? 1 : 0;
-    if ((to_owners && arena.shares_slots()) || grid_.model_shards() > 1) world_.sum(std::span(&spoilt, 1));
+    if (own_part || grid_.model_shards() > 1) world_.sum(std::span(&spoilt, 1));
     if (spoilt == 0) return {};
     // The arena runs from the last layer to the first, as backward does: the first that it finds is where it began.
     index_t first = std::ssize(arena.parameters());
@@ -63,7 +64,7 @@ Trainer::NextUpdate Trainer::check_gradients(bool to_owners) {
         input_error(
             where, why,
             ": lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
-            std::max<index_t>(saved_step_, 0), " is saved");
+            std::max({saved_step_, writing_step_, index_t{0}}), " is saved");
     };
     if (policy == "skip") {
         if (++skips_ > most_skips) stop(text(", after ", most_skips, " skipped steps in a row"));

@@ -22,12 +22,10 @@ void Trainer::save_checkpoint(bool needed) {
     const auto write = [&](auto how) {
         return how(path, network_, state_, history_, experiment_.resolved, experiment_.dataset.normalization(), grid_);
     };
-    saved_before_ = saved_step_;
     if (experiment_.settings.saves_beside && !needed) {
         writing_ = write(write_checkpoint_later);
         writing_step_ = state_.step;
         best_at_writing_ = state_.best_step;
-        saved_step_ = state_.step;
     } else {
         const WrittenCheckpoint written = write(write_checkpoint);
         if (!needed && tolerates(written.failure)) return;
@@ -50,8 +48,7 @@ void Trainer::finish_writing() {
     if (writing_step_ < 0) return;
     const WrittenCheckpoint written = writing_.valid() ? writing_.get() : WrittenCheckpoint{};
     const index_t step = std::exchange(writing_step_, -1);
-    if (tolerates(written.failure)) saved_step_ = saved_before_;
-    else settle(written, step, best_at_writing_);
+    if (!tolerates(written.failure)) settle(written, step, best_at_writing_);
 }
 
 }  // namespace pruntrain

@@ -146,7 +146,6 @@ class Trainer {
     index_t trained_samples_ = 0;
     double trained_seconds_ = 0;
     index_t saved_step_ = -1;
-    index_t saved_before_ = -1;               ///< the one before
     std::future<WrittenCheckpoint> writing_;  ///< beside training, on the root
     index_t writing_step_ = -1;               ///< -1: none is being written
     index_t best_at_writing_ = -1;
