@@ -357,7 +357,8 @@ def set_attributes(node, values):
 def write_dataset(group, name, array):
     import xxhash
 
-    made = group.create_dataset(name, data=array, chunks=True, shuffle=True, compression=1, fletcher32=True)
+    filters = {} if array.dtype.kind == "f" else {"shuffle": True, "compression": 1}
+    made = group.create_dataset(name, data=array, chunks=True, fletcher32=True, **filters)
     set_attributes(made, {"xxh3_64": xxhash.xxh3_64_hexdigest(array.tobytes())})
     return made
 

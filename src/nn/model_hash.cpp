@@ -1,5 +1,6 @@
 #include "pruntrain/nn/model_hash.hpp"
 
+#define XXH_INLINE_ALL  // of a few bytes each, where a call costs more than the hash
 #include <xxhash.h>
 
 #include <array>

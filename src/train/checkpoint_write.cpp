@@ -70,9 +70,12 @@ class Job {
         if (later_) return std::make_shared<const T>(object);
         return {std::shared_ptr<const T>(), &object};
     }
+    /// Likewise numbers; the step uses the span.
     template <class T>
-    std::shared_ptr<const std::vector<T>> keep(std::span<const T> numbers) const {
-        return std::make_shared<const std::vector<T>>(numbers.begin(), numbers.end());
+    std::pair<std::shared_ptr<const std::vector<T>>, std::span<const T>> keep(std::span<const T> numbers) const {
+        if (!later_) return {nullptr, numbers};
+        const auto copy = std::make_shared<const std::vector<T>>(numbers.begin(), numbers.end());
+        return {copy, *copy};
     }
 
     /// Makes a group in which tensors stand, for the first of them.
@@ -132,7 +135,7 @@ void write_model(Job* job, Network& network, const Communicator& shards) {
                           name = part.name, shape = part.tensor_shape, full_shape = part.full_shape](H5File& file) {
                 job->enter(file, "model/" + layer);
                 const std::string path = model_path(layer, name);
-                write_tensor(file, path, layer + "." + name, shape, *kept_pattern, *kept_values);
+                write_tensor(file, path, layer + "." + name, shape, *kept_pattern, kept_values.second);
                 if (full_shape != shape) file.set_attribute(path, full_shape_name, full_shape);
             });
         });
@@ -163,7 +166,7 @@ void write_slots(Job* job, Arena& arena, const Grid& grid) {
             job->attempt([job, slot = arena.slot_names()[number], layer = parameter.layer, name = parameter.name,
                           kept = job->keep(whole)](H5File& file) {
                 job->enter(file, "optimizer/" + slot + "/" + layer);
-                file.write(slot_path(slot, layer, name), std::span(*kept), std::array{std::ssize(*kept)});
+                file.write(slot_path(slot, layer, name), kept.second, std::array{std::ssize(kept.second)});
             });
         }
 }

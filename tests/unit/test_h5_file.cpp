@@ -91,7 +91,8 @@ TEST_CASE("h5_file: arrays of every type, size and chunking come back bit for bi
     check_round_trip(random_values<float>(700'001), {700'001});         // several chunks, the last one shorter
     check_round_trip(random_values<float>(2 * 300'000), {2, 300'000});  // a row is longer than a chunk
     check_round_trip(random_values<double>(513 * 513), {513, 513});     // no chunk edge meets the array's
-    check_round_trip(std::vector<float>(5'000'000), {5'000'000});       // zeros: deflate's largest ratio
+    check_round_trip(std::vector<float>(5'000'000), {5'000'000});
+    check_round_trip(std::vector<std::int32_t>(5'000'000), {5'000'000});  // zeros: deflate's largest ratio
     check_round_trip(std::vector<float>{}, {0});
     check_round_trip(std::vector<double>{}, {0, 3});
 }

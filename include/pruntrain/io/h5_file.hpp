@@ -13,9 +13,9 @@
 namespace pruntrain {
 
 /// An HDF5 file of one process, written once or read. What it writes is the same to the last byte for the same content,
-/// and any HDF5 from 1.10 on reads it: no times, fixed-length UTF-8 strings, arrays in chunks that are shuffled,
-/// deflated and carry HDF5's Fletcher-32. Each array has an attribute `xxh3_64`: the checksum of its little-endian
-/// bytes before the filters.
+/// and any HDF5 from 1.10 on reads it: no times, fixed-length UTF-8 strings, arrays in chunks that carry HDF5's
+/// Fletcher-32 and, of whole numbers and text, are shuffled and deflated. Each array has an attribute `xxh3_64`: the
+/// checksum of its little-endian bytes before the filters.
 ///
 /// A path names an object in the file: "model/dense1/weight", "/" for the root. All calls throw std::runtime_error with
 /// the path and HDF5's reason; the caller adds the file's name.
