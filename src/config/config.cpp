@@ -115,7 +115,7 @@ Path apply_override(YAML::Node& root, const std::string& assignment) {
     const auto equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0)
         input_error("override '", assignment, "' is not of the form key.path=value");
-    const Path path = split(assignment.substr(0, equals));
+    Path path = split(assignment.substr(0, equals));
     YAML::Node value;
     try {
         value = YAML::Load(assignment.substr(equals + 1));
@@ -446,13 +446,14 @@ void Config::finish() const {
 
 namespace {
 
-/// Sets root[path...] = value, making maps and lists on the way, keys in the order of first use.
-void insert(YAML::Node node, const Path& path, std::size_t depth, const YAML::Node& value) {
+/// Sets node[path...] = value, making maps, and lists where `given` has some, on the way; keys in the order of first
+/// use.
+void insert(YAML::Node node, const YAML::Node& given, const Path& path, std::size_t depth, const YAML::Node& value) {
     if (depth + 1 == path.size()) {
         node[path[depth]] = value;
         return;
     }
-    const bool child_is_list = is_number_word(path[depth + 1]);
+    const YAML::Node given_child = find(given, {path[depth]});
     YAML::Node child;
     if (node.IsSequence()) {
         const std::size_t place = std::stoul(path[depth]);
@@ -461,17 +462,17 @@ void insert(YAML::Node node, const Path& path, std::size_t depth, const YAML::No
         child.SetStyle(YAML::EmitterStyle::Flow);
     } else {
         if (!node[path[depth]].IsDefined() || node[path[depth]].IsNull())
-            node[path[depth]] = YAML::Node(child_is_list ? YAML::NodeType::Sequence : YAML::NodeType::Map);
+            node[path[depth]] = YAML::Node(given_child.IsSequence() ? YAML::NodeType::Sequence : YAML::NodeType::Map);
         child.reset(node[path[depth]]);
     }
-    insert(child, path, depth + 1, value);
+    insert(child, given_child, path, depth + 1, value);
 }
 
 }  // namespace
 
 std::string Config::resolved() const {
     YAML::Node tree(YAML::NodeType::Map);
-    for (const auto& one : state_->reads) insert(tree, one.path, 0, YAML::Clone(one.value));
+    for (const auto& one : state_->reads) insert(tree, state_->root, one.path, 0, YAML::Clone(one.value));
     YAML::Emitter out;
     out << tree;
     return std::string(out.c_str()) + "\n";

@@ -18,6 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr index_t largest_tensor = index_t{1}
+                                   << 43;  // numbers; so that sums over the tensors of a file do not overflow
+
 /// A file of before they were recorded has none.
 void read_layers(const H5File& file, History& history) {
     const std::vector<std::string> objects = file.names("/");
@@ -68,6 +71,18 @@ auto with_file(const fs::path& path, Work&& work) {
     }
 }
 
+/// The shape of a tensor before units were removed; its own if none were.
+std::vector<index_t> full_shape_of(const H5File& file, const std::string& path, const std::vector<index_t>& shape) {
+    if (!file.has_attribute(path, full_shape_name)) return shape;
+    const auto full = file.attribute<std::vector<index_t>>(path, full_shape_name);
+    index_t size = 1;
+    bool fits = full.size() == shape.size();
+    for (std::size_t i = 0; fits && i < full.size(); ++i)
+        fits = full[i] >= shape[i] && !__builtin_mul_overflow(size, full[i], &size) && size <= largest_tensor;
+    if (!fits) fault(path, ": had no shape ", crossed(full), " before it was ", crossed(shape));
+    return full;
+}
+
 /// Reads every tensor and slot, so that every checksum is compared, but keeps one at a time in memory.
 void inspect_arrays(const H5File& file, CheckpointSummary& summary) {
     std::map<std::string, std::size_t> kept;  // values of each tensor
@@ -76,10 +91,7 @@ void inspect_arrays(const H5File& file, CheckpointSummary& summary) {
             const StoredTensor tensor = read_tensor(file, model_path(layer, name));
             std::vector<real> values(static_cast<std::size_t>(tensor.pattern.kept()));
             read_tensor_values(file, model_path(layer, name), values);
-            const std::string path = model_path(layer, name);
-            const auto full_shape = file.has_attribute(path, full_shape_name)
-                                        ? file.attribute<std::vector<index_t>>(path, full_shape_name)
-                                        : tensor.tensor_shape;
+            const auto full_shape = full_shape_of(file, model_path(layer, name), tensor.tensor_shape);
             summary.tensors.push_back({layer + "." + name, tensor.tensor_shape, full_shape, tensor.pattern.kept(),
                                        size_of(full_shape), !tensor.pattern.full(), tensor.bytes});
             kept[layer + "." + name] = values.size();

@@ -8,6 +8,7 @@ it is in FOLDER; the program with that file as its argument does it again.
 """
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -83,12 +84,12 @@ def main():
     programs = sorted(p for p in arguments.folder.resolve().glob("fuzz_*")
                       if p.is_file() and not p.suffix and (not arguments.names or p.name[5:] in arguments.names))
     failed = 0
-    for program in programs:
-        finding, summary = run(program, arguments.seconds)
-        print(f"{'FAIL' if finding else 'ok  '}  {program.name}: {summary}", flush=True)
-        if finding:
-            print(finding, flush=True)
-            failed += 1
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for program, (finding, summary) in zip(programs, pool.map(lambda one: run(one, arguments.seconds), programs)):
+            print(f"{'FAIL' if finding else 'ok  '}  {program.name}: {summary}", flush=True)
+            if finding:
+                print(finding, flush=True)
+                failed += 1
     print(f"{len(programs) - failed} targets without a finding, {failed} with one")
     return 0 if programs and not failed else 1
 

@@ -403,6 +403,12 @@ TEST_CASE("checkpoint: what is missing in a file with a good seal is named") {
                                         std::array{index_t{1}});
                    }),
                    "optimizer/slot/dense1/weight: has 1 values, expected 2"));
+    for (const auto& shape : {std::vector<index_t>{1}, {2, 2}, {index_t{1} << 62}, {-3}})
+        CHECK(contains(verdict([&](H5File& file) {
+                           up_to_slot(file);
+                           file.set_attribute("model/dense1/weight", "full_shape", shape);
+                       }),
+                       "model/dense1/weight: had no shape "));
     const auto up_to_history = [&](H5File& file) {
         up_to_slot(file);
         file.write<real>("optimizer/slot/dense1/weight", two, size);

@@ -138,6 +138,16 @@ TEST_CASE("config: the resolved text reads back as the same configuration") {
     CHECK(second.resolved() == first.resolved());
 }
 
+TEST_CASE("config: a key that is a number is no place in a list") {
+    const auto read = [](const Config& config) {
+        const Config table = config.section("table");
+        return text(table.integer("0", 5, Range{}, ""), table.integer("out", 5, Range{}, ""));
+    };
+    const Config first = parse("table: {0: 1, out: 2}");
+    CHECK(read(first) == "12");
+    CHECK(read(parse(first.resolved())) == "12");
+}
+
 TEST_CASE("config: describing returns defaults and prints every key") {
     const Config config = Config::describing();
     CHECK(config.section("a").integer("n", 5, between(1, 9), "how many") == 5);
