@@ -3,8 +3,8 @@
 # make test       installs, builds, runs all tests
 # make torture    kills, stops, fills disks and damages files at random; TORTURE="--faults 200 --seed 1"
 # make fuzz       gives the readers of files and configurations hostile input, SECONDS=60 for each; see docs/reliability.md
-# make test-sanitized  runs the test programs with address and undefined-behaviour sanitizers, in build-sanitized
-# make lint       checks format, floors and library owners
+# make test-sanitized  runs all tests with address and undefined-behaviour sanitizers, in build-sanitized
+# make lint       checks format, floors and library owners; clang-tidy and cppcheck
 # make study      runs methods x networks x sparsities x seeds and makes docs/results.md; STUDY="--minutes 40" and other options
 # make bench      bench-kernels, bench-train, bench-peers, bench-ordered, bench-checkpoints and bench-shards in a short form; see docs/performance.md
 #
@@ -50,7 +50,7 @@ suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
 .PHONY: all demo test torture lint study bench bench-kernels bench-train bench-peers bench-ordered bench-checkpoints bench-shards setup-% programs clean
-.PHONY: fuzz fuzz-programs test-programs test-sanitized
+.PHONY: fuzz fuzz-programs test-programs test-sanitized tidy
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -130,13 +130,29 @@ fuzz-programs: $(fuzzers)
 # Leaks are left to the fuzz targets, which do without MPI: Open MPI unloads its plugins before it ends and leaves memory of
 # theirs behind, which no suppression can name any more.
 test-sanitized: setup-test
-	@$(MAKE) --no-print-directory -s -j2 test-programs BUILD=build-sanitized \
+	@$(MAKE) --no-print-directory -s -j2 test-programs build-sanitized/pruntrain BUILD=build-sanitized \
 	 OPTIMIZE='-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(PYTHON) tests/run.py --build build-sanitized \
-	 --mpirun '$(MPIRUN)' --patience 20 $(or $(TESTS),unit conformance 'mpi on 1 ' 'mpi on 2' 'mpi on 3' 'mpi on 4')
+	 --program build-sanitized/pruntrain --mpirun '$(MPIRUN)' --patience 20 $(TESTS)
 
 lint: setup-lint
 	$(PYTHON) scripts/lint.py
+	@$(MAKE) --no-print-directory -s -j2 tidy
+
+# clang-tidy and cppcheck, of what has changed since they last had nothing to say. Flags of Open MPI's wrapper.
+tidied   := $(patsubst %.cpp,$(BUILD)/tidy/%.ok,src/main.cpp $(SOURCES))
+tidy: $(tidied) $(BUILD)/tidy/cppcheck.ok
+$(BUILD)/tidy/%.ok: %.cpp .clang-tidy
+	@mkdir -p $(dir $@)
+	@$(MPICXX) $(CXXFLAGS) -MM -MP -MT $@ -MF $(@:.ok=.d) $<
+	clang-tidy --quiet $< -- $(CXXFLAGS) $(shell $(MPICXX) --showme:compile) 2>$(@:.ok=.log) || { cat $(@:.ok=.log) >&2; exit 1; }
+	@touch $@
+$(BUILD)/tidy/cppcheck.ok: src/main.cpp $(SOURCES) $(wildcard include/pruntrain/*/*.hpp)
+	@mkdir -p $(dir $@)cppcheck
+	cppcheck -q -j2 --cppcheck-build-dir=$(dir $@)cppcheck --enable=warning,performance,portability --error-exitcode=1 \
+	 --suppress=passedByValue --suppress=internalAstError:src/math/sparse_kernels.cpp \
+	 --std=c++20 --language=c++ -Iinclude -I. -DPRUNTRAIN_VERSION='""' src
+	@touch $@
 
 # Goes on with what is there: STUDY="--help" shows the options.
 study: setup-bench

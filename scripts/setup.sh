@@ -23,7 +23,7 @@ case "${1:-}" in
     build) wanted=$build ;;
     demo)  wanted=$demo ;;
     test)  wanted=$tests ;;
-    lint)  wanted="$tests clang-format" ;;
+    lint)  wanted="$tests clang-format clang-tidy cppcheck" ;;
     fuzz)  wanted="$build python3 clang libclang-rt-dev llvm" ;;
     bench) wanted=$bench ;;
     *) echo "usage: scripts/setup.sh build|demo|test|lint|fuzz|bench" >&2; exit 2 ;;

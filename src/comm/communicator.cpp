@@ -168,13 +168,13 @@ MPI_Request begin_sum(std::span<T> values, MPI_Comm comm) {
 
 Pending Communicator::start_sum(std::span<float> values) const {
     Pending pending;
-    pending.state_ = std::make_unique<Pending::State>(begin_sum(values, handle_->comm));
+    pending.state_ = std::make_unique<Pending::State>(Pending::State{begin_sum(values, handle_->comm)});
     return pending;
 }
 
 Pending Communicator::start_sum(std::span<double> values) const {
     Pending pending;
-    pending.state_ = std::make_unique<Pending::State>(begin_sum(values, handle_->comm));
+    pending.state_ = std::make_unique<Pending::State>(Pending::State{begin_sum(values, handle_->comm)});
     return pending;
 }
 

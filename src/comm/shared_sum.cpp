@@ -343,7 +343,7 @@ void SharedSum::spread(const Range& range, int but) {
 
 SharedSum::Range SharedSum::needed(int rank, const Range& range) const {
     if (firsts_.empty()) return range;
-    const auto at = firsts_.begin() + across_.rank() * node_.size() + rank;
+    const auto at = firsts_.begin() + (std::ptrdiff_t{across_.rank()} * node_.size() + rank);
     return {std::clamp(at[0], range.begin, range.end), std::clamp(at[1], range.begin, range.end)};
 }
 

@@ -18,7 +18,7 @@ struct Run {
 /// All of the first channel's rows of `columns`, in the order of memory; every other channel's are like them.
 std::vector<Run> runs_of_channel(const Shape& image, const Window& window, index_t width, index_t first,
                                  index_t count) {
-    const auto [kernel, stride, padding] = window;
+    const index_t kernel = window.kernel, stride = window.stride, padding = window.padding;
     const index_t output_columns = window.places(image.columns);
     const auto first_inside = [&](index_t offset) {  // smallest q >= 0 with q * stride >= offset
         return std::max<index_t>(offset + stride - 1, 0) / stride;

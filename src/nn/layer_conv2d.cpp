@@ -19,8 +19,8 @@ namespace pruntrain {
 
 namespace {
 
-constexpr index_t block_bytes = 256 * 1024;  // columns of a block: half an L2 cache of today's server cores
-constexpr index_t block_numbers = 64;        // columns at least, else BLAS spends its time packing W
+constexpr index_t block_bytes = index_t{256} * 1024;  // columns of a block: half an L2 cache of today's server cores
+constexpr index_t block_numbers = 64;                 // columns at least, else BLAS spends its time packing W
 
 class Conv2d final : public Layer {
    public:

@@ -62,8 +62,9 @@ namespace {
 std::vector<index_t> filled_to(index_t most, std::span<const index_t> weights, index_t shards) {
     const auto rows = static_cast<index_t>(weights.size());
     std::vector<index_t> begins{0};
+    index_t row = 0;
     for (index_t shard = 1; shard < shards; ++shard) {
-        index_t row = begins.back(), sum = 0;
+        index_t sum = 0;
         do sum += weights[static_cast<std::size_t>(row++)];
         while (row < rows - (shards - shard) && sum + weights[static_cast<std::size_t>(row)] <= most);
         begins.push_back(row);
@@ -140,9 +141,10 @@ std::pair<index_t, index_t> common_lines(const Block& own, const Block& other) {
 /// Of each block of `size` numbers.
 std::vector<std::size_t> sums_of(std::span<const index_t> numbers, std::size_t size) {
     std::vector<std::size_t> sums;
-    for (; !numbers.empty(); numbers = numbers.subspan(size))
-        sums.push_back(
-            std::accumulate(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(size), std::size_t{0}));
+    for (; !numbers.empty(); numbers = numbers.subspan(size)) {
+        const auto block = numbers.first(size);
+        sums.push_back(static_cast<std::size_t>(std::accumulate(block.begin(), block.end(), index_t{0})));
+    }
     return sums;
 }
 

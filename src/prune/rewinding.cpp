@@ -66,9 +66,8 @@ void Rewinding::rewind(index_t step, std::uint64_t seed, Network& network) const
 }
 
 std::string Rewinding::describe() const {
-    const std::string trainings =
-        text("in ", rounds_, rounds_ == 1 ? " round" : " rounds", ", after ", training_, " steps and then every ",
-             training_ - to_, ", each followed by a training with ");
+    std::string trainings = text("in ", rounds_, rounds_ == 1 ? " round" : " rounds", ", after ", training_,
+                                 " steps and then every ", training_ - to_, ", each followed by a training with ");
     switch (what_) {
         case Rewind::weights:
             return text(trainings, "the weights and learning rate of step ", to_);

@@ -46,16 +46,17 @@ class Socket {
         sockaddr_in any{};
         any.sin_family = AF_INET;
         any.sin_addr.s_addr = htonl(INADDR_ANY);
-        ::bind(number_, reinterpret_cast<const sockaddr*>(&any), sizeof any);
+        bound_ = ::bind(number_, reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
     }
     ~Socket() { ::close(number_); }
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
 
+    /// 0: it has none, so nothing is received
     std::uint16_t port() const {
         sockaddr_in own{};
         socklen_t size = sizeof own;
-        return ::getsockname(number_, reinterpret_cast<sockaddr*>(&own), &size) == 0 ? own.sin_port : 0;
+        return bound_ && ::getsockname(number_, reinterpret_cast<sockaddr*>(&own), &size) == 0 ? own.sin_port : 0;
     }
     void send(const Beat& beat, const sockaddr_in& to) const {
         ::sendto(number_, &beat, sizeof beat, MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), sizeof to);
@@ -69,6 +70,7 @@ class Socket {
 
    private:
     int number_;
+    bool bound_ = false;
 };
 
 std::string host_name() {
@@ -96,6 +98,9 @@ class StallWatch::Thread {
         : stall_s_(stall_s), aborts_(aborts), profile_(profile), step_(step), rank_(world.rank()) {
         const std::uint32_t own = own_address();
         const auto places = world.gather_to_all(std::uint64_t{own} << 16 | socket_.port());
+        for (std::size_t rank = 0; rank < places.size(); ++rank)
+            if (static_cast<std::uint16_t>(places[rank]) == 0)
+                fault("rank ", rank, " cannot open a UDP socket, by which ranks are watched: set run.stall_s to 0");
         run_ = world.gather_to_all(std::uint64_t{std::random_device()()} << 32 | std::random_device()())[0];
         const std::uint64_t watcher = places[rank_ == 0 ? 1 : 0];
         const auto address = static_cast<std::uint32_t>(watcher >> 16);

@@ -44,7 +44,7 @@ std::string Trainer::what_is_not_finite(bool to_owners) {
         if (!all_finite(arena.parameters()[static_cast<std::size_t>(i)]->gradient)) first = i;
     const auto firsts = world_.gather_to_all(first);
     first = *std::ranges::min_element(firsts);
-    const std::string loss = text("the loss is ", sums_[0]);
+    std::string loss = text("the loss is ", sums_[0]);
     if (first == std::ssize(arena.parameters())) return loss;
     const std::string& name = arena.parameters()[static_cast<std::size_t>(first)]->full_name();
     return text(std::isfinite(sums_[0]) ? "" : loss + ", ", "the gradient of ", name, " is not finite");
