@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Runs all tests and prints 'N passed, N failed' as its last line.
 
-    tests/run.py [--build build] [--mpirun mpirun] [--patience 1] [NAME ...]     NAME: only steps whose name contains it
+    tests/run.py [--build build] [--program pruntrain] [--mpirun mpirun] [--patience 1] [NAME ...]
+
+NAME: only steps whose name contains it.
 
 Every step has a time limit, so that a hang is a failure. The exit status is 0 only if all steps passed.
 """
@@ -17,7 +19,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-WAITING = ("regression test_slurm",)    # steps that do little but wait: they run beside the others
+# Steps of one process at a time, or that do little but wait: they run one after the other, beside all others.
+BESIDE = tuple(f"regression test_{name}" for name in
+               ("slurm", "bad_input", "command_line", "report", "checkpoint_readers", "study", "docs", "start_from"))
 
 
 def mpirun_command(program):
@@ -34,7 +38,7 @@ def steps(build, mpirun):
         yield f"mpi on {ranks} ranks", [*mpirun, "-n", str(ranks), build / "test_mpi"], 120
     yield "mpi on 64 ranks", [*mpirun, "-n", "64", build / "test_mpi", "--test-suite=many ranks"], 240
     files = sorted((ROOT / "tests" / "regression").glob("test_*.py"))
-    for test in sorted(files, key=lambda file: f"regression {file.stem}" not in WAITING):    # they begin first
+    for test in sorted(files, key=lambda file: f"regression {file.stem}" not in BESIDE):    # they begin first
         yield f"regression {test.stem}", [sys.executable, test, "-v"], 400
 
 
@@ -83,12 +87,13 @@ def report(name, status, output, seconds):
 def main():
     parser = argparse.ArgumentParser(description="Runs all tests.")
     parser.add_argument("--build", default="build", help="folder of the test programs")
+    parser.add_argument("--program", default="pruntrain", help="what the regression tests run")
     parser.add_argument("--mpirun", default="mpirun", help="the MPI launcher")
     parser.add_argument("--patience", type=int, default=1, help="so many times the time that a step is allowed")
     parser.add_argument("names", nargs="*", help="only steps whose name contains one of these")
     arguments = parser.parse_args()
     mpirun = mpirun_command(arguments.mpirun)
-    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / "pruntrain"), MPIRUN=shlex.join(mpirun))
+    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / arguments.program), MPIRUN=shlex.join(mpirun))
 
     wanted = [(name, command, arguments.patience * limit) for name, command, limit in steps(ROOT / arguments.build, mpirun)
               if not arguments.names or any(word in name for word in arguments.names)]
@@ -96,7 +101,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         beside = []
         for step in wanted:
-            if step[0] in WAITING:
+            if step[0] in BESIDE:
                 beside.append(pool.submit(run_step, *step, environment))
                 continue
             good, bad = report(*run_step(*step, environment))

@@ -77,9 +77,10 @@ class Sensitivity(EndToEnd):
         for criterion in ("taylor", "fisher", "wood_fisher"):
             setting = f"prune.criterion={criterion}"
             rows, _, _ = self.analyze(whole, criterion, "--sparsities", "0.6", setting)
-            for row in rows:
-                pruned = self.pruned_alone(row["layer"], 0.6, setting, "--overwrite", *settings)
-                loss, accuracy = evaluated(pruned, "validation")
+            pruned = at_once(lambda row: self.pruned_alone(row["layer"], 0.6, setting, "--overwrite", *settings),
+                             [(row,) for row in rows])
+            for row, checkpoint in zip(rows, pruned):
+                loss, accuracy = evaluated(checkpoint, "validation")
                 # The order of the samples may decide a weight at the border.
                 self.assertAlmostEqual(row["loss"], loss, delta=0.02 * loss)
                 self.assertAlmostEqual(row["accuracy"], accuracy, delta=0.03)
@@ -90,7 +91,8 @@ class Sensitivity(EndToEnd):
                 ("wood_fisher", ("prune.criterion={type: wood_fisher, samples: 4, batches: 6, block: 20}",))]
         whole = self.whole()
         for name, settings in jobs:
-            written = [self.analyze(whole, f"{name}-{ranks}", *settings, ranks=ranks)[1:] for ranks in (None, 2, 3)]
+            written = at_once(lambda ranks: self.analyze(whole, f"{name}-{ranks}", *settings, ranks=ranks)[1:],
+                              [(ranks,) for ranks in (None, 2, 3)])
             self.assertEqual(len(written[0][0].splitlines()), 1 + 3 * 6)
             self.assertEqual(written[0], written[1], name)
             self.assertEqual(written[0], written[2], name)

@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT / "tests/regression"))
 from support import ENVIRONMENT, UNEVEN, Run, command, kill, run  # noqa: E402 (its folder is known only now)
 
 # Long enough to be hit anywhere: a checkpoint every half epoch takes longer than training.
-EPOCHS = 20
-CONFIG = (UNEVEN.replace("epochs: 4,", f"epochs: {EPOCHS},").replace("end_step: 40", "end_step: 200")
+EPOCHS = 60
+CONFIG = (UNEVEN.replace("epochs: 4,", f"epochs: {EPOCHS},").replace("end_step: 40", "end_step: 600")
           .replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,").replace("keep: 3", "keep: 2"))
 GRIDS = {1: ((),), 2: ((), ("parallel.shard_optimizer=true",)), 3: ((),), 4: ((), ("parallel.shard_optimizer=true",))}
 SHARDED = ("parallel.model_shards=2",)      # sums of shards are those of one grid: such a run keeps its own
@@ -52,7 +52,7 @@ class Case:
         self.run = Run(folder / self.name)
         self.sharded = self.random.random() < 0.25
         self.settings = ["checkpoint.asynchronous=true"] if self.random.random() < 0.3 else []
-        self.process, self.late = None, 0   # faults that came after the end of the run
+        self.process, self.late = None, 0   # faults that came after the end of the run: they count for nothing
 
     def ranks(self):
         """(how many, settings for them)"""
@@ -215,22 +215,24 @@ def straight(folder, name, ranks, *settings):
 
 
 def campaign(folder, faults, seed, minutes):
-    """@return (counts by fault, how many came after the end of the run, what was lost)"""
+    """@return (counts of the faults that hit a run, how many came after its end, what was lost)"""
     (folder / "config.yaml").write_text(CONFIG)
     expected = {False: straight(folder, "straight", 1), True: straight(folder, "straight_shards", 4, *SHARDED)}
     counts, late, lost, number, end = collections.Counter(), 0, [], 0, time.monotonic() + 60 * minutes
-    while sum(counts.values()) < faults and time.monotonic() < end:
+    while counts.total() < faults and time.monotonic() < end:
         case = Case(folder, number, seed)
         number += 1
         done = []
         try:
             for _ in range(case.random.choice((1, 1, 2, 3))):
-                if (case.run.folder / "summary.json").exists() or sum(counts.values()) >= faults:
+                if (case.run.folder / "summary.json").exists() or counts.total() >= faults:
                     break
                 fault = case.random.choice(FAULTS)
                 done.append(fault.__name__)
-                counts[fault.__name__] += 1
-                fault(case)
+                try:
+                    fault(case)
+                finally:
+                    counts[fault.__name__] += case.late == 0
             case.finish(expected[case.sharded])
             verdict = "good"
         except Lost as error:
@@ -251,7 +253,7 @@ def main():
     arguments = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pruntrain_torture_"))
     counts, late, lost = campaign(folder, arguments.faults, arguments.seed, arguments.minutes)
-    print(f"\n{sum(counts.values())} faults by seed {arguments.seed}, {late} of them after the end of the run, {len(lost)} lost")
+    print(f"\n{counts.total()} faults by seed {arguments.seed}, {len(lost)} lost; {late} more came after the end of a run")
     for fault in FAULTS:
         print(f"  {fault.__name__:18} {counts[fault.__name__]}")
     if lost:
