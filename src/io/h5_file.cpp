@@ -179,7 +179,7 @@ void H5File::State::write(const std::string& path, hid_t type, const std::vector
     const Handle space(H5Screate_simple(rank, shape.data(), most.data()), H5Sclose, path);
     const Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path);
     check(H5Pset_chunk(properties, rank, chunk.data()), path);
-    if (H5Tget_class(type) != H5T_FLOAT) {  // weights lose a seventh for most of the time of a checkpoint
+    if (H5Tget_class(type) != H5T_FLOAT) {  // weights lose a sixth for most of the time of a checkpoint
         check(H5Pset_shuffle(properties), path);
         check(H5Pset_deflate(properties, 1), path);  // higher levels are slower and gain nothing
     }
