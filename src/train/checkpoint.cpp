@@ -74,7 +74,7 @@ auto with_file(const fs::path& path, Work&& work) {
 /// The shape of a tensor before units were removed; its own if none were.
 std::vector<index_t> full_shape_of(const H5File& file, const std::string& path, const std::vector<index_t>& shape) {
     if (!file.has_attribute(path, full_shape_name)) return shape;
-    const auto full = file.attribute<std::vector<index_t>>(path, full_shape_name);
+    auto full = file.attribute<std::vector<index_t>>(path, full_shape_name);
     index_t size = 1;
     bool fits = full.size() == shape.size();
     for (std::size_t i = 0; fits && i < full.size(); ++i)
