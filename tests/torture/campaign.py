@@ -232,7 +232,8 @@ def campaign(folder, faults, seed, minutes):
                 try:
                     fault(case)
                 finally:
-                    counts[fault.__name__] += case.late == 0
+                    if case.late == 0:
+                        counts[fault.__name__] += 1
             case.finish(expected[case.sharded])
             verdict = "good"
         except Lost as error:
