@@ -167,8 +167,8 @@ class Study(EndToEnd):
         self.assertIn("no run of this study", self.study("--collect", status=1).stderr)
 
     def test_the_study_of_the_project_is_one_that_can_be_run(self):
-        done = subprocess.run([sys.executable, ROOT / "scripts/study.py", "--list", "--output", self.output, "--methods", "rigl"],
-                              capture_output=True, text=True)
+        done = subprocess.run([sys.executable, ROOT / "scripts/study.py", "--list", "--output", self.output, "--page", self.page,
+                               "--methods", "rigl"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         for name in ("fashion_lenet300_dense_0_1", "fashion_cnn_rigl_0.95_3"):
             self.assertIn(name, done.stdout)
