@@ -1,7 +1,8 @@
 #include "pruntrain/train/stall_watch.hpp"
 
 #include <arpa/inet.h>
-#include <netdb.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,9 +11,11 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <random>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -46,20 +49,19 @@ class Socket {
         sockaddr_in any{};
         any.sin_family = AF_INET;
         any.sin_addr.s_addr = htonl(INADDR_ANY);
-        bound_ = ::bind(number_, reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
+        if (::bind(number_, reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) return;
+        socklen_t size = sizeof any;
+        if (::getsockname(number_, reinterpret_cast<sockaddr*>(&any), &size) == 0) port_ = any.sin_port;
     }
     ~Socket() { ::close(number_); }
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
 
-    /// 0: it has none, so nothing is received
-    std::uint16_t port() const {
-        sockaddr_in own{};
-        socklen_t size = sizeof own;
-        return bound_ && ::getsockname(number_, reinterpret_cast<sockaddr*>(&own), &size) == 0 ? own.sin_port : 0;
-    }
-    void send(const Beat& beat, const sockaddr_in& to) const {
-        ::sendto(number_, &beat, sizeof beat, MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    /// In the byte order of the network. 0: it has none, so nothing is received.
+    std::uint16_t port() const { return port_; }
+    void send(const Beat& beat, const std::vector<sockaddr_in>& ways) const {
+        for (const auto& to : ways)
+            ::sendto(number_, &beat, sizeof beat, MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), sizeof to);
     }
     /// @return one came within this time
     bool receive(Beat& beat, double seconds) const {
@@ -70,7 +72,7 @@ class Socket {
 
    private:
     int number_;
-    bool bound_ = false;
+    std::uint16_t port_ = 0;
 };
 
 std::string host_name() {
@@ -79,14 +81,22 @@ std::string host_name() {
     return name.data();
 }
 
-/// Of this machine, as others reach it; 0: unknown. In the byte order of the network.
-std::uint32_t own_address() {
-    addrinfo wanted{}, *found = nullptr;
-    wanted.ai_family = AF_INET;
-    if (::getaddrinfo(host_name().c_str(), nullptr, &wanted, &found) != 0) return 0;
-    const std::uint32_t address = reinterpret_cast<const sockaddr_in*>(found->ai_addr)->sin_addr.s_addr;
-    ::freeaddrinfo(found);
-    return address;
+using Addresses = std::array<std::uint32_t, 16>;
+
+/// By which other machines may reach this one; 0: no more. In the byte order of the network. Not what its name stands
+/// for, which on many a machine is 127.0.1.1.
+Addresses own_addresses() {
+    Addresses addresses{};
+    ifaddrs* all = nullptr;
+    if (::getifaddrs(&all) != 0) return addresses;
+    std::size_t count = 0;
+    for (const ifaddrs* one = all; one != nullptr && count < addresses.size(); one = one->ifa_next) {
+        if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+        if ((one->ifa_flags & IFF_UP) == 0 || (one->ifa_flags & IFF_LOOPBACK) != 0) continue;
+        addresses[count++] = reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr.s_addr;
+    }
+    ::freeifaddrs(all);
+    return addresses;
 }
 
 }  // namespace
@@ -96,17 +106,12 @@ class StallWatch::Thread {
     Thread(double stall_s, bool aborts, const Profile& profile, const std::atomic<index_t>& step,
            const Communicator& world)
         : stall_s_(stall_s), aborts_(aborts), profile_(profile), step_(step), rank_(world.rank()) {
-        const std::uint32_t own = own_address();
-        const auto places = world.gather_to_all(std::uint64_t{own} << 16 | socket_.port());
-        for (std::size_t rank = 0; rank < places.size(); ++rank)
-            if (static_cast<std::uint16_t>(places[rank]) == 0)
+        const auto ports = world.gather_to_all(socket_.port());
+        for (std::size_t rank = 0; rank < ports.size(); ++rank)
+            if (ports[rank] == 0)
                 fault("rank ", rank, " cannot open a UDP socket, by which ranks are watched: set run.stall_s to 0");
         run_ = world.gather_to_all(std::uint64_t{std::random_device()()} << 32 | std::random_device()())[0];
-        const std::uint64_t watcher = places[rank_ == 0 ? 1 : 0];
-        const auto address = static_cast<std::uint32_t>(watcher >> 16);
-        watcher_.sin_family = AF_INET;
-        watcher_.sin_port = static_cast<std::uint16_t>(watcher);
-        watcher_.sin_addr.s_addr = address == own ? htonl(INADDR_LOOPBACK) : address;
+        find_watcher(rank_ == 0 ? 1 : 0, ports, world);
         if (rank_ == 0)
             for (int rank = 1; rank < world.size(); ++rank) watched_[rank] = {};
         if (rank_ == 1) watched_[0] = {};
@@ -115,15 +120,36 @@ class StallWatch::Thread {
     ~Thread() {
         ends_ = true;
         thread_.join();
-        socket_.send(beat_of_now(true), watcher_);
+        socket_.send(beat_of_now(true), ways_);
     }
 
    private:
+    /// Collective. All ways to its machine are taken, since one may be closed: a beat that comes twice is one.
+    void find_watcher(int watcher, const std::vector<std::uint64_t>& ports, const Communicator& world) {
+        const auto hosts = world.gather_to_all(std::hash<std::string>()(host_name()));
+        const auto add = [&](std::uint32_t address) {
+            sockaddr_in way{};
+            way.sin_family = AF_INET;
+            way.sin_port = static_cast<std::uint16_t>(ports[watcher]);
+            way.sin_addr.s_addr = address;
+            ways_.push_back(way);
+        };
+        if (hosts[watcher] == hosts[rank_]) add(htonl(INADDR_LOOPBACK));
+        for (const int of : {0, 1}) {
+            Addresses addresses = own_addresses();
+            world.broadcast(std::span<std::uint32_t>(addresses), of);
+            for (const std::uint32_t address : addresses)
+                if (of == watcher && address != 0) add(address);
+        }
+        if (ways_.empty()) add(htonl(INADDR_LOOPBACK));  // a machine without network: its name says nothing
+    }
+
     struct Watched {
         Beat last{};
         double heard_s = 0;    ///< when
         double went_on_s = 0;  ///< when it had entered a phase since the beat before
         bool told = false;     ///< that it is silent
+        bool was_heard() const { return last.host[0] != '\0'; }
     };
 
     Beat beat_of_now(bool leaves) const {
@@ -146,7 +172,7 @@ class StallWatch::Thread {
             const double now_s = clock_.seconds();
             if (now_s > next_s + stall_s_ / 2) begin_anew(now_s);  // it was this process that stood still
             if (now_s >= next_s) {
-                socket_.send(beat_of_now(false), watcher_);
+                socket_.send(beat_of_now(false), ways_);
                 note(beat_of_now(false), own_);
                 check(now_s);
                 next_s = now_s + interval_s;
@@ -180,9 +206,15 @@ class StallWatch::Thread {
         for (auto& [rank, watched] : watched_) {
             one_goes_on = one_goes_on || now_s - watched.went_on_s < stall_s_;
             if (now_s - watched.heard_s < stall_s_) continue;
+            const bool told = std::exchange(watched.told, true);
+            if (!watched.was_heard()) {  // so its silence says nothing
+                if (!told)
+                    say(text("rank ", rank, " cannot be watched: no datagram of it has come to rank ", rank_,
+                             "; a firewall between their machines?"));
+                continue;
+            }
             one_silent = true;
-            if (watched.told) continue;
-            watched.told = true;
+            if (told) continue;
             stall(text("rank ", rank, place_of(watched), " has been silent for ", fixed(now_s - watched.heard_s, 1),
                        " s: it is stopped, or its machine or the network is gone"));
         }
@@ -196,7 +228,6 @@ class StallWatch::Thread {
     }
 
     static std::string place_of(const Watched& watched) {
-        if (watched.last.host[0] == '\0') return " (never heard of)";
         return text(" on ", watched.last.host.data(), ", in step ", watched.last.step, ", phase ",
                     name_of(static_cast<Phase>(watched.last.phase)), ",");
     }
@@ -209,7 +240,8 @@ class StallWatch::Thread {
                 text(rank, " on ", beat.host.data()));
         };
         add(rank_, own_.last);
-        for (const auto& [rank, watched] : watched_) add(rank, watched.last);
+        for (const auto& [rank, watched] : watched_)
+            if (watched.was_heard()) add(rank, watched.last);
         std::vector<std::string> all;
         for (auto& [what, ranks] : who) {
             const std::size_t more = ranks.size() > most_named ? ranks.size() - most_named : 0;
@@ -222,7 +254,9 @@ class StallWatch::Thread {
     void stall(const std::string& what) const {
         say(text(what,
                  aborts_ ? ": the run is ended, as run.on_stall says; --resume goes on from its last checkpoint" : ""));
-        if (aborts_) std::_Exit(exit_fault);  // mpirun ends the others, also those that are stopped
+        if (!aborts_) return;
+        socket_.send(beat_of_now(true), ways_);  // its own silence is not to be told
+        std::_Exit(exit_fault);                  // mpirun ends the others, also those that are stopped
     }
     /// In one write, so that nothing that others say comes between.
     static void say(const std::string& what) { std::cerr << "pruntrain: warning: " + what + "\n" << std::flush; }
@@ -234,7 +268,7 @@ class StallWatch::Thread {
     const int rank_;
     Socket socket_;
     std::uint64_t run_ = 0;
-    sockaddr_in watcher_{};
+    std::vector<sockaddr_in> ways_;  ///< to the rank that watches this one
     const Timer clock_;
     std::map<int, Watched> watched_;  ///< by their rank
     Watched own_;

@@ -1,9 +1,12 @@
 #!/usr/bin/python3
-"""The batch scripts as they are shipped, on a SLURM of one node that these tests start: needs root, and Debian's packages."""
+"""The batch scripts as they are shipped, on a SLURM that these tests start on this machine: needs root, and Debian's packages."""
 
+import contextlib
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -12,7 +15,7 @@ import unittest
 from support import ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, run
 
 SCRIPTS = pathlib.Path("scripts/slurm")
-ONE_NODE = ROOT / "tests" / "support" / "slurm_one_node.sh"
+CLUSTER = ROOT / "tests" / "support" / "slurm.sh"
 # No end in sight, and slow: most of the time goes into checkpoints. Its end is set once it has been interrupted.
 ENDLESS = UNEVEN.replace("epochs: 4,", "epochs: 100000,").replace("every_epochs: 0.5", "every_epochs: 0.1")
 SLURM = {
@@ -28,7 +31,9 @@ SLURM = {
     # Open MPI as root, off the network, with more ranks than cores.
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "OMPI_MCA_btl": "self,vader",
+    "OMPI_MCA_btl": "self,vader,tcp",
+    "OMPI_MCA_btl_tcp_if_include": "lo",
+    "OMPI_MCA_oob_tcp_if_include": "lo",
     "OMPI_MCA_mpi_yield_when_idle": "1",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
@@ -40,15 +45,20 @@ def hashes(trained):
 
 
 class Slurm(EndToEnd):
+    """What the tests of both clusters share."""
+    nodes = 1
+    configuration = ""
+
     @classmethod
     def setUpClass(cls):
-        cls.environment = dict(ENVIRONMENT, **SLURM)
+        cls.environment = dict(ENVIRONMENT, **SLURM, SLURM_TEST_NODES=str(cls.nodes))
+        cls.environment["SLURM_TEST_EXTRA"] += "\n" + cls.configuration
         cls.cluster = tempfile.mkdtemp(prefix="pruntrain_slurm_", dir="/tmp")
         cls.addClassCleanup(shutil.rmtree, cls.cluster, ignore_errors=True)
-        started = subprocess.run([ONE_NODE, "start", cls.cluster], env=cls.environment, capture_output=True, text=True)
+        started = subprocess.run([CLUSTER, "start", cls.cluster], env=cls.environment, capture_output=True, text=True)
         if started.returncode != 0:
             raise unittest.SkipTest(started.stderr.strip().splitlines()[-1])
-        cls.addClassCleanup(subprocess.run, [ONE_NODE, "stop", cls.cluster], env=cls.environment, check=True)
+        cls.addClassCleanup(subprocess.run, [CLUSTER, "stop", cls.cluster], env=cls.environment, check=True)
         cls.environment["SLURM_CONF"] = started.stdout.strip().split("=", 1)[1]
 
     def call(self, *words, **environment):
@@ -120,11 +130,11 @@ class Slurm(EndToEnd):
         self.assertFalse((self.folder / name / "summary.json").exists())
         return int(step)
 
-    def check_it_ends_as_undisturbed(self, number, name, ranks=1):
+    def check_it_ends_as_undisturbed(self, number, name, content=ENDLESS, ranks=1):
         """An endless run that was stopped gets an end, goes on, and comes to what one comes to that was left in peace."""
         begun = "stopped at step" in self.log(number)       # else the signal came before it could do anything
         step = self.check_stopped(number, name) if begun else 0
-        content = ENDLESS.replace("epochs: 100000", f"epochs: {max(4, step // 13 + 2)}")
+        content = content.replace("epochs: 100000", f"epochs: {max(4, step // 13 + 2)}")
         self.config(content, name)
         self.start_now(number)
         straight = self.train(content, "straight", "checkpoint.every_epochs=0", ranks=ranks)
@@ -133,6 +143,8 @@ class Slurm(EndToEnd):
                       "no checkpoint to resume from", self.log(number))
         self.assertEqual(hashes(Run(self.folder / name)), hashes(straight))
 
+
+class OneNode(Slurm):
     def test_array_of_two_seeds(self):
         config = self.config(UNEVEN, "seeds")
         array, = self.submit("array_seeds.sbatch", config, options=("--array=1-2",))
@@ -204,6 +216,82 @@ class Slurm(EndToEnd):
         self.wait_until_requeued(number, 1)
         self.call("scontrol", "update", f"JobId={number}", "TimeLimit=10")
         self.check_it_ends_as_undisturbed(number, "limited", ranks=2)
+
+
+class FourNodes(Slurm):
+    nodes = 4
+    configuration = "SlurmdTimeout=60"      # until SLURM gives up a node that does not answer
+
+    def start(self, content, name, *arguments, nodes=2, launcher="mpirun"):
+        """Many nodes, two ranks on each."""
+        launcher = {"mpirun": {}, "srun": {"PRUNTRAIN_LAUNCHER": "srun --mpi=pmix"}}[launcher]
+        return self.submit("many_nodes.sbatch", self.config(content, name), *arguments, options=(f"--nodes={nodes}",), ranks=2,
+                           **launcher)[0]
+
+    def last_node(self, number):
+        return self.call("scontrol", "show", "hostnames", self.job(number, "NodeList")).split()[-1]
+
+    def processes(self, node):
+        """@return {process id: its command} of all that run there"""
+        def machine(pid):
+            return os.readlink(f"/proc/{pid}/ns/uts")
+        wanted, found = machine((pathlib.Path(self.cluster) / f"slurmd_{node}.pid").read_text().strip()), {}
+        self.assertNotEqual(wanted, machine("self"))
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):      # some end meanwhile
+                if machine(pid) == wanted:
+                    found[int(pid)] = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+        return found
+
+    def test_complete_with_mpirun_and_with_srun(self):
+        numbers = {name: self.start(UNEVEN, name, launcher=name) for name in ("mpirun", "srun")}
+        straight = self.train(UNEVEN, "straight", ranks=4)
+        for name, number in numbers.items():
+            self.wait_for_state(number, "COMPLETED")
+            self.assertEqual(self.job(number, "NumNodes"), "2")
+            self.assertEqual(Run(self.folder / name).outcome(), straight.outcome())
+
+    def test_goes_on_with_fewer_nodes(self):
+        content = ENDLESS.replace("train: {", "train: {sum: ordered, ")
+        number = self.start(content, "fewer", nodes=3, launcher="srun")
+        self.wait_for_progress(number, "fewer")
+        self.call("scancel", "--batch", "--signal=USR1", number)
+        self.wait_until_requeued(number, 1)
+        self.call("scontrol", "update", f"JobId={number}", "NumNodes=2-2", "NumTasks=4")
+        self.check_it_ends_as_undisturbed(number, "fewer", content, ranks=2)
+        self.assertIn("on 6 ranks", self.log(number))
+        self.assertIn("on 4 ranks", self.log(number))
+
+    def test_a_rank_that_stands_still_is_told_by_its_node(self):
+        number = self.start(ENDLESS, "still", "run.stall_s=3", "run.on_stall=abort")
+        self.wait_for_progress(number, "still")
+        node = self.last_node(number)
+        pid = next(pid for pid, command in self.processes(node).items() if command == "pruntrain")
+        os.kill(pid, signal.SIGSTOP)
+        self.wait_for_state(number, "FAILED")
+        self.assertEqual(self.job(number, "ExitCode"), "1:0")
+        self.assertRegex(self.log(number), rf"warning: rank [23] on {node}, in step \d+, phase \w+, has been silent for .*: the run is ended")
+        self.assertNotIn("has lost a node", self.log(number))
+
+    def test_zz_nodes_fail(self):
+        # mpirun notices at once, and its script asks for the requeue; srun waits for SLURM, which does it by itself.
+        numbers = {name: self.start(ENDLESS, name, launcher=name) for name in ("mpirun", "srun")}
+        for name, number in numbers.items():
+            self.wait_for_progress(number, name)
+            for pid in self.processes(self.last_node(number)):      # as if its machine had lost its power
+                os.kill(pid, signal.SIGKILL)
+        for name, number in numbers.items():
+            self.wait_for(lambda: self.job(number, "Restarts") == "1", f"job {number} is not queued again", number)
+            step = int(Run(self.folder / name).checkpoints[-1].stem.split("_")[1])
+            content = ENDLESS.replace("epochs: 100000", f"epochs: {max(4, step // 13 + 2)}")
+            self.config(content, name)
+            self.start_now(number)
+            straight = self.train(content, f"straight_{name}", "checkpoint.every_epochs=0", ranks=4)
+            self.wait_for_state(number, "COMPLETED")
+            self.assertIn(f"resuming from {self.folder}/{name}/checkpoints/step_{step:08d}.h5", self.log(number))
+            self.assertEqual(hashes(Run(self.folder / name)), hashes(straight))
+        self.assertIn(f"job {numbers['mpirun']}: has lost a node, queued again (restart 1 of", self.log(numbers["mpirun"]))
+        self.assertIn("DUE TO NODE FAILURE", self.log(numbers["srun"]))
 
 
 if __name__ == "__main__":
