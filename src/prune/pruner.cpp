@@ -72,7 +72,7 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                        final_sparsity_, length);
     const Config regrow = section.section("regrow");
     regrowth_ = choose(regrowths(), regrow, "type", "none", "where weights come back for others that go", seed, length);
-    if (regrowth_ && !(grouping_->count({1, 1}) == 0 && !grouping_->runs()))
+    if (regrowth_ && !of_single_weights())
         input_error(regrow.place_of("type"), " brings single weights back, but ", grouping_->describe(),
                     " stay: set grouping to weight, or regrow to none");
     if (reconfigures_ && !needs_all_units().empty())
@@ -125,6 +125,10 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                     grouping_->count(layers.front().shape) > 0 ? " in whole groups" : "",
                     ": choose a smaller final_sparsity or layer_floor");
     allocation_->check(layers, final_sparsity_);
+    if (schedule_->threshold() && (!of_single_weights() || allocation_->groups(layers, keep, 1).size() > 1))
+        input_error(section.place_of("schedule"), " has a threshold for single weights that all compete; here are ",
+                    grouping_->describe(), ", ", allocation_->describe(),
+                    ": set grouping to weight and allocation to global, or choose another schedule");
 }
 
 void Pruner::check_hiding(const Config& section) const {
@@ -209,6 +213,14 @@ index_t count_nonzeros(const Network& network, const Communicator& shards) {
     return std::max(layers, static_cast<index_t>(count));
 }
 
+index_t count_above(double threshold, const std::vector<Scored>& scored, const Communicator& shards) {
+    std::uint64_t count = 0;
+    for (const Scored& tensor : scored)
+        for (const real score : tensor.scores) count += score > threshold;
+    shards.sum(std::span(&count, 1));
+    return static_cast<index_t>(count);
+}
+
 }  // namespace
 
 double Pruner::sparsity_at(index_t step, index_t round) const {
@@ -231,6 +243,8 @@ std::optional<ModelHash> give_back(index_t step, Network& network, const Grid& g
 }
 
 }  // namespace
+
+bool Pruner::of_single_weights() const { return grouping_->count({1, 1}) == 0 && !grouping_->runs(); }
 
 bool Pruner::in_groups(const PrunableLayer& layer) const { return grouping_->count(layer.shape) > 0; }
 
@@ -264,14 +278,19 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     index_t keep = prunable_ - removed_count(sparsity, prunable_);
     if (remove_zeros_) keep = std::min(keep, count_nonzeros(network, grid.shards()));
     const std::vector<index_t> kept = count_kept(network, grid.shards());
-    if (keep >= count_prunable(network, kept).kept) return std::nullopt;
-    const auto layers = prunable_layers(network, kept, keep);
+    const index_t now = count_prunable(network, kept).kept;
+    if (keep >= now) return std::nullopt;
     std::vector<Scored> scored;
     grid.world().together([&] {
         for (const auto* parameter : network.parameters())
             if (parameter->prunable) scored.push_back(score(*criterion_, *parameter));
     });
     for (Scored& tensor : scored) allocation_->compare_layers(tensor.scores, grid.shards());
+    if (const auto threshold = schedule_->threshold()) {
+        keep = std::max(keep, count_above(*threshold, scored, grid.shards()));
+        if (keep == now && !straight_through_) return std::nullopt;  // else hidden weights may have to come back
+    }
+    const auto layers = prunable_layers(network, kept, keep);
     const auto runs = grouping_->runs();
     if (runs) {
         const auto of_run = static_cast<index_t>(std::ceil((1 - sparsity) * static_cast<double>(runs->most) - 1e-9));

@@ -41,7 +41,8 @@
     member(exponential, "the same share of what is left at each event") \
     member(linear, "the same number of weights at each event") \
     member(one_shot, "all at once") \
-    member(rewinding, "after each of several trainings, of which the next goes back to an earlier step")
+    member(rewinding, "after each of several trainings, of which the next goes back to an earlier step") \
+    member(threshold, "as cubic, but what scores above a threshold stays")
 
 #define REGROWTHS(member) \
     member(gradient, "where the gradient of a batch is largest, of weights that are not there too (RigL)") \

@@ -181,8 +181,8 @@ std::string check_text(Experiment& experiment) {
         << flat_width << "\n\n"
         << "pruning\n  " << (experiment.pruner ? experiment.pruner->describe() : "none");
     if (prunes)
-        out << "\n  keeps " << grouped(prunable.size - removed) << " of " << grouped(prunable.size)
-            << " prunable weights in the end";
+        out << "\n  keeps " << (experiment.pruner->has_threshold() ? "at least " : "")
+            << grouped(prunable.size - removed) << " of " << grouped(prunable.size) << " prunable weights in the end";
     out << "\n\nmemory of a rank\n  " << bytes_text(first.packed) << " for values, gradients, " << slots
         << " optimizer slots"
         << (experiment.settings.shard_optimizer && replicas > 1 ? text(" shared by ", replicas, " replicas") : "")

@@ -436,7 +436,7 @@ void Trainer::finish() {
     profile_.stop();  // first: the phases are parts of the run's seconds
     state_.seconds = seconds_before_ + clock_.seconds();
     const std::vector<index_t> kept = count_kept(network_, grid_.shards());
-    const double peak_mb = world_.largest(peak_resident_mb()), final_mb = world_.largest(resident_mb());
+    const double final_mb = world_.largest(resident_mb()), peak_mb = world_.largest(peak_resident_mb());
     const ProfileRows profile = profile_.rows(world_);
     if (!world_.is_root()) return;
     RunResult result;

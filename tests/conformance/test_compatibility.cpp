@@ -52,7 +52,8 @@ std::string value_of(const std::string& member) {
     static const std::map<std::string, std::string> needs{{"n_m", ", n: 2, m: 4"},
                                                           {"reserve", ", start_step: 50"},
                                                           {"row", ", norm: mean"},
-                                                          {"per_layer", ", sparsity: {dense1: 0.5}"}};
+                                                          {"per_layer", ", sparsity: {dense1: 0.5}"},
+                                                          {"threshold", ", threshold: 1e9"}};
     const auto found = needs.find(member);
     return member == "false" || member == "true"
                ? member

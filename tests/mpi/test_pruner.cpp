@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
+#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
 using namespace pruntrain;
@@ -138,6 +140,50 @@ TEST_CASE("pruner: global magnitude keeps what a sort keeps") {
     for (const auto* parameter : network->parameters())
         if (parameter->prunable)
             for (const real value : parameter->value) CHECK(std::abs(value) >= smallest);
+}
+
+TEST_CASE("pruner: what scores above the threshold stays, and as much as the schedule says in any case") {
+    const Grid grid(Communicator::world(), 1);
+    const std::string schedule =
+        ", layer_floor: 0, schedule: {type: threshold, start_step: 1, end_step: 1, threshold: ";
+    for (const double threshold : {0.0, 0.05, 0.3}) {
+        CAPTURE(threshold);
+        auto network = fresh_network(grid);
+        index_t above = 0, size = 0;
+        for (const auto* parameter : network->parameters())
+            if (parameter->prunable)
+                for (const real value : parameter->value) ++size, above += std::abs(value) > threshold;
+        const index_t least = size - removed_count(0.7, size);
+        CHECK((above > least) == (threshold < 0.3));
+        const Pruner pruner = make_pruner(text("final_sparsity: 0.7", schedule, threshold, "}"), *network);
+        pruner.prune(1, *network, grid);
+        CHECK(count_prunable(*network, count_kept(*network, grid.shards())).kept == std::max(above, least));
+        for (const auto* parameter : network->parameters())
+            if (parameter->prunable && above > least)
+                for (const real value : parameter->value) CHECK(std::abs(value) > threshold);
+    }
+}
+
+TEST_CASE("pruner: hidden weights whose score is above the threshold come back") {
+    const Grid grid(Communicator::world(), 1);
+    auto network = fresh_network(grid);
+    Arena& arena = network->arena();
+    arena.create_slots({hidden_slot});
+    const Pruner pruner = make_pruner(
+        "final_sparsity: 0.7, layer_floor: 0, straight_through: true, "
+        "schedule: {type: threshold, start_step: 1, end_step: 9, every_steps: 1, threshold: 0.05}",
+        *network);
+    const auto hidden = [&] {
+        const std::vector<index_t> counts = count_hidden(arena, grid);
+        return std::accumulate(counts.begin(), counts.end(), index_t{0});
+    };
+    pruner.prune(3, *network, grid);
+    CHECK(hidden() > 0);
+    for (real& value : arena.values()) value = 1;
+    pruner.prune(4, *network, grid);
+    CHECK(hidden() == 0);
+    pruner.prune(9, *network, grid);
+    CHECK(count_prunable(*network, count_kept(*network, grid.shards())).kept == 20 * 40 + 40 * 30 + 30 * 5);
 }
 
 namespace {

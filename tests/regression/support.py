@@ -25,6 +25,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PRUNTRAIN = os.environ.get("PRUNTRAIN", str(ROOT / "pruntrain"))
 MPIRUN = shlex.split(os.environ.get("MPIRUN", "mpirun"))
 ENVIRONMENT = dict(os.environ, OPENBLAS_NUM_THREADS="1")
+# Under make test-sanitized memory is not what it is for users: a sanitizer takes terabytes of addresses and keeps what is freed.
+by_its_memory = unittest.skipIf("ASAN_OPTIONS" in os.environ, "a sanitizer takes memory of its own")
 
 HANG_S = 60     # every run here takes a few seconds at most, also on a busy machine
 CLOCKS = ("seconds", "samples_per_s")    # columns of history.csv that no two runs share

@@ -126,6 +126,26 @@ class Criteria(EndToEnd):
             if not kept.all():
                 self.assertGreater(sums[kept].min(), sums[~kept].max())
 
+    def test_movement_with_a_penalty(self):
+        rate, penalty = 30, 0.002
+        settings = (f"prune.criterion={{type: movement, rate: {rate}, penalty: {penalty}}}",)
+        first = self.train(self.config, "first", "prune.final_sparsity=0", "train.epochs=0")
+        sums, checkpoints = [0.0, 0.0, 0.0], self.before(*settings).checkpoints
+        for checkpoint in (*first.checkpoints, *checkpoints[:-1]):
+            twin = Twin(checkpoint)
+            sums = [s - g * w for s, g, w in zip(sums, twin.gradients(self.x, self.y), twin.weights)]
+            shares = [1 / (1 + numpy.exp(-rate * s)) for s in sums]
+            sums = [s - penalty * share * (1 - share) for s, share in zip(sums, shares)]
+        scores = rate * numpy.concatenate([s.ravel() for s in sums])
+        threshold = -0.3
+        self.assertTrue(0.1 < (scores > threshold).mean() < 0.9)
+        masks = self.masks("soft", *settings, "prune.final_sparsity=0.99",
+                           f"prune.schedule={{type: threshold, threshold: {threshold}, start_step: 5, end_step: 5}}")
+        kept = numpy.concatenate([mask.ravel() for mask in masks])
+        self.assertLess((kept != (scores > threshold)).mean(), 0.01)
+        self.assertEqual(kept[numpy.abs(scores - threshold) > 1e-3].tolist(),
+                         (scores > threshold)[numpy.abs(scores - threshold) > 1e-3].tolist())
+
     def test_fisher(self):
         twin = Twin(self.before().checkpoints[-1])
         each = [twin.gradients(self.x[i:i + 1], self.y[i:i + 1]) for i in range(SAMPLES)]
@@ -333,6 +353,12 @@ class Criteria(EndToEnd):
         rows = "prune.grouping={type: row, norm: mean}"
         for settings, words in (
                 (("prune.criterion=movement", "prune.schedule={type: one_shot, at_step: 0}"), ("prune.schedule", "step 0", "later")),
+                (("prune.schedule={type: threshold, threshold: 0, at_step: 0}",), ("prune.schedule.at_step",)),
+                (("prune.schedule={type: threshold}",), ("prune.schedule.threshold", "missing")),
+                (("prune.schedule={type: threshold, threshold: 0}", "prune.grouping=row"),
+                 ("prune.schedule", "rows by their L2 norm", "grouping to weight")),
+                (("prune.schedule={type: threshold, threshold: 0}", "prune.allocation=uniform"),
+                 ("prune.schedule", "uniform", "allocation to global")),
                 (("prune.criterion=movement", "prune.allocation=lamp"), ("prune.allocation", "LAMP", "movement", "below 0")),
                 (("prune.criterion=grasp", "reduce.precision=bf16"), ("prune.criterion", "GraSP", "bf16", "fp32")),
                 (("prune.criterion={type: fisher, samples: 620}",), ("prune.criterion.samples", "620", "619")),

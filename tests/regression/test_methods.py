@@ -17,7 +17,8 @@ UNITS = ("prune.grouping={type: row, norm: mean}",)
 SCALES = (*UNITS, "model.4.prunable=false", "model.6.prunable=false")   # no batch_norm stands behind them
 ALSO = {"activation": UNITS, "apoz": UNITS, "batch_norm_scale": SCALES}
 NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}",
-         "rewinding": "{type: rewinding, rounds: 2, to_step: 4}"}
+         "rewinding": "{type: rewinding, rounds: 2, to_step: 4}",
+         "threshold": "{type: threshold, threshold: 1e9, start_step: 5, end_step: 40, every_steps: 7}"}
 
 
 def members(kind):
@@ -49,6 +50,8 @@ def methods():
 STRAIGHT_THROUGH = [    # hidden weights are trained on, and come back
     ("straight-magnitude", ("prune.straight_through=true", "prune.layer_floor=0.01")),
     ("straight-movement", ("prune.criterion=movement", "prune.straight_through=true", "prune.layer_floor=0.01")),
+    ("straight-soft", ("prune={criterion: {type: movement, rate: 30, penalty: 0.001}, straight_through: true, layer_floor: 0.01, "
+                       "schedule: {type: threshold, threshold: -0.2, start_step: 5, end_step: 40, every_steps: 7}, final_sparsity: 0.7}",)),
     ("straight-snip", ("prune.criterion=snip", "prune.schedule={type: one_shot, at_step: 20, rounds: 3}",
                        "prune.straight_through=true", "prune.layer_floor=0.01")),
     ("straight-n_m", (N_M.replace("cubic,", "cubic, initial_sparsity: 0.5,").replace("final_", "straight_through: true, final_"),
@@ -65,7 +68,7 @@ class Methods(EndToEnd):
         for name, _ in METHODS:
             for ranks in (2, 3, 8):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
-        groups = ("grouping", "straight-n_m", *(f"criterion-{member}" for member in ALSO))
+        groups = ("grouping", "straight-n_m", "straight-soft", *(f"criterion-{member}" for member in ALSO))
         self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith(groups)}), 1)
         for kind in ("criterion", "allocation", "grouping", "regrow", "straight"):    # they do differ
             hashes = {of[name, 1].summary["pattern_hash"] for name, _ in METHODS if name.startswith(kind)}

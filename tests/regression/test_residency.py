@@ -7,7 +7,7 @@ import unittest
 import h5py
 import numpy
 
-from support import HANG_S, EndToEnd, at_once, described_keys, messages, run, start
+from support import HANG_S, EndToEnd, at_once, by_its_memory, described_keys, messages, run, start
 
 # Uneven in all: 211 training samples in batches of 20, 3 test samples, 40 of validation.
 CONFIG = """
@@ -66,6 +66,7 @@ class Residency(EndToEnd):
         self.assertIn("1016 B a node (residency: disk)", said["disk"])
         self.assertIn("data.residency", described_keys(run("--describe").stdout))
 
+    @by_its_memory
     def test_memory_of_disk_does_not_grow_with_the_file(self):
         for name, samples in (("small", 500), ("large", 15000)):    # 2 and 61 MB
             write_h5(self.folder / f"{name}.h5", samples, (1, 64, 64))

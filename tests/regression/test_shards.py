@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import h5py
-from support import CONVOLUTION, ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, at_once, command, run
+from support import CONVOLUTION, ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, at_once, by_its_memory, command, run
 
 GRIDS = ((1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (1, 3), (4, 2))    # replicas, shards
 ROUNDING = 3e-4     # see test_ranks.py
@@ -126,6 +126,7 @@ class Shards(EndToEnd):
         loss = float(next(line.split()[1] for line in done.stdout.splitlines() if line.startswith("loss")))
         self.assertAlmostEqual(loss, trained.summary["test_loss"], delta=1e-6)
 
+    @by_its_memory
     def test_a_model_too_large_for_one_rank_trains_in_four_shards(self):
         config = self.write_config(LARGE)
 

@@ -98,7 +98,9 @@ TEST_CASE("prune: every schedule reaches its final sparsity within the run, howe
                 if (member.name == "rewinding") continue;  // several trainings: test_rewinding
                 if (keys.find("at_step") == 2 && member.name != "one_shot") continue;
                 if (keys.find("start") != std::string::npos && member.name == "one_shot") continue;
-                const auto any = schedule("type: " + member.name + keys, 0.7, {.steps_per_epoch = 10, .steps = steps});
+                const std::string needs = member.name == "threshold" ? ", threshold: 0" : "";
+                const auto any =
+                    schedule("type: " + member.name + needs + keys, 0.7, {.steps_per_epoch = 10, .steps = steps});
                 index_t events = 0, last = -1;
                 double before = 0;
                 for (index_t step = 0; step <= steps; ++step) {

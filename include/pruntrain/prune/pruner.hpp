@@ -58,6 +58,8 @@ class Pruner {
     /// The step from which the final sparsity is reached.
     index_t end_step() const { return schedule_->end_step(); }
     Rewinding rewinding() const { return schedule_->rewinding(); }
+    /// What scores above the schedule's threshold stays, so the final sparsity may be less.
+    bool has_threshold() const { return schedule_->threshold().has_value(); }
     /// After an event, units and channels that have lost their weights are removed from the network.
     bool reconfigures() const { return reconfigures_; }
     /// What needs the places of all units and channels, so that none may be removed from the network; empty: nothing.
@@ -72,7 +74,8 @@ class Pruner {
 
     /// Removes weights of the model down to the count for a round of the event at `step`, alike on all replicas; or
     /// gives all back, as 0, if the schedule says so.
-    /// Exactly that count over all shards, under the total order (score, then number); no layer falls below its floor.
+    /// Exactly that count over all shards, under the total order (score, then number), or as many as are above the
+    /// schedule's threshold if these are more; no layer falls below its floor.
     /// With straight_through only the last round of the last event removes weights; all others mark them as hidden,
     /// anew. Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if
     /// there was nothing to do. @throws std::runtime_error naming the ranks that differ
@@ -91,6 +94,7 @@ class Pruner {
     /// The event chooses no weights: all come back.
     bool gives_back(index_t step) const { return schedule_->gives_back() && schedule_->sparsity_at(step) == 0; }
     double sparsity_at(index_t step, index_t round) const;
+    bool of_single_weights() const;
     bool in_groups(const PrunableLayer& layer) const;
     /// Marks what each group keeps.
     void mark(const std::vector<SelectionGroup>& groups, const std::vector<PrunableLayer>& layers,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "pruntrain/base/registry.hpp"
@@ -21,6 +22,8 @@ class PruneSchedule {
     /// An event may go to its sparsity in rounds, each of which removes the same share of what is left, with scores of
     /// its own.
     virtual index_t rounds() const { return 1; }
+    /// What has a score above it stays, so that the sparsity may be less.
+    virtual std::optional<double> threshold() const { return std::nullopt; }
     /// An event of sparsity 0 gives all weights back.
     virtual bool gives_back() const { return false; }
     /// The run goes back to an earlier step of its training after each event, and is so much longer.
@@ -62,5 +65,8 @@ class GradualSchedule : public PruneSchedule {
     double initial_sparsity_, final_sparsity_;
     index_t start_, end_, every_;
 };
+
+/// s_f + (s_i - s_f) (1 - p)^3 (Zhu & Gupta 2017, equation 1).
+double cubic_rise(double progress, double initial, double final);
 
 }  // namespace pruntrain
