@@ -45,7 +45,7 @@ def read(node):
     values = node["values"][:] if sparse else node[()]
     hidden = node.file.get(f"optimizer/hidden/{node.name.removeprefix('/model/')}")
     if hidden is not None:
-        values = numpy.where(hidden[()].reshape(values.shape) == 1, values.dtype.type(0), values)
+        values = numpy.where(hidden[()].reshape(values.shape) != 0, values.dtype.type(0), values)
     if not sparse:
         return values
     return scipy.sparse.csr_matrix((values, node["indices_1"][:], node["pointers_to_1"][:]), shape=tuple(node.attrs["shape"]))

@@ -4,6 +4,8 @@
 
 namespace pruntrain {
 
+static constexpr real hidden = 1, waits = 2;
+
 PRUNTRAIN_VECTORIZED
 static void multiply(std::span<const real> factors, real* __restrict values) {
     for (std::size_t k = 0; k < factors.size(); ++k) values[k] *= factors[k];
@@ -16,7 +18,10 @@ static void add_hidden(std::span<const real> used, const real* values, real stre
 
 void HiddenWeights::learn(std::span<const real> marks) {
     used_.resize(marks.size());
-    std::ranges::transform(marks, used_.begin(), [](real mark) { return 1 - mark; });
+    std::ranges::transform(marks, used_.begin(), [](real mark) { return real{mark == 0}; });
+    waiting_.clear();
+    for (std::size_t k = 0; k < marks.size(); ++k)
+        if (marks[k] == waits) waiting_.push_back(k);
     any_ = std::ranges::any_of(marks, [](real mark) { return mark != 0; });
     known_ = true;
 }
@@ -27,6 +32,24 @@ void HiddenWeights::remove(Arena& arena) const {
 
 void HiddenWeights::decay(Arena& arena, real strength) const {
     if (any_ && strength != 0) add_hidden(used_, arena.values().data(), strength, arena.gradients().data());
+}
+
+void HiddenWeights::hold(Arena& arena) {
+    held_.clear();
+    for (const std::size_t place : waiting_) {
+        held_.push_back(arena.values()[place]);
+        arena.gradients()[place] = 0;
+    }
+}
+
+void HiddenWeights::release(Arena& arena, const std::vector<std::string>& slots) const {
+    for (std::size_t i = 0; i < waiting_.size(); ++i) arena.values()[waiting_[i]] = held_[i];
+    const auto first = static_cast<std::size_t>(arena.slot_range().first);
+    for (const auto& name : slots) {
+        const auto slot = arena.slot(arena.slot_number(name));
+        for (const std::size_t place : waiting_)
+            if (place - first < slot.size()) slot[place - first] = 0;  // the others are another rank's
+    }
 }
 
 HiddenWeights::Hiding::Hiding(HiddenWeights& weights, Arena& arena) : arena_(arena) {
@@ -43,13 +66,17 @@ HiddenWeights::Hiding::~Hiding() {
     weights_->hiding_ = false;
 }
 
-void mark_hidden(Arena& arena, const std::vector<std::vector<std::uint8_t>>& used) {
+void mark_hidden(Arena& arena, const std::vector<std::vector<std::uint8_t>>& used,
+                 const std::vector<std::vector<std::uint8_t>>& trained) {
     const auto marks = arena.slot(arena.slot_number(hidden_slot));
     for (std::size_t i = 0; i < used.size(); ++i) {
         const Block own = arena.slot_range(i);
-        for (index_t k = own.first; k < own.first + own.size; ++k)
-            marks[static_cast<std::size_t>(k - arena.slot_range().first)] =
-                used[i].empty() || used[i][static_cast<std::size_t>(k - arena.offset(i))] ? 0 : 1;
+        for (index_t k = own.first; k < own.first + own.size; ++k) {
+            const auto place = static_cast<std::size_t>(k - arena.offset(i));
+            real& mark = marks[static_cast<std::size_t>(k - arena.slot_range().first)];
+            if (used[i].empty() || used[i][place]) mark = 0;
+            else mark = trained.empty() || trained[i][place] ? hidden : waits;
+        }
     }
 }
 
@@ -59,7 +86,7 @@ std::vector<index_t> count_hidden(Arena& arena, const Grid& grid) {
     for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
         const Block own = arena.slot_range(i);
         const auto first = marks.begin() + (own.first - arena.slot_range().first);
-        counts.push_back(static_cast<std::uint64_t>(std::count(first, first + own.size, real{1})));
+        counts.push_back(static_cast<std::uint64_t>(own.size - std::count(first, first + own.size, real{0})));
     }
     (arena.shares_slots() ? grid.world() : grid.shards()).sum(std::span(counts));
     return {counts.begin(), counts.end()};

@@ -61,7 +61,10 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                        "until the last event weights are only hidden: the network goes without them, but they are "
                        "trained on, by the gradient at 0, and all are compared anew in each event")),
       hidden_decay_(section.number("hidden_decay", 0.0, at_least(0),
-                                   "further L2 decay of hidden weights, of straight_through or a reserve")) {
+                                   "further L2 decay of hidden weights, of straight_through or a reserve")),
+      hidden_trained_(section.number("hidden_trained", 1.0, between(0, 1),
+                                     "part of the hidden weights of straight_through, those of the highest scores, "
+                                     "that is trained; the others wait as they are until an event")) {
     const Config criterion = section.section("criterion"), allocation = section.section("allocation");
     criterion_ = choose(criteria(), criterion, "type", "magnitude", "how important a weight is", seed);
     const Config grouping = section.section("grouping");
@@ -135,6 +138,10 @@ void Pruner::check_hiding(const Config& section) const {
     if (hidden_decay_ > 0 && !hides())
         input_error(section.place_of("hidden_decay"), " is ", exact(hidden_decay_),
                     ", but no weights are hidden: set straight_through to true, or regrow to reserve");
+    if (hidden_trained_ < 1 && (!straight_through_ || grouping_->runs()))
+        input_error(section.place_of("hidden_trained"), " is ", exact(hidden_trained_), ", but ",
+                    straight_through_ ? grouping_->describe() + " stay" : "straight_through is false",
+                    ": set it to 1, or choose another grouping with straight_through");
     if (regrowth_ && regrowth_->hides() && regrowth_->start_step() < end_step())
         input_error(section.section("regrow").place_of("type"), " has its first reserve from step ",
                     regrowth_->start_step(), ", but the schedule (", schedule_->describe(), ") ends at step ",
@@ -160,7 +167,9 @@ std::string Pruner::needs_all_units() const {
 std::string Pruner::describe() const {
     return text(criterion_->describe(), " of ", grouping_->describe(), ", ", allocation_->describe(), ", ",
                 schedule_->describe(), ", final sparsity ", exact(final_sparsity_),
-                straight_through_ ? ", hidden weights are trained on" : "",
+                hidden_trained_ < 1 ? text(", of hidden weights the best ", exact(hidden_trained_), " are trained on")
+                : straight_through_ ? ", hidden weights are trained on"
+                                    : "",
                 regrowth_ ? "; " + regrowth_->describe() : "");
 }
 
@@ -211,6 +220,15 @@ index_t count_nonzeros(const Network& network, const Communicator& shards) {
     }
     shards.sum(std::span(&count, 1));
     return std::max(layers, static_cast<index_t>(count));
+}
+
+/// The marks of what stays, for each parameter of the arena; they are moved out.
+std::vector<std::vector<std::uint8_t>> take_flags(std::vector<Scored>& scored, const Arena& arena) {
+    std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
+    std::size_t next = scored.size();  // the arena runs from the last layer to the first
+    for (std::size_t i = 0; i < flags.size(); ++i)
+        if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
+    return flags;
 }
 
 index_t count_above(double threshold, const std::vector<Scored>& scored, const Communicator& shards) {
@@ -300,15 +318,19 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     }
 
     Arena& arena = network.arena();
-    std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
-    std::size_t next = scored.size();  // the arena runs from the last layer to the first
-    for (std::size_t i = 0; i < flags.size(); ++i)
-        if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
-    scored.clear();  // the scores, before memory is taken for what stays
+    auto flags = take_flags(scored, arena);
     if (straight_through_ && (step < end_step() || (round > 0 && round < rounds()))) {
-        mark_hidden(arena, flags);
+        std::vector<std::vector<std::uint8_t>> trained;
+        if (hidden_trained_ < 1) {
+            const index_t hidden = now - keep, more = hidden - removed_count(1 - hidden_trained_, hidden);
+            for (Scored& tensor : scored) tensor.keep.assign(tensor.scores.size(), 0);
+            mark(allocation_->groups(layers, keep + more, sparsity / final_sparsity_), layers, scored, grid);
+            trained = take_flags(scored, arena);
+        }
+        mark_hidden(arena, flags, trained);
         return hash_of_equal_models(network, step, grid);
     }
+    scored.clear();  // the scores, before memory is taken for what stays
     if (fisher) fisher->compensate(arena, flags);
     arena.keep(flags);
     if (straight_through_) mark_hidden(arena, std::vector<std::vector<std::uint8_t>>(flags.size()));

@@ -270,6 +270,7 @@ void Trainer::update() {
     if (experiment_.pruner && state_.step < experiment_.pruner->end_step())
         experiment_.pruner->criterion().observe(arena);
     if (experiment_.pruner) hidden_.decay(arena, static_cast<real>(experiment_.pruner->hidden_decay()));
+    hidden_.hold(arena);
     update_parameters(*experiment_.optimizer, arena, experiment_.rewinding.update_number(state_.step),
                       learning_rate_at(state_.step), settings.weight_decay, settings.clip_norm, grid_.shards());
     if (arena.shares_slots()) {
@@ -283,6 +284,7 @@ void Trainer::update() {
             arena, learning_rate_at(state_.step),
             experiment_.length.epoch(static_cast<double>(experiment_.rewinding.training_step(state_.step))),
             grid_.shards());
+    hidden_.release(arena, experiment_.optimizer->slot_names());
     count_step();
 }
 

@@ -220,6 +220,24 @@ class Criteria(EndToEnd):
         self.assertEqual(sum(int((weight != 0).sum()) for weight in steps[3][0].weights),
                          sum(weight.size for weight in steps[3][0].weights) - int(sparsity * sum(w.size for w in masters)))
 
+        # Of half of the hidden weights, the larger ones, the rest waits.
+        some = self.train(self.config, "some", *settings, "prune.hidden_trained=0.5", "optimizer.momentum=0.9")
+        shared = self.train(self.config, "some-shared", *settings, "prune.hidden_trained=0.5", "optimizer.momentum=0.9",
+                            "parallel.shard_optimizer=true", ranks=4)
+        self.assertEqual(shared.outcome(), some.outcome())
+        for path, path_after in zip(some.checkpoints[:2], some.checkpoints[1:3]):
+            weights, after = (numpy.concatenate([w.ravel() for w in Twin(one).weights]) for one in (path, path_after))
+            with h5py.File(path_after) as file:
+                momentum = numpy.concatenate([file[f"optimizer/momentum/{layer}/weight"][()].ravel() for layer in LAYERS])
+            mark = numpy.concatenate([mark.ravel() for mark in hidden(path)])
+            hidden_ones = int(sparsity * len(mark))
+            self.assertEqual([int((mark == kind).sum()) for kind in (0, 1, 2)],
+                             [len(mark) - hidden_ones, hidden_ones - hidden_ones // 2, hidden_ones // 2])
+            self.assertLessEqual(numpy.abs(weights[mark == 2]).max(), numpy.abs(weights[mark == 1]).min())
+            numpy.testing.assert_array_equal(after[mark == 2], weights[mark == 2])
+            self.assertFalse(momentum[mark == 2].any())
+            self.assertTrue((after[mark == 1] != weights[mark == 1]).mean() > 0.9)
+
         # What uses a checkpoint with hidden weights goes without them, as the run did.
         said = run("evaluate", run_of.checkpoints[1], "--split", "test").stdout
         used = Twin(run_of.checkpoints[1])
@@ -354,6 +372,7 @@ class Criteria(EndToEnd):
         for settings, words in (
                 (("prune.criterion=movement", "prune.schedule={type: one_shot, at_step: 0}"), ("prune.schedule", "step 0", "later")),
                 (("prune.schedule={type: threshold, threshold: 0, at_step: 0}",), ("prune.schedule.at_step",)),
+                (("prune.hidden_trained=0.5",), ("prune.hidden_trained", "straight_through is false")),
                 (("prune.schedule={type: threshold}",), ("prune.schedule.threshold", "missing")),
                 (("prune.schedule={type: threshold, threshold: 0}", "prune.grouping=row"),
                  ("prune.schedule", "rows by their L2 norm", "grouping to weight")),

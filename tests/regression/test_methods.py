@@ -49,6 +49,7 @@ def methods():
 
 STRAIGHT_THROUGH = [    # hidden weights are trained on, and come back
     ("straight-magnitude", ("prune.straight_through=true", "prune.layer_floor=0.01")),
+    ("straight-some", ("prune.straight_through=true", "prune.hidden_trained=0.3", "prune.layer_floor=0.01")),
     ("straight-movement", ("prune.criterion=movement", "prune.straight_through=true", "prune.layer_floor=0.01")),
     ("straight-soft", ("prune={criterion: {type: movement, rate: 30, penalty: 0.001}, straight_through: true, layer_floor: 0.01, "
                        "schedule: {type: threshold, threshold: -0.2, start_step: 5, end_step: 40, every_steps: 7}, final_sparsity: 0.7}",)),

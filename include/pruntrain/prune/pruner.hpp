@@ -108,6 +108,7 @@ class Pruner {
     bool reconfigures_;
     bool straight_through_;
     double hidden_decay_;
+    double hidden_trained_;
     index_t prunable_ = 0;  ///< weights before any pruning
     std::unique_ptr<Criterion> criterion_;
     std::unique_ptr<Grouping> grouping_;
