@@ -18,7 +18,7 @@ static void add_hidden(std::span<const real> used, const real* values, real stre
 
 void HiddenWeights::learn(std::span<const real> marks) {
     used_.resize(marks.size());
-    std::ranges::transform(marks, used_.begin(), [](real mark) { return real{mark == 0}; });
+    std::ranges::transform(marks, used_.begin(), [](real mark) { return mark == 0 ? real{1} : real{0}; });
     waiting_.clear();
     for (std::size_t k = 0; k < marks.size(); ++k)
         if (marks[k] == waits) waiting_.push_back(k);
