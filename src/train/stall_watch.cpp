@@ -135,8 +135,9 @@ class StallWatch::Thread {
             ways_.push_back(way);
         };
         if (hosts[watcher] == hosts[rank_]) add(htonl(INADDR_LOOPBACK));
+        const Addresses own = own_addresses();
         for (const int of : {0, 1}) {
-            Addresses addresses = own_addresses();
+            Addresses addresses = own;
             world.broadcast(std::span<std::uint32_t>(addresses), of);
             for (const std::uint32_t address : addresses)
                 if (of == watcher && address != 0) add(address);

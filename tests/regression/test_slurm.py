@@ -134,13 +134,17 @@ class Slurm(EndToEnd):
         """An endless run that was stopped gets an end, goes on, and comes to what one comes to that was left in peace."""
         begun = "stopped at step" in self.log(number)       # else the signal came before it could do anything
         step = self.check_stopped(number, name) if begun else 0
+        self.check_it_goes_on(number, name, step, f"resuming from {self.folder}/{name}/checkpoints/step_{step:08d}.h5" if begun else
+                              "no checkpoint to resume from", content, ranks)
+
+    def check_it_goes_on(self, number, name, step, saying, content, ranks):
+        """An endless run that is queued again gets an end after this step."""
         content = content.replace("epochs: 100000", f"epochs: {max(4, step // 13 + 2)}")
         self.config(content, name)
         self.start_now(number)
-        straight = self.train(content, "straight", "checkpoint.every_epochs=0", ranks=ranks)
+        straight = self.train(content, f"straight_{name}", "checkpoint.every_epochs=0", ranks=ranks)
         self.wait_for_state(number, "COMPLETED")
-        self.assertIn(f"resuming from {self.folder}/{name}/checkpoints/step_{step:08d}.h5" if begun else
-                      "no checkpoint to resume from", self.log(number))
+        self.assertIn(saying, self.log(number))
         self.assertEqual(hashes(Run(self.folder / name)), hashes(straight))
 
 
@@ -283,13 +287,7 @@ class FourNodes(Slurm):
         for name, number in numbers.items():
             self.wait_for(lambda: self.job(number, "Restarts") == "1", f"job {number} is not queued again", number)
             step = int(Run(self.folder / name).checkpoints[-1].stem.split("_")[1])
-            content = ENDLESS.replace("epochs: 100000", f"epochs: {max(4, step // 13 + 2)}")
-            self.config(content, name)
-            self.start_now(number)
-            straight = self.train(content, f"straight_{name}", "checkpoint.every_epochs=0", ranks=4)
-            self.wait_for_state(number, "COMPLETED")
-            self.assertIn(f"resuming from {self.folder}/{name}/checkpoints/step_{step:08d}.h5", self.log(number))
-            self.assertEqual(hashes(Run(self.folder / name)), hashes(straight))
+            self.check_it_goes_on(number, name, step, f"resuming from {self.folder}/{name}/checkpoints/step_{step:08d}.h5", ENDLESS, 4)
         self.assertIn(f"job {numbers['mpirun']}: has lost a node, queued again (restart 1 of", self.log(numbers["mpirun"]))
         self.assertIn("DUE TO NODE FAILURE", self.log(numbers["srun"]))
 
