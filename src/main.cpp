@@ -367,6 +367,7 @@ int main(int argc, char** argv) {
     set_up_blas(argv);
 #ifdef __GLIBC__
     mallopt(M_MMAP_THRESHOLD, 1 << 19);  // else what pruning frees stays with the process: it learns from large arrays
+    mallopt(M_TRIM_THRESHOLD, 1 << 22);  // a few such buffers that come and go do not cost page faults each time
 #endif
     std::signal(SIGXFSZ, SIG_IGN);  // a file at its size limit (ulimit -f) is a failed write with a message, not a kill
     Interruption::catch_signals();

@@ -184,8 +184,8 @@ void read_part(const H5File& file, const std::string& path, const Pattern& patte
                  [&](index_t from, std::span<real> some) { file.read_rows(path, from, some); });
 }
 
-void read_tensor_values(const H5File& file, const std::string& path, std::span<real> values) {
-    file.read(file.is_group(path) ? path + "/values" : path, values);
+void verify_tensor_values(const H5File& file, const std::string& path, index_t kept) {
+    file.verify<real>(file.is_group(path) ? path + "/values" : path, static_cast<std::size_t>(kept));
 }
 
 }  // namespace pruntrain

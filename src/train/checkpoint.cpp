@@ -83,26 +83,23 @@ std::vector<index_t> full_shape_of(const H5File& file, const std::string& path, 
     return full;
 }
 
-/// Reads every tensor and slot, so that every checksum is compared, but keeps one at a time in memory.
+/// Reads every tensor and slot, so that every checksum is compared, but keeps one pattern at a time in memory.
 void inspect_arrays(const H5File& file, CheckpointSummary& summary) {
-    std::map<std::string, std::size_t> kept;  // values of each tensor
+    std::map<std::string, index_t> kept;  // values of each tensor
     for (const auto& layer : file.names("model"))
         for (const auto& name : file.names("model/" + layer)) {
             const StoredTensor tensor = read_tensor(file, model_path(layer, name));
-            std::vector<real> values(static_cast<std::size_t>(tensor.pattern.kept()));
-            read_tensor_values(file, model_path(layer, name), values);
+            verify_tensor_values(file, model_path(layer, name), tensor.pattern.kept());
             const auto full_shape = full_shape_of(file, model_path(layer, name), tensor.tensor_shape);
             summary.tensors.push_back({layer + "." + name, tensor.tensor_shape, full_shape, tensor.pattern.kept(),
                                        size_of(full_shape), !tensor.pattern.full(), tensor.bytes});
-            kept[layer + "." + name] = values.size();
+            kept[layer + "." + name] = tensor.pattern.kept();
         }
     summary.slots = file.names("optimizer");
     for (const auto& slot : summary.slots)
         for (const auto& layer : file.names("optimizer/" + slot))
-            for (const auto& name : file.names("optimizer/" + slot + "/" + layer)) {
-                std::vector<real> values(kept[layer + "." + name]);
-                file.read<real>(slot_path(slot, layer, name), values);
-            }
+            for (const auto& name : file.names("optimizer/" + slot + "/" + layer))
+                file.verify<real>(slot_path(slot, layer, name), static_cast<std::size_t>(kept[layer + "." + name]));
 }
 
 /// @param before_removals  the shapes before units were removed are compared; a file does not have those of statistics

@@ -40,9 +40,7 @@ void check_round_trip(const std::vector<T>& values, const Sizes& shape) {
     const H5File file = H5File::open(folder / "a.h5");
     CHECK(file.shape("array") == shape);
     CHECK(file.read<T>("array") == values);
-    std::vector<T> again(values.size());
-    file.read<T>("array", again);
-    CHECK(again == values);
+    file.verify<T>("array", values.size());
     CHECK(file.verified() == 2);
     CHECK(file.attribute<std::string>("array", "xxh3_64") == checksum(std::as_bytes(std::span(values))));
 }
@@ -95,6 +93,49 @@ TEST_CASE("h5_file: arrays of every type, size and chunking come back bit for bi
     check_round_trip(std::vector<std::int32_t>(5'000'000), {5'000'000});  // zeros: deflate's largest ratio
     check_round_trip(std::vector<float>{}, {0});
     check_round_trip(std::vector<double>{}, {0, 3});
+}
+
+TEST_CASE("h5_file: an array is verified by pieces whatever its chunks are") {
+    const TemporaryFolder folder;
+    const auto values = random_values<float>(3000 * 101);
+    {
+        H5File file = H5File::create(folder / "a.h5", 512);
+        file.write<float>("chunks", values, Sizes{3000, 101});
+        file.write<float>("last_one", values, Sizes{1, 3000 * 101});
+        file.close();
+    }
+    const std::string sum = checksum(std::as_bytes(std::span(values)));
+    {
+        const hid_t file = H5Fopen((folder / "a.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
+        const std::array<hsize_t, 2> shape{3000, 101};
+        const auto add = [&](const char* name, std::array<hsize_t, 2> chunk) {
+            const hid_t space = H5Screate_simple(2, shape.data(), nullptr), one = H5Screate(H5S_SCALAR);
+            const hid_t properties = H5Pcreate(H5P_DATASET_CREATE), text_type = H5Tcopy(H5T_C_S1);
+            if (chunk[0] > 0) H5Pset_chunk(properties, 2, chunk.data());
+            H5Tset_size(text_type, sum.size());
+            const hid_t array = H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+            REQUIRE(H5Dwrite(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0);
+            const hid_t attribute = H5Acreate2(array, "xxh3_64", text_type, one, H5P_DEFAULT, H5P_DEFAULT);
+            REQUIRE(H5Awrite(attribute, text_type, sum.data()) >= 0);
+            H5Aclose(attribute);
+            H5Dclose(array);
+            H5Tclose(text_type);
+            H5Pclose(properties);
+            H5Sclose(one);
+            H5Sclose(space);
+        };
+        add("one_piece", {0, 0});
+        add("columns", {3000, 1});
+        add("odd", {701, 30});
+        H5Fclose(file);
+    }
+    const H5File file = H5File::open(folder / "a.h5");
+    for (const char* name : {"chunks", "last_one", "one_piece", "columns", "odd"}) {
+        CAPTURE(name);
+        CHECK_NOTHROW(file.verify<float>(name, values.size()));
+    }
+    CHECK(file.verified() == 5);
+    CHECK(message_of([&] { file.verify<double>("odd", values.size()); }) == "odd: its values are no float64");
 }
 
 TEST_CASE("h5_file: some rows of an array, across chunks") {
@@ -192,8 +233,7 @@ TEST_CASE("h5_file: what cannot be read is named, with HDF5's reason") {
     CHECK(message([](const H5File& f) { f.read<float>("group/other"); }) ==
           "group/other: unable to open object: object 'other' doesn't exist");
     CHECK(message([](const H5File& f) { f.read<double>("group/array"); }) == "group/array: its values are no float64");
-    std::vector<float> few(4999);
-    CHECK(message([&](const H5File& f) { f.read<float>("group/array", few); }) ==
+    CHECK(message([](const H5File& f) { f.verify<float>("group/array", 4999); }) ==
           "group/array: has 5000 values, expected 4999");
     CHECK(message([](const H5File& f) { f.read_text("group/array"); }) == "group/array: is no text of fixed length");
     CHECK(contains(message([](const H5File& f) { f.attribute<index_t>("/", "nothing"); }), "/ attribute nothing: "));
@@ -229,6 +269,8 @@ TEST_CASE("h5_file: values that do not belong to their checksum, and arrays larg
     }
     const H5File file = H5File::open(folder / "a.h5");
     CHECK(contains(message_of([&] { file.read<float>("group/array"); }), "group/array: its checksum is "));
+    CHECK(contains(message_of([&] { file.verify<float>("group/array", 5000); }), "group/array: its checksum is "));
+    CHECK(file.verified() == 0);
     CHECK(message_of([&] { file.read<float>("huge"); }) ==
           "huge: claims 1099511627776 values, more than its 0 bytes in the file can hold");
     CHECK(contains(message_of([&] { read_tensor(file, "huge"); }), "huge: claims 1099511627776 values"));
@@ -303,9 +345,9 @@ TEST_CASE("sparse_matrix_h5: patterns and values come back, with what other read
         CHECK(stored.pattern.columns() == 4);
         CHECK(stored.pattern.full() == pattern.full());
         CHECK(stored.pattern.dense_positions() == pattern.dense_positions());
-        std::vector<real> read(values.size());
-        read_tensor_values(file, path, read);
-        CHECK(read == values);
+        CHECK(file.read<real>(pattern.full() ? path : text(path, "/values")) == values);
+        verify_tensor_values(file, path, std::ssize(values));
+        CHECK_THROWS(verify_tensor_values(file, path, std::ssize(values) + 1));
         const auto check_part = [&](index_t row, index_t rows, index_t column, index_t columns) {
             const auto [own, place] = read_tensor_part(file, path, row, rows, column, columns);
             std::vector<index_t> positions;
@@ -317,7 +359,7 @@ TEST_CASE("sparse_matrix_h5: patterns and values come back, with what other read
                 expected.push_back(values[static_cast<std::size_t>(k)]);
             });
             CHECK(own.dense_positions() == positions);
-            read.assign(positions.size(), 0);
+            std::vector<real> read(positions.size());
             read_part(file, path, own, place, read);
             CHECK(read == expected);
             if (!file.is_group(path)) return;

@@ -50,9 +50,10 @@ class H5File {
     /// Reads all of an array and compares its checksum. The file must be long enough to hold what the array claims.
     template <class T>
     std::vector<T> read(const std::string& path) const;
-    /// Likewise, where the number of values is known.
+    /// Compares it likewise with a piece of the array in memory at a time: about 256 KiB, or rows of a chunk.
+    /// @param values  how many the array must have
     template <class T>
-    void read(const std::string& path, std::span<T> values) const;
+    void verify(const std::string& path, std::size_t values) const;
     /// As many rows of an array, from `first` on, as fill the values; its other dimensions are whole. What HDF5 reads
     /// of the file is compared with its Fletcher-32, the array's checksum if all rows are read.
     template <class T>

@@ -28,8 +28,8 @@ struct StoredTensor {
 
 /// All but the values. @throws std::runtime_error if shape, pointers and indices make no matrix
 StoredTensor read_tensor(const H5File& file, const std::string& path);
-/// The packed values; as many as `read_tensor(...).pattern.kept()`.
-void read_tensor_values(const H5File& file, const std::string& path, std::span<real> values);
+/// Compares the checksum of the packed values. @param kept  how many they must be: `read_tensor(...).pattern.kept()`
+void verify_tensor_values(const H5File& file, const std::string& path, index_t kept);
 
 /// Where the packed numbers of a block of rows and columns stand among those of a stored tensor.
 struct StoredPlace {
