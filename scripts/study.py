@@ -179,24 +179,7 @@ def write_results(path, results):
     beside.replace(path)
 
 
-class Clock:
-    """Real time that went by while the study ran, over all its commands, and the most runs at a time."""
-
-    def __init__(self, path, jobs):
-        self.path, self.jobs, self.last = path, jobs, time.monotonic()
-
-    def read(self):
-        return json.loads(self.path.read_text()) if self.path.exists() else {"real_s": 0, "jobs": 1}
-
-    def tick(self):
-        now, before = time.monotonic(), self.read()
-        beside = self.path.with_suffix(".new")
-        beside.write_text(json.dumps({"real_s": before["real_s"] + now - self.last, "jobs": max(before["jobs"], self.jobs)}))
-        beside.replace(self.path)
-        self.last = now
-
-
-def run_all(runs, known, clock, arguments):
+def run_all(runs, known, arguments):
     """Runs what is not there. Returns (failures by name, runs not started for want of time)."""
     end = time.monotonic() + 60 * arguments.minutes
     failures, left = {}, 0
@@ -218,7 +201,6 @@ def run_all(runs, known, clock, arguments):
                 if result in ("there", "left"):
                     left += result == "left"
                     continue
-                clock.tick()
                 said = f"{result['test_accuracy']:.4f}  {result['wall_s']:.0f} s" if isinstance(result, dict) else result
                 print(f"{number}/{len(runs)}  {run.name}  {said}", flush=True)
         except KeyboardInterrupt:
@@ -272,8 +254,7 @@ def main():
         print("\n".join([*(run.name for run in missing), f"{len(missing)} of {len(runs)} runs are not there"]))
         return 0
     arguments.output.mkdir(parents=True, exist_ok=True)
-    clock = Clock(arguments.output / "study_time.json", arguments.jobs)
-    failures, left = ({}, 0) if arguments.collect else run_all(runs, known, clock, arguments)
+    failures, left = ({}, 0) if arguments.collect else run_all(runs, known, arguments)
     results = {}
     for run in runs:
         try:
@@ -290,7 +271,7 @@ def main():
     if results:
         arguments.page.parent.mkdir(parents=True, exist_ok=True)
         write_results(table, known)
-        study_page.write(arguments.page, study, results, len(runs), command_of(arguments), clock.read())
+        study_page.write(arguments.page, study, results, len(runs), command_of(arguments), arguments.jobs)
         print(f"wrote {arguments.page}")
     elif arguments.collect:
         raise Unusable(f"{arguments.output} has no run of this study that has come to its end")

@@ -89,7 +89,9 @@ def in_detail(cells, titles):
 
 def draw(path, title, cells, titles):
     """Mean accuracy against sparsity, a line for each method; bars are the deviation."""
-    figure, axes = pyplot.subplots(figsize=(9, 4.6), layout="constrained")
+    lines = len({method for method, _ in cells})
+    figure, axes = pyplot.subplots(figsize=(9, max(4.6, 0.17 * lines + 0.6)))     # inches; as high as the legend beside it
+    figure.subplots_adjust(left=0.09, right=0.66, bottom=0.1, top=0.94)
     dense = [result for (_, sparsity), cell in cells.items() if sparsity == 0 for result in cell]
     sparsities = sorted({sparsity for _, sparsity in cells if sparsity})
     number = 0
@@ -124,11 +126,10 @@ def duration(seconds):
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min" if minutes else f"{seconds:.0f} s"
 
 
-def introduction(results, planned, command, clock, table):
+def introduction(results, planned, command, jobs, table):
     every = [result for cells in results.values() for cell in cells.values() for result in cell]
     model = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    real = f"; real time of all starts of the study: {duration(clock['real_s'])}" if clock["real_s"] else ""
-    at_once = f"; up to {clock['jobs']} runs at the same time, which costs each of them speed" if clock["jobs"] > 1 else ""
+    at_once = f"; up to {jobs} runs at the same time, which costs each of them speed" if jobs > 1 else ""
 
     def joined(key):
         return ", ".join(map(str, sorted({result[key] for result in every})))
@@ -136,7 +137,7 @@ def introduction(results, planned, command, clock, table):
     return f"""    {command}
 
 {len(every)} of {planned} runs; seeds: {joined("seed")}; ranks of a run: {joined("ranks")}; sum of wall times: \
-{duration(sum(result["wall_s"] or 0 for result in every))}{real}{at_once}.
+{duration(sum(result["wall_s"] or 0 for result in every))}{at_once}.
 Processor: {model[1] if model else "unknown"}, {os.cpu_count()} cores.
 `scripts/study.yaml` has the methods, networks and sparsities; networks, data and recipes are those of `inputs/`.
 Layers execute dense or sparse by their density (`train.execution: density`), so that a run gives the same again on as many
@@ -148,11 +149,11 @@ pooled over its methods; where none is bold, the best are within the noise of ea
 Seconds and samples/s are those of one run, of the first seed that was run while the machine did nothing else. [{table}]({table}) has every run."""
 
 
-def write(page, study, results, planned, command, clock):
+def write(page, study, results, planned, command, jobs):
     """results: {network: {(method, sparsity): [what a run came to]}}"""
     titles = {name: method["title"] for name, method in study["methods"].items()}
     page.parent.mkdir(parents=True, exist_ok=True)
-    parts = [introduction(results, planned, command, clock, page.with_suffix(".csv").name)]
+    parts = [introduction(results, planned, command, jobs, page.with_suffix(".csv").name)]
     for network, cells in results.items():
         title = study["networks"][network]["title"]
         parts.append(f"## {title}")

@@ -78,7 +78,7 @@ class Study(EndToEnd):
         self.assertRegex((cut / "study.log").read_text(), r"resuming from \S+uneven_own_0\.5_1/checkpoints/step_\d+\.h5 at step [1-9]")
         after = tree(self.output)
         for path, state in before.items():
-            if not path.startswith(("uneven_own_0.5_1/", "study_time.json")):
+            if not path.startswith("uneven_own_0.5_1/"):
                 self.assertEqual(after[path], state, path)
 
         third = self.study()
@@ -113,7 +113,7 @@ class Study(EndToEnd):
         pages = self.page.read_text()
         shutil.rmtree(self.output)
         self.assertEqual(self.ran(self.study()), [])
-        self.assertEqual(re.sub("; real time .*", "", self.page.read_text()), re.sub("; real time .*", ".", pages))
+        self.assertEqual(self.page.read_text(), pages)
         rows = (self.folder / "page.csv").read_text().splitlines()
         self.assertEqual(len(rows), 11)
         self.write_config((self.folder / "network.yaml").read_text().replace("epochs: 4", "epochs: 3"), "network.yaml")
@@ -148,8 +148,7 @@ class Study(EndToEnd):
         before = tree(self.output)
         done = self.study("--seeds", "1", status=1)
         self.assertRegex(done.stderr, r"failed: uneven_own_0\.5_1: \S+ is a run of another configuration: remove it")
-        self.assertEqual({path: state for path, state in tree(self.output).items() if not path.startswith("study_time")},
-                         {path: state for path, state in before.items() if not path.startswith("study_time")})
+        self.assertEqual(tree(self.output), before)
 
     def test_the_best_is_named_only_where_it_is_beyond_the_noise(self):
         def cells(**accuracies):
