@@ -16,11 +16,11 @@ namespace pruntrain {
 inline const std::vector<std::string> execution_choices{"auto", "density", "dense", "sparse"};
 
 /// Decides after prune events. With `auto`, a layer that has lost so many weights that sparse execution may be faster,
-/// by what the last measurement says, is timed both ways, forward and backward, on the arrays of the step; the root's
-/// times decide for all ranks, so all run the same code. A layer that has become sparse stays so until it has all its
-/// weights again. Times may differ from run to run, and where both ways are close so may the choice, and with it the
-/// last bits of the results; with every other choice a run repeats to the bit. `density` takes sparse execution below a
-/// fixed density.
+/// by what the last measurement says, is timed both ways, forward and backward, on the arrays of the step, the fastest
+/// of three times; the root's times decide for all ranks, so all run the same code. A layer that has become sparse
+/// stays so until it has all its weights again. Times may differ from run to run, and where both ways are close so may
+/// the choice, and with it the last bits of the results; with every other choice a run repeats to the bit. `density`
+/// takes sparse execution below a fixed density.
 class ExecutionPlanner {
    public:
     /// Collective. @param choice  one of `execution_choices`
