@@ -176,7 +176,8 @@ struct H5File::State {
     std::size_t points(hid_t dataset, const std::string& path) const;
     void compare(hid_t dataset, const std::string& path, const std::string& actual);
     void read(hid_t dataset, const std::string& path, hid_t type, std::span<std::byte> bytes);
-    void verify(hid_t dataset, const std::string& path, hid_t type, const std::vector<index_t>& shape);
+    void verify(hid_t dataset, const std::string& path, hid_t type, const std::vector<index_t>& shape,
+                std::size_t row_bytes);
 };
 
 void H5File::State::write(const std::string& path, hid_t type, const std::vector<hsize_t>& shape,
@@ -228,20 +229,17 @@ void H5File::State::read(hid_t dataset, const std::string& path, hid_t type, std
     compare(dataset, path, checksum(bytes_read));
 }
 
-void H5File::State::verify(hid_t dataset, const std::string& path, hid_t type, const std::vector<index_t>& shape) {
+void H5File::State::verify(hid_t dataset, const std::string& path, hid_t type, const std::vector<index_t>& shape,
+                           std::size_t row_bytes) {
+    const index_t rows = shape.front(), of_chunk = rows_of_chunk(dataset, shape.size(), path);
+    const index_t chunks = static_cast<index_t>(chunk_bytes / row_bytes) / of_chunk;
+    const index_t at_once = std::min(rows, of_chunk * std::max<index_t>(1, chunks));
+    std::vector<std::byte> piece(static_cast<std::size_t>(at_once) * row_bytes);
     Checksum sum;
-    const index_t rows = shape.empty() ? 0 : shape.front();
-    if (const std::size_t values = points(dataset, path); values > 0 && rows > 0) {
-        const std::size_t row_bytes = values / static_cast<std::size_t>(rows) * H5Tget_size(type);
-        const index_t of_chunk = rows_of_chunk(dataset, shape.size(), path);
-        const index_t chunks = static_cast<index_t>(chunk_bytes / row_bytes) / of_chunk;
-        const index_t at_once = std::min(rows, of_chunk * std::max<index_t>(1, chunks));
-        std::vector<std::byte> piece(static_cast<std::size_t>(at_once) * row_bytes);
-        for (index_t first = 0; first < rows; first += at_once) {
-            const index_t count = std::min(at_once, rows - first);
-            check(h5::read_rows(dataset, type, shape, first, count, piece.data(), path), path);
-            sum.add(std::span(piece).first(static_cast<std::size_t>(count) * row_bytes));
-        }
+    for (index_t first = 0; first < rows; first += at_once) {
+        const index_t count = std::min(at_once, rows - first);
+        check(h5::read_rows(dataset, type, shape, first, count, piece.data(), path), path);
+        sum.add(std::span(piece).first(static_cast<std::size_t>(count) * row_bytes));
     }
     compare(dataset, path, sum.digits());
 }
@@ -393,7 +391,13 @@ void H5File::verify(const std::string& path, std::size_t values) const {
     check_type<T>(dataset, path);
     const std::size_t points = state_->points(dataset, path);
     if (points != values) fault(path, ": has ", points, " values, expected ", values);
-    state_->verify(dataset, path, number_type<T>(), shape(path));
+    if (values <= chunk_bytes / sizeof(T)) {  // also what has no rows
+        std::vector<T> all(values);
+        return state_->read(dataset, path, number_type<T>(), std::as_writable_bytes(std::span(all)));
+    }
+    const std::vector<index_t> dimensions = shape(path);
+    const std::size_t row = values / static_cast<std::size_t>(dimensions.front());
+    state_->verify(dataset, path, number_type<T>(), dimensions, row * sizeof(T));
 }
 
 template <class T>

@@ -101,20 +101,22 @@ TEST_CASE("h5_file: an array is verified by pieces whatever its chunks are") {
     {
         H5File file = H5File::create(folder / "a.h5", 512);
         file.write<float>("chunks", values, Sizes{3000, 101});
-        file.write<float>("last_one", values, Sizes{1, 3000 * 101});
+        file.write<float>("one_row", values, Sizes{1, 3000 * 101});
         file.close();
     }
-    const std::string sum = checksum(std::as_bytes(std::span(values)));
     {
         const hid_t file = H5Fopen((folder / "a.h5").c_str(), H5F_ACC_RDWR, H5P_DEFAULT);
-        const std::array<hsize_t, 2> shape{3000, 101};
-        const auto add = [&](const char* name, std::array<hsize_t, 2> chunk) {
-            const hid_t space = H5Screate_simple(2, shape.data(), nullptr), one = H5Screate(H5S_SCALAR);
+        const auto add = [&](const char* name, const std::vector<hsize_t>& shape, const std::vector<hsize_t>& chunk,
+                             const std::vector<float>& numbers) {  // beside the checksum of values
+            const int rank = static_cast<int>(shape.size());
+            const hid_t space = H5Screate_simple(rank, shape.data(), nullptr), one = H5Screate(H5S_SCALAR);
+            const auto size = static_cast<std::size_t>(H5Sget_simple_extent_npoints(space));
+            const std::string sum = checksum(std::as_bytes(std::span(values).first(size)));
             const hid_t properties = H5Pcreate(H5P_DATASET_CREATE), text_type = H5Tcopy(H5T_C_S1);
-            if (chunk[0] > 0) H5Pset_chunk(properties, 2, chunk.data());
+            if (!chunk.empty()) H5Pset_chunk(properties, rank, chunk.data());
             H5Tset_size(text_type, sum.size());
             const hid_t array = H5Dcreate2(file, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-            REQUIRE(H5Dwrite(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0);
+            REQUIRE(H5Dwrite(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.data()) >= 0);
             const hid_t attribute = H5Acreate2(array, "xxh3_64", text_type, one, H5P_DEFAULT, H5P_DEFAULT);
             REQUIRE(H5Awrite(attribute, text_type, sum.data()) >= 0);
             H5Aclose(attribute);
@@ -124,17 +126,23 @@ TEST_CASE("h5_file: an array is verified by pieces whatever its chunks are") {
             H5Sclose(one);
             H5Sclose(space);
         };
-        add("one_piece", {0, 0});
-        add("columns", {3000, 1});
-        add("odd", {701, 30});
+        add("one_piece", {3000, 101}, {}, values);
+        add("columns", {3000, 101}, {3000, 1}, values);
+        add("odd", {3000, 101}, {701, 30}, values);
+        add("scalar", {}, {}, values);
+        auto others = values;
+        others.back() += 1;
+        add("wrong", {3000, 101}, {701, 30}, others);
         H5Fclose(file);
     }
     const H5File file = H5File::open(folder / "a.h5");
-    for (const char* name : {"chunks", "last_one", "one_piece", "columns", "odd"}) {
+    for (const char* name : {"chunks", "one_row", "one_piece", "columns", "odd"}) {
         CAPTURE(name);
         CHECK_NOTHROW(file.verify<float>(name, values.size()));
     }
-    CHECK(file.verified() == 5);
+    CHECK_NOTHROW(file.verify<float>("scalar", 1));
+    CHECK(file.verified() == 6);
+    CHECK(contains(message_of([&] { file.verify<float>("wrong", values.size()); }), "wrong: its checksum is "));
     CHECK(message_of([&] { file.verify<double>("odd", values.size()); }) == "odd: its values are no float64");
 }
 
