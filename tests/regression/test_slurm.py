@@ -16,6 +16,7 @@ from support import ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, run
 
 SCRIPTS = pathlib.Path("scripts/slurm")
 CLUSTER = ROOT / "tests" / "support" / "slurm.sh"
+NODE_TIMEOUT_S = 60     # until SLURM gives up a node that does not answer, and the jobs that still have processes on it
 # No end in sight, and slow: most of the time goes into checkpoints. Its end is set once it has been interrupted.
 ENDLESS = UNEVEN.replace("epochs: 4,", "epochs: 100000,").replace("every_epochs: 0.5", "every_epochs: 0.1")
 SLURM = {
@@ -85,9 +86,11 @@ class Slurm(EndToEnd):
         return "".join(path.read_text() for path in sorted(self.folder.glob(f"*_{number}_*.log")))
 
     def wait_for(self, condition, what, number):
-        end = time.monotonic() + HANG_S
+        # A job cannot go on before SLURM has given up the node that it has lost.
+        end = time.monotonic() + NODE_TIMEOUT_S + HANG_S
         while not condition():
-            self.assertLess(time.monotonic(), end, f"{what}\n{self.log(number)}")
+            if time.monotonic() > end:
+                self.fail(f"{what}\n{self.call('scontrol', '--oneliner', 'show', 'job', number)}\n{self.log(number)}")
             time.sleep(0.1)
 
     def wait_for_state(self, number, *states):
@@ -224,7 +227,7 @@ class OneNode(Slurm):
 
 class FourNodes(Slurm):
     nodes = 4
-    configuration = "SlurmdTimeout=60"      # until SLURM gives up a node that does not answer
+    configuration = f"SlurmdTimeout={NODE_TIMEOUT_S}"
 
     def start(self, content, name, *arguments, nodes=2, launcher="mpirun"):
         """Many nodes, two ranks on each."""
