@@ -96,8 +96,8 @@ std::string read_text(const std::string& path, const Communicator& world) {
 /// What would be trained, and with --ranks what it would need and take on so many.
 void check(const Arguments& arguments, const Config& config, const Communicator& world) {
     Experiment experiment(config, world, arguments.ranks);
-    const std::string start = start_text(experiment, world);
-    std::string found = arguments.json ? "" : check_text(experiment) + start;
+    const auto start = look_at_start(experiment, world);
+    std::string found = arguments.json ? "" : check_text(experiment) + start_text(start);
     if (arguments.ranks > 0) {
         const Cluster cluster =
             arguments.cluster.empty()
@@ -119,7 +119,8 @@ int train(const Arguments& arguments, const Communicator& world) {
     }
     Experiment experiment(config, world);
     // Before there is a folder: a file that cannot be used leaves none behind, and --overwrite removes nothing.
-    const std::string plan = check_text(experiment) + (arguments.resume ? "" : start_text(experiment, world));
+    const auto start = arguments.resume ? std::nullopt : look_at_start(experiment, world);
+    const std::string plan = check_text(experiment) + start_text(start);
     const auto existing = arguments.resume      ? ExistingRun::resume
                           : arguments.overwrite ? ExistingRun::overwrite
                                                 : ExistingRun::refuse;
@@ -127,7 +128,8 @@ int train(const Arguments& arguments, const Communicator& world) {
     if (world.is_root()) std::cout << plan << std::endl;
     const Interruption interruption(since_start, experiment.settings.time_limit_s, arguments.preempt_step);
     Trainer trainer(experiment, folder, world, arguments.profile, interruption);
-    if (!arguments.resume || !trainer.resume()) trainer.start();
+    if (!arguments.resume) trainer.start(start);
+    else if (!trainer.resume()) trainer.start(look_at_start(experiment, world));
     return trainer.run() ? exit_good : exit_interrupted;
 }
 

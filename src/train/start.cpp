@@ -82,13 +82,11 @@ std::optional<StartFile> look_at_start(Experiment& experiment, const Communicato
     return file;
 }
 
-std::string start_text(Experiment& experiment, const Communicator& world) {
-    const auto file = look_at_start(experiment, world);
+std::string start_text(const std::optional<StartFile>& file) {
     return file ? text("\nstart\n  weights of ", file->path, " (", file->state, ")\n") : "";
 }
 
-void Trainer::start() {
-    const auto file = look_at_start(experiment_, world_);
+void Trainer::start(const std::optional<StartFile>& file) {
     if (!file) return;
     if (!file->shard_cuts.empty()) cut(cuts_for(cuts_of(file->shard_cuts), grid_.model_shards()), false);
     read_weights(file->path, network_, world_);

@@ -9,9 +9,8 @@ import unittest
 
 import h5py
 import numpy
-import scipy.sparse
 
-from support import CONVOLUTION, ROOT, UNEVEN, EndToEnd, Run, at_once, run
+from support import CONVOLUTION, ROOT, UNEVEN, EndToEnd, Run, at_once, run, to_dense
 
 SAMPLES, INPUTS, CLASSES = 48, 13, 3
 LAYERS = ("dense1", "dense2", "dense3")
@@ -32,13 +31,6 @@ prune: {{criterion: magnitude, schedule: {{type: one_shot, at_step: 5}}, layer_f
 checkpoint: {{every_epochs: 1, keep: 99}}
 """
 SHARDED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
-
-
-def to_dense(tensor):
-    if isinstance(tensor, h5py.Dataset):
-        return tensor[()].astype(float)
-    matrix = scipy.sparse.csr_matrix((tensor["data"], tensor["indices"], tensor["indptr"]), tensor.attrs["shape"])
-    return matrix.toarray().astype(float)
 
 
 class Twin:

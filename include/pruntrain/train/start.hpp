@@ -22,7 +22,7 @@ struct StartFile {
 /// that the prune section cannot go on from
 std::optional<StartFile> look_at_start(Experiment& experiment, const Communicator& world);
 
-/// What --check says of the file; empty if there is none. Collective, throws like `look_at_start`.
-std::string start_text(Experiment& experiment, const Communicator& world);
+/// What --check says of the file; empty if there is none.
+std::string start_text(const std::optional<StartFile>& file);
 
 }  // namespace pruntrain

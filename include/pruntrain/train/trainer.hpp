@@ -20,6 +20,7 @@
 #include "pruntrain/train/progress.hpp"
 #include "pruntrain/train/run_folder.hpp"
 #include "pruntrain/train/stall_watch.hpp"
+#include "pruntrain/train/start.hpp"
 
 namespace pruntrain {
 
@@ -33,8 +34,9 @@ class Trainer {
     /// @return there was one @throws InputError if a whole checkpoint is of another network
     bool resume();
 
-    /// A new run begins, with the weights of the file that `run.start_from` names, if it names one. Collective.
-    void start();
+    /// A new run begins, with the weights of the file if there is one. Collective.
+    /// @param file  what `look_at_start` has found
+    void start(const std::optional<StartFile>& file);
 
     /// Trains to the end, evaluates on the test split, writes the last checkpoint and summary.json. Collective.
     /// @return false: it was interrupted, and what it has done so far is in a checkpoint
