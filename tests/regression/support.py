@@ -109,6 +109,16 @@ def process_state(pid):
         return "", 0
 
 
+def wait_until_gone(pids):
+    """What was killed lives on for a moment, until the system has taken its memory. @return all are gone"""
+    end = time.monotonic() + HANG_S
+    while any(process_state(pid)[0] not in ("", "Z") for pid in pids):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
+
+
 def shared_memory(pid):
     """The files in /dev/shm that Open MPI made for a process."""
     try:
@@ -132,9 +142,7 @@ def kill(process):
         except ProcessLookupError:
             pass    # it has just ended by itself
     process.communicate(timeout=HANG_S)
-    end = time.monotonic() + HANG_S
-    while any(process_state(pid)[0] not in ("", "Z") for pid in doomed) and time.monotonic() < end:
-        time.sleep(0.002)
+    wait_until_gone(doomed)
     for segment in segments:    # who removes them has been killed
         segment.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ import unittest
 import h5py
 import numpy
 
-from support import HANG_S, UNEVEN, EndToEnd, Run, at_once, kill, messages, process_state, run, start, to_dense
+from support import HANG_S, UNEVEN, EndToEnd, Run, at_once, kill, messages, run, start, to_dense, wait_until_gone
 
 SAMPLES, BATCH = 120, 20
 SPOILT = """
@@ -243,7 +243,7 @@ class Faults(EndToEnd):
         self.assertLess(time.monotonic() - begin, 20)
         self.assertEqual(process.returncode, 1)
         self.assertRegex(stderr, r"rank 1 on .* has been silent .*: the run is ended, as run\.on_stall says; --resume goes on")
-        self.assertTrue(all(process_state(pid)[0] in ("", "Z") for pid in pids.values()))
+        self.assertTrue(wait_until_gone(pids.values()))
         last = Run(self.folder / "abort").checkpoints[-1]
         self.assertEqual(run("inspect", last).returncode, 0)
 
@@ -254,6 +254,7 @@ class Faults(EndToEnd):
         process.communicate(timeout=HANG_S)
         self.assertLess(time.monotonic() - begin, 20)
         self.assertNotIn(process.returncode, (0, 2, 75))
+        self.assertTrue(wait_until_gone(pids.values()))
         last = max(int(path.stem[5:]) for path in Run(self.folder / "killed").checkpoints)
         content = UNEVEN.replace("epochs: 4", f"epochs: {last // 13 + 2}")
         straight = self.train(content, "straight", ranks=2)

@@ -206,8 +206,7 @@ class OneNode(Slurm):
         self.wait_for(lambda: self.call("squeue", "--noheader", "--jobs", number) == "", "job is still there", number)
         self.assertEqual(self.job(number, "JobState"), "CANCELLED")
         self.check_stopped(number, "cancelled")
-        left = subprocess.run(["pgrep", "--full", str(config)], capture_output=True, text=True)
-        self.assertEqual(left.stdout, "")
+        self.wait_for(lambda: subprocess.run(["pgrep", "--full", config], capture_output=True).returncode, "ranks are left", number)
 
     def test_wrong_input_is_not_queued_again(self):
         number, = self.submit("many_nodes.sbatch", self.config(UNEVEN, "wrong"), "train.epochs=-1",
