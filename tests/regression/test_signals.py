@@ -139,7 +139,7 @@ class Signals(EndToEnd):
         self.write_config(LONG)
         begin = time.monotonic()
         done = run(*self.arguments("limited", "train.epochs=20000", f"run.time_limit=0:00:0{limit_s}"), ranks=2)
-        self.assertLess(time.monotonic() - begin, limit_s + 20)     # mpirun takes its time on a busy machine
+        self.assertLess(time.monotonic() - begin, limit_s + 3)      # mpirun takes its time too
         step = self.check_interrupted("limited", done, "run.time_limit", 13 * 20000)
         epochs = f"train.epochs={max(20, step // 13 + 2)}"      # the schedule of pruning stays the same
         straight = self.train(LONG, "straight", epochs, "checkpoint.every_epochs=0", ranks=2).outcome()
