@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Steps of one process at a time, or that do little but wait: they run one after the other, beside all others.
 BESIDE = tuple(f"regression test_{name}" for name in
                ("slurm", "bad_input", "command_line", "report", "checkpoint_readers", "study", "docs", "start_from",
-                "scaling", "progress", "signals", "torture"))
+                "scaling", "progress", "signals"))
 
 
 def mpirun_command(program):
