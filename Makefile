@@ -45,7 +45,7 @@ CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN
             $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(HWY_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
 LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(HWY_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(EXTRA_LIBS)
 
-SOURCES  := $(filter-out src/main.cpp,$(wildcard src/*.cpp src/*/*.cpp))
+SOURCES  := $(filter-out src/app/main.cpp,$(wildcard src/*/*.cpp src/*/*/*.cpp))
 suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
@@ -69,7 +69,7 @@ endef
 $(eval $(call flavour,release,))
 $(eval $(call flavour,double,-DPRUNTRAIN_DOUBLE))
 
-$(BUILD)/pruntrain: $(BUILD)/release/src/main.o $(BUILD)/release/libpruntrain.a
+$(BUILD)/pruntrain: $(BUILD)/release/src/app/main.o $(BUILD)/release/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/test_unit: $(call tests_of,unit,$(BUILD)/release) $(BUILD)/release/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
@@ -82,8 +82,8 @@ $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)
 
 # Fuzz targets: instrumented are the floors that read files, the readers of checkpoints and what they stand on; the rest
 # is the program's own library.
-fuzzed     := $(wildcard src/base/*.cpp src/config/*.cpp src/io/*.cpp src/data/*.cpp) src/math/pattern.cpp \
-              src/nn/network.cpp src/train/checkpoint.cpp
+fuzzed     := $(wildcard src/base/*.cpp src/config/*.cpp src/io/*.cpp src/data/*.cpp src/data/*/*.cpp) src/math/pattern.cpp \
+              src/model/network.cpp src/run/checkpoint.cpp
 fuzz_flags := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 fuzzers    := $(patsubst tests/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))
 $(BUILD)/fuzz/%.o: private OPTIMIZE = $(fuzz_flags) -fsanitize=fuzzer-no-link
@@ -140,14 +140,14 @@ lint: setup-lint
 	@$(MAKE) --no-print-directory -s -j2 tidy
 
 # clang-tidy and cppcheck, of what has changed since they last had nothing to say. Flags of Open MPI's wrapper.
-tidied   := $(patsubst %.cpp,$(BUILD)/tidy/%.ok,src/main.cpp $(SOURCES))
+tidied   := $(patsubst %.cpp,$(BUILD)/tidy/%.ok,src/app/main.cpp $(SOURCES))
 tidy: $(tidied) $(BUILD)/tidy/cppcheck.ok
 $(BUILD)/tidy/%.ok: %.cpp .clang-tidy
 	@mkdir -p $(dir $@)
 	@$(MPICXX) $(CXXFLAGS) -MM -MP -MT $@ -MF $(@:.ok=.d) $<
 	clang-tidy --quiet $< -- $(CXXFLAGS) $(shell $(MPICXX) --showme:compile) 2>$(@:.ok=.log) || { cat $(@:.ok=.log) >&2; exit 1; }
 	@touch $@
-$(BUILD)/tidy/cppcheck.ok: src/main.cpp $(SOURCES) $(wildcard include/pruntrain/*/*.hpp)
+$(BUILD)/tidy/cppcheck.ok: src/app/main.cpp $(SOURCES) $(wildcard include/pruntrain/*/*.hpp)
 	@mkdir -p $(dir $@)cppcheck
 	cppcheck -q -j2 --cppcheck-build-dir=$(dir $@)cppcheck --enable=warning,performance,portability --error-exitcode=1 \
 	 --suppress=passedByValue --suppress=internalAstError:src/math/sparse_kernels.cpp \

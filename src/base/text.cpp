@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <numeric>
+#include <sstream>
 
 namespace pruntrain {
 
@@ -132,5 +133,31 @@ std::string crossed(std::span<const index_t> sizes) {
     for (const index_t size : sizes) words.push_back(std::to_string(size));
     return join(words, "x");
 }
+
+std::string changed_lines(const std::string& before, const std::string& now) {
+    const auto lines = [](const std::string& all) {
+        std::vector<std::string> list;
+        std::istringstream in(all);
+        for (std::string line; std::getline(in, line);) list.push_back(line);
+        return list;
+    };
+    const auto old_lines = lines(before), new_lines = lines(now);
+    std::vector<std::string> changes;
+    for (const auto& line : old_lines)
+        if (std::find(new_lines.begin(), new_lines.end(), line) == new_lines.end()) changes.push_back("  - " + line);
+    for (const auto& line : new_lines)
+        if (std::find(old_lines.begin(), old_lines.end(), line) == old_lines.end()) changes.push_back("  + " + line);
+    return join(changes, "\n");
+}
+
+std::string density_text(index_t kept, index_t size) {
+    return fixed(size == 0 ? 1 : static_cast<double>(kept) / static_cast<double>(size), 4);
+}
+
+std::string shape_text(const std::vector<index_t>& shape, const std::vector<index_t>& full_shape) {
+    return crossed(shape) + (shape == full_shape ? "" : " of " + crossed(full_shape));
+}
+
+std::string number_or_dash(double value, int digits) { return std::isnan(value) ? "-" : fixed(value, digits); }
 
 }  // namespace pruntrain

@@ -82,7 +82,7 @@ namespace {
 
 /// Sizes and first places of blocks as MPI takes them.
 struct Blocks {
-    std::vector<int> sizes, begins;
+    std::vector<int> sizes, offsets;
     int total = 0;
 
     template <class Sizes>
@@ -90,7 +90,7 @@ struct Blocks {
         std::size_t sum = 0;
         for (const auto size : all) {
             sizes.push_back(static_cast<int>(size));
-            begins.push_back(static_cast<int>(sum));
+            offsets.push_back(static_cast<int>(sum));
             sum += static_cast<std::size_t>(size);
             if (sum > std::numeric_limits<int>::max())
                 fault("blocks of ", sum, " values in all: a message takes at most ", std::numeric_limits<int>::max());
@@ -147,9 +147,9 @@ Communicator Communicator::node() const {
     return Communicator(std::make_shared<Handle>(part, true));
 }
 
-void Communicator::sum(std::span<float> values) const { sum_in_place(values, handle_->comm); }
-void Communicator::sum(std::span<double> values) const { sum_in_place(values, handle_->comm); }
-void Communicator::sum(std::span<std::uint64_t> values) const { sum_in_place(values, handle_->comm); }
+void Communicator::all_reduce_sum(std::span<float> values) const { sum_in_place(values, handle_->comm); }
+void Communicator::all_reduce_sum(std::span<double> values) const { sum_in_place(values, handle_->comm); }
+void Communicator::all_reduce_sum(std::span<std::uint64_t> values) const { sum_in_place(values, handle_->comm); }
 
 namespace {
 
@@ -166,20 +166,20 @@ MPI_Request begin_sum(std::span<T> values, MPI_Comm comm) {
 
 }  // namespace
 
-Pending Communicator::start_sum(std::span<float> values) const {
+Pending Communicator::start_all_reduce_sum(std::span<float> values) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>(Pending::State{begin_sum(values, handle_->comm)});
     return pending;
 }
 
-Pending Communicator::start_sum(std::span<double> values) const {
+Pending Communicator::start_all_reduce_sum(std::span<double> values) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>(Pending::State{begin_sum(values, handle_->comm)});
     return pending;
 }
 
 template <class T>
-Pending Communicator::start_gather_to_all(std::span<const T> own, std::span<T> all) const {
+Pending Communicator::start_all_gather(std::span<const T> own, std::span<T> all) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>();
     check(MPI_Iallgather(own.data(), static_cast<int>(own.size()), datatype<T>(), all.data(),
@@ -188,94 +188,94 @@ Pending Communicator::start_gather_to_all(std::span<const T> own, std::span<T> a
     return pending;
 }
 
-template Pending Communicator::start_gather_to_all(std::span<const double>, std::span<double>) const;
-template Pending Communicator::start_gather_to_all(std::span<const std::uint64_t>, std::span<std::uint64_t>) const;
+template Pending Communicator::start_all_gather(std::span<const double>, std::span<double>) const;
+template Pending Communicator::start_all_gather(std::span<const std::uint64_t>, std::span<std::uint64_t>) const;
 
-void Communicator::gather_blocks_to_all(std::span<const real> own, std::span<real> all,
-                                        std::span<const std::size_t> sizes) const {
+void Communicator::all_gather_v(std::span<const real> own, std::span<real> all,
+                                std::span<const std::size_t> sizes) const {
     const Blocks blocks(sizes);
-    const bool in_place = own.data() == all.data() + blocks.begins[static_cast<std::size_t>(rank())];
+    const bool in_place = own.data() == all.data() + blocks.offsets[static_cast<std::size_t>(rank())];
     check(MPI_Allgatherv(in_place ? MPI_IN_PLACE : own.data(), static_cast<int>(own.size()), datatype<real>(),
-                         all.data(), blocks.sizes.data(), blocks.begins.data(), datatype<real>(), handle_->comm),
+                         all.data(), blocks.sizes.data(), blocks.offsets.data(), datatype<real>(), handle_->comm),
           "MPI_Allgatherv");
 }
 
 template <class T>
-Pending Communicator::start_exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
-                                            std::span<T> from_each, std::span<const std::size_t> from_sizes) const {
+Pending Communicator::start_all_to_all_v(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
+                                         std::span<T> from_each, std::span<const std::size_t> from_sizes) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>();
     auto& blocks = pending.state_->blocks;
     blocks = {Blocks(to_sizes), Blocks(from_sizes)};
-    check(MPI_Ialltoallv(to_each.data(), blocks[0].sizes.data(), blocks[0].begins.data(), datatype<T>(),
-                         from_each.data(), blocks[1].sizes.data(), blocks[1].begins.data(), datatype<T>(),
+    check(MPI_Ialltoallv(to_each.data(), blocks[0].sizes.data(), blocks[0].offsets.data(), datatype<T>(),
+                         from_each.data(), blocks[1].sizes.data(), blocks[1].offsets.data(), datatype<T>(),
                          handle_->comm, &pending.state_->request),
           "MPI_Ialltoallv");
     return pending;
 }
 
-template Pending Communicator::start_exchange_blocks(std::span<const real>, std::span<const std::size_t>,
-                                                     std::span<real>, std::span<const std::size_t>) const;
-template Pending Communicator::start_exchange_blocks(std::span<const Bfloat16>, std::span<const std::size_t>,
-                                                     std::span<Bfloat16>, std::span<const std::size_t>) const;
+template Pending Communicator::start_all_to_all_v(std::span<const real>, std::span<const std::size_t>, std::span<real>,
+                                                  std::span<const std::size_t>) const;
+template Pending Communicator::start_all_to_all_v(std::span<const Bfloat16>, std::span<const std::size_t>,
+                                                  std::span<Bfloat16>, std::span<const std::size_t>) const;
 
 template <class T>
-Pending Communicator::start_gather_blocks_to_all(std::span<const T> own, std::span<T> all,
-                                                 std::span<const std::size_t> sizes) const {
+Pending Communicator::start_all_gather_v(std::span<const T> own, std::span<T> all,
+                                         std::span<const std::size_t> sizes) const {
     Pending pending;
     pending.state_ = std::make_unique<Pending::State>();
     auto& blocks = pending.state_->blocks;
     blocks = {Blocks(sizes)};
     check(MPI_Iallgatherv(own.data(), static_cast<int>(own.size()), datatype<T>(), all.data(), blocks[0].sizes.data(),
-                          blocks[0].begins.data(), datatype<T>(), handle_->comm, &pending.state_->request),
+                          blocks[0].offsets.data(), datatype<T>(), handle_->comm, &pending.state_->request),
           "MPI_Iallgatherv");
     return pending;
 }
 
-template Pending Communicator::start_gather_blocks_to_all(std::span<const real>, std::span<real>,
-                                                          std::span<const std::size_t>) const;
-template Pending Communicator::start_gather_blocks_to_all(std::span<const Bfloat16>, std::span<Bfloat16>,
-                                                          std::span<const std::size_t>) const;
+template Pending Communicator::start_all_gather_v(std::span<const real>, std::span<real>,
+                                                  std::span<const std::size_t>) const;
+template Pending Communicator::start_all_gather_v(std::span<const Bfloat16>, std::span<Bfloat16>,
+                                                  std::span<const std::size_t>) const;
 
 template <class T>
-void Communicator::exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
-                                   std::span<T> from_each, std::span<const std::size_t> from_sizes) const {
+void Communicator::all_to_all_v(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
+                                std::span<T> from_each, std::span<const std::size_t> from_sizes) const {
     const Blocks to(to_sizes), from(from_sizes);
-    check(MPI_Alltoallv(to_each.data(), to.sizes.data(), to.begins.data(), datatype<T>(), from_each.data(),
-                        from.sizes.data(), from.begins.data(), datatype<T>(), handle_->comm),
+    check(MPI_Alltoallv(to_each.data(), to.sizes.data(), to.offsets.data(), datatype<T>(), from_each.data(),
+                        from.sizes.data(), from.offsets.data(), datatype<T>(), handle_->comm),
           "MPI_Alltoallv");
 }
 
-template void Communicator::exchange_blocks(std::span<const real>, std::span<const std::size_t>, std::span<real>,
-                                            std::span<const std::size_t>) const;
-template void Communicator::exchange_blocks(std::span<const std::int32_t>, std::span<const std::size_t>,
-                                            std::span<std::int32_t>, std::span<const std::size_t>) const;
-template void Communicator::exchange_blocks(std::span<const index_t>, std::span<const std::size_t>, std::span<index_t>,
-                                            std::span<const std::size_t>) const;
+template void Communicator::all_to_all_v(std::span<const real>, std::span<const std::size_t>, std::span<real>,
+                                         std::span<const std::size_t>) const;
+template void Communicator::all_to_all_v(std::span<const std::int32_t>, std::span<const std::size_t>,
+                                         std::span<std::int32_t>, std::span<const std::size_t>) const;
+template void Communicator::all_to_all_v(std::span<const index_t>, std::span<const std::size_t>, std::span<index_t>,
+                                         std::span<const std::size_t>) const;
 
-void Communicator::sum_blocks(std::span<const real> all, std::span<real> own,
-                              std::span<const std::size_t> sizes) const {
+void Communicator::reduce_scatter(std::span<const real> all, std::span<real> own,
+                                  std::span<const std::size_t> sizes) const {
     check(MPI_Reduce_scatter(all.data(), own.data(), Blocks(sizes).sizes.data(), datatype<real>(), MPI_SUM,
                              handle_->comm),
           "MPI_Reduce_scatter");
 }
 
 template <class T>
-std::vector<T> Communicator::gather_blocks(std::span<const T> own) const {
-    const Blocks blocks(gather_to_all(own.size()));
+std::vector<T> Communicator::gather_v(std::span<const T> own) const {
+    const Blocks blocks(all_gather(own.size()));
     std::vector<T> all(static_cast<std::size_t>(is_root() ? blocks.total : 0));
     check(MPI_Gatherv(own.data(), static_cast<int>(own.size()), datatype<T>(), all.data(), blocks.sizes.data(),
-                      blocks.begins.data(), datatype<T>(), 0, handle_->comm),
+                      blocks.offsets.data(), datatype<T>(), 0, handle_->comm),
           "MPI_Gatherv");
     return all;
 }
 
-template std::vector<real> Communicator::gather_blocks(std::span<const real>) const;
-template std::vector<std::int32_t> Communicator::gather_blocks(std::span<const std::int32_t>) const;
-template std::vector<index_t> Communicator::gather_blocks(std::span<const index_t>) const;
+template std::vector<real> Communicator::gather_v(std::span<const real>) const;
+template std::vector<std::int32_t> Communicator::gather_v(std::span<const std::int32_t>) const;
+template std::vector<index_t> Communicator::gather_v(std::span<const index_t>) const;
 
-index_t Communicator::largest(index_t value) const { return largest_of(value, handle_->comm); }
-double Communicator::largest(double value) const { return largest_of(value, handle_->comm); }
+index_t Communicator::all_reduce_max(index_t value) const { return largest_of(value, handle_->comm); }
+double Communicator::all_reduce_max(double value) const { return largest_of(value, handle_->comm); }
 
 void Communicator::broadcast_bytes(std::span<std::byte> bytes, int root) const {
     for (std::size_t begin = 0; begin < bytes.size(); begin += largest_count) {
@@ -291,7 +291,7 @@ void Communicator::broadcast_text(std::string& value, int root) const {
     broadcast(std::span(value), root);
 }
 
-std::vector<std::uint64_t> Communicator::gather_to_all(std::uint64_t value) const {
+std::vector<std::uint64_t> Communicator::all_gather(std::uint64_t value) const {
     std::vector<std::uint64_t> all(static_cast<std::size_t>(size()));
     check(MPI_Allgather(&value, 1, MPI_UINT64_T, all.data(), 1, MPI_UINT64_T, handle_->comm), "MPI_Allgather");
     return all;
@@ -311,7 +311,7 @@ void Communicator::make_progress() const {
     check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, handle_->comm, &found, MPI_STATUS_IGNORE), "MPI_Iprobe");
 }
 
-void Communicator::together(const std::function<void()>& work) const {
+void Communicator::rethrow_collectively(const std::function<void()>& work) const {
     enum Outcome : std::uint64_t { fine = 0, wrong_input = 1, failed = 2 };
     Outcome outcome = fine;
     std::string message;
@@ -324,7 +324,7 @@ void Communicator::together(const std::function<void()>& work) const {
         outcome = failed;
         message = text("rank ", rank(), ": ", message_of(error));
     }
-    const auto outcomes = gather_to_all(outcome);
+    const auto outcomes = all_gather(outcome);
     const auto first = std::find_if(outcomes.begin(), outcomes.end(), [](std::uint64_t o) { return o != fine; });
     if (first == outcomes.end()) return;
     broadcast_text(message, static_cast<int>(first - outcomes.begin()));

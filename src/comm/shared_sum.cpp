@@ -19,7 +19,7 @@ static_assert(Shared::is_always_lock_free, "counters are shared by processes, a 
 
 Communicator node_or_self(const Communicator& ranks, const Communicator& node) {
     const index_t size = node.size();
-    const bool equal = ranks.largest(size) == -ranks.largest(-size);
+    const bool equal = ranks.all_reduce_max(size) == -ranks.all_reduce_max(-size);
     return equal ? node : ranks.split(ranks.rank());
 }
 
@@ -53,13 +53,13 @@ struct AllTerms {
 
 AllTerms gather_terms(const Communicator& ranks, const std::vector<TreeNode>& own) {
     AllTerms all;
-    const auto most = static_cast<std::size_t>(ranks.largest(static_cast<index_t>(own.size())));
+    const auto most = static_cast<std::size_t>(ranks.all_reduce_max(static_cast<index_t>(own.size())));
     std::vector<std::uint64_t> sent(2 * most, 0), received(sent.size() * static_cast<std::size_t>(ranks.size()));
     for (std::size_t i = 0; i < own.size(); ++i) {
         sent[2 * i] = static_cast<std::uint64_t>(own[i].first);
         sent[2 * i + 1] = static_cast<std::uint64_t>(own[i].size);
     }
-    ranks.start_gather_to_all(std::span<const std::uint64_t>(sent), std::span(received)).wait();
+    ranks.start_all_gather(std::span<const std::uint64_t>(sent), std::span(received)).wait();
     for (std::size_t begin = 0; begin < received.size(); begin += sent.size()) {
         all.counts.push_back(0);
         for (std::size_t i = begin; i < begin + sent.size() && received[i + 1] > 0; i += 2) {
@@ -93,7 +93,7 @@ SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, Messag
         for (std::size_t term = 0; term < here.counts[rank]; ++term) term_at_.push_back(rank * most_terms_ + term);
     on_node_ = reduce_terms(here.nodes, terms.slices);
     const bool follows = ranks.rank() == across_.rank() * node_.size() + node_.rank();
-    in_order_ = ranks.largest(index_t{follows ? 0 : 1}) == 0;
+    in_order_ = ranks.all_reduce_max(index_t{follows ? 0 : 1}) == 0;
     if (across_.size() == 1) return;
     if (!tree) terms = {across_.size(), {{across_.rank(), 1}}};  // and the nodes are slices
     const AllTerms left = gather_terms(across_, tree ? on_node_.nodes : terms.nodes);
@@ -137,7 +137,7 @@ void SharedSum::share_out(std::vector<index_t> firsts) {
     if (!ranges_.empty()) fault("sums are shared out while one is under way");
     if (!in_order_) firsts.clear();  // the pieces of a node would be many
     if (firsts == firsts_) return;
-    forget_rounding();
+    reset_residual();
     firsts_ = std::move(firsts);
 }
 
@@ -186,20 +186,20 @@ void SharedSum::finish() {
 }
 
 std::vector<index_t> SharedSum::pieces(const Range& share) const {
-    std::vector<index_t> begins;
+    std::vector<index_t> offsets;
     const index_t nodes = across_.size(), size = share.end - share.begin;
     for (index_t node = 0; node <= nodes; ++node)
-        begins.push_back(firsts_.empty() ? share.begin + size * node / nodes
-                                         : std::clamp(firsts_[static_cast<std::size_t>(node * node_.size())],
-                                                      share.begin, share.end));
-    return begins;
+        offsets.push_back(firsts_.empty() ? share.begin + size * node / nodes
+                                          : std::clamp(firsts_[static_cast<std::size_t>(node * node_.size())],
+                                                       share.begin, share.end));
+    return offsets;
 }
 
 std::vector<std::size_t> SharedSum::piece_sizes(const Range& share) const {
-    const std::vector<index_t> begins = pieces(share);
+    const std::vector<index_t> offsets = pieces(share);
     std::vector<std::size_t> sizes;
-    for (std::size_t node = 0; node + 1 < begins.size(); ++node)
-        sizes.push_back(static_cast<std::size_t>(begins[node + 1] - begins[node]));
+    for (std::size_t node = 0; node + 1 < offsets.size(); ++node)
+        sizes.push_back(static_cast<std::size_t>(offsets[node + 1] - offsets[node]));
     return sizes;
 }
 
@@ -208,7 +208,7 @@ void SharedSum::cross(const Range& share, Crossing& crossing) {
     if (message_ == Message::bf16) return cross_rounded(share, crossing);
     if (in_pieces()) return cross_terms(share, crossing);
     const std::span values(arrays_[0] + share.begin, static_cast<std::size_t>(share.end - share.begin));
-    crossing.pending = across_.start_sum(values);
+    crossing.pending = across_.start_all_reduce_sum(values);
 }
 
 void SharedSum::cross_rounded(const Range& share, Crossing& crossing) {
@@ -223,25 +223,25 @@ void SharedSum::cross_rounded(const Range& share, Crossing& crossing) {
     crossing.received.resize(std::max(piece * sizes.size(), values.size()));
     round_with_feedback(values, crossing.lost, crossing.sent);
     const std::vector<std::size_t> received(sizes.size(), piece);
-    crossing.pending = across_.start_exchange_blocks(std::span<const Bfloat16>(crossing.sent), sizes,
-                                                     std::span(crossing.received), received);
+    crossing.pending = across_.start_all_to_all_v(std::span<const Bfloat16>(crossing.sent), sizes,
+                                                  std::span(crossing.received), received);
 }
 
 void SharedSum::cross_terms(const Range& share, Crossing& crossing) {
-    const std::vector<index_t> begins = pieces(share);
+    const std::vector<index_t> offsets = pieces(share);
     std::vector<std::size_t> sizes = piece_sizes(share);
     crossing.sent_terms.resize(static_cast<std::size_t>(share.end - share.begin) * crossing_terms_);
     auto to = crossing.sent_terms.begin();
     for (std::size_t node = 0; node < sizes.size(); ++node)
         for (std::size_t term = 0; term < crossing_terms_; ++term) {
             const std::size_t left = std::min(term, on_node_.left.size() - 1);  // this node may have fewer
-            to = std::copy_n(arrays_[term_at_[on_node_.left[left]]] + begins[node], sizes[node], to);
+            to = std::copy_n(arrays_[term_at_[on_node_.left[left]]] + offsets[node], sizes[node], to);
         }
     for (std::size_t& size : sizes) size *= crossing_terms_;
     const std::vector<std::size_t> received(sizes.size(), sizes[static_cast<std::size_t>(across_.rank())]);
     crossing.received_terms.resize(received.size() * received[0]);
-    crossing.pending = across_.start_exchange_blocks(std::span<const real>(crossing.sent_terms), sizes,
-                                                     std::span(crossing.received_terms), received);
+    crossing.pending = across_.start_all_to_all_v(std::span<const real>(crossing.sent_terms), sizes,
+                                                  std::span(crossing.received_terms), received);
 }
 
 bool SharedSum::crossed(const Range& share, Crossing& crossing) {
@@ -252,9 +252,9 @@ bool SharedSum::crossed(const Range& share, Crossing& crossing) {
         return true;
     }
     if (!crossing.gathering) {
-        const std::vector<index_t> begins = pieces(share);
+        const std::vector<index_t> offsets = pieces(share);
         const auto node = static_cast<std::size_t>(across_.rank());
-        const Range piece{begins[node], begins[node + 1]};
+        const Range piece{offsets[node], offsets[node + 1]};
         add_pieces(piece, crossing);
         if (!firsts_.empty()) {
             spread(piece);
@@ -296,11 +296,11 @@ void SharedSum::return_total(const Range& share, const Range& piece, Crossing& c
         const auto own = std::span(crossing.sent).first(size);
         round_with_feedback(total, crossing.lost_total, own);
         crossing.pending =
-            back_.start_gather_blocks_to_all(std::span<const Bfloat16>(own), std::span(crossing.received), sizes);
+            back_.start_all_gather_v(std::span<const Bfloat16>(own), std::span(crossing.received), sizes);
         return;
     }
     crossing.received_terms.resize(static_cast<std::size_t>(share.end - share.begin));
-    crossing.pending = back_.start_gather_blocks_to_all(total, std::span(crossing.received_terms), sizes);
+    crossing.pending = back_.start_all_gather_v(total, std::span(crossing.received_terms), sizes);
 }
 
 SharedSum::Range SharedSum::own_share(const Range& range) const {

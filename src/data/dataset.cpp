@@ -101,7 +101,7 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     SampleFiles files{*keys.format, {}};
     auto &train = files.parts[0], &test = files.parts[1];
     Headers own;
-    world.together([&] {
+    world.rethrow_collectively([&] {
         if (!node.is_root()) return;
         train.source = keys.format->open(Part::train);
         test.source = keys.format->open(Part::test);
@@ -118,7 +118,7 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         check_length(section, "mean", normalization_.mean, header_.shape);
         check_length(section, "deviation", normalization_.deviation, header_.shape);
     }
-    world.together([&] {
+    world.rethrow_collectively([&] {
         if (node.is_root() && own != headers)
             input_error("the data files on one node differ in size from those on the first node");
     });
@@ -132,8 +132,8 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     store_ = sample_stores().find(keys.residency)(std::move(files), world, node);
     for (const SharedWindow& targets : targets_) targets.publish();
 
-    if (keys.measured) {      // one rank measures, so that no two processors differ in a bit
-        world.together([&] {  // samples of other nodes come without a call of their ranks
+    if (keys.measured) {                  // one rank measures, so that no two processors differ in a bit
+        world.rethrow_collectively([&] {  // samples of other nodes come without a call of their ranks
             if (world.is_root())
                 normalization_ = header_.element == Element::byte ? measure<std::uint8_t>() : measure<float>();
         });

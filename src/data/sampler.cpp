@@ -1,15 +1,12 @@
 #include "pruntrain/data/sampler.hpp"
 
+#include "pruntrain/base/range.hpp"
+
 #include <algorithm>
 
 #include "pruntrain/base/random.hpp"
 
 namespace pruntrain {
-
-Block even_block(index_t count, index_t block, index_t blocks) {
-    const index_t first = count * block / blocks;
-    return {first, count * (block + 1) / blocks - first};
-}
 
 Sampler::Sampler(index_t samples, index_t global_batch, std::uint64_t seed)
     : samples_(samples), global_batch_(global_batch), seed_(seed) {}

@@ -114,15 +114,15 @@ std::size_t Pattern::index_bytes() const {
     return row_pointers_.size() * sizeof(index_t) + column_indices_.size() * sizeof(std::int32_t);
 }
 
-std::vector<index_t> sizes_in_blocks(const Pattern& pattern, std::span<const index_t> begins) {
-    const std::size_t blocks = begins.size() - 1, rows = static_cast<std::size_t>(pattern.rows());
+std::vector<index_t> sizes_in_blocks(const Pattern& pattern, std::span<const index_t> offsets) {
+    const std::size_t blocks = offsets.size() - 1, rows = static_cast<std::size_t>(pattern.rows());
     std::vector<index_t> sizes(blocks * rows);
     const std::vector<std::int32_t> columns = pattern.all_columns();
     for (std::size_t row = 0; row < rows; ++row) {
         auto begin = columns.begin() + pattern.kept_before(static_cast<index_t>(row));
         const auto end = columns.begin() + pattern.kept_before(static_cast<index_t>(row) + 1);
         for (std::size_t block = 0; block < blocks; ++block) {
-            const auto next = std::lower_bound(begin, end, begins[block + 1]);
+            const auto next = std::lower_bound(begin, end, offsets[block + 1]);
             sizes[block * rows + row] = next - begin;
             begin = next;
         }

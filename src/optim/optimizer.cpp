@@ -24,7 +24,7 @@ double update_parameters(const Optimizer& optimizer, Arena& arena, index_t numbe
     double norm = 0;
     if (clip_norm > 0) {
         double squares = sum_of_squares(arena.gradients());
-        shards.sum(std::span(&squares, 1));
+        shards.all_reduce_sum(std::span(&squares, 1));
         norm = std::sqrt(squares);
         if (norm > clip_norm) step.gradient_scale = clip_norm / norm;
     }

@@ -13,7 +13,7 @@ class ExchangeLayer : public Layer {
     ExchangeLayer(const LayerPlace& place, const Shape& output, const ChannelBlock& channels,
                   const Communicator& shards)
         : Layer(place, output, channels), shards_(shards) {
-        for (const index_t channel : place.channels.begins) begins_.push_back(channel * place.input.pixels());
+        for (const index_t channel : place.channels.offsets) offsets_.push_back(channel * place.input.pixels());
     }
 
    protected:
@@ -23,17 +23,17 @@ class ExchangeLayer : public Layer {
     static Shape part(const LayerPlace& place) {
         return {place.channels.of(place.shard.number).size, place.input.rows, place.input.columns};
     }
-    std::size_t shards() const { return begins_.size() - 1; }
-    index_t features() const { return begins_.back(); }  ///< of all shards
+    std::size_t shards() const { return offsets_.size() - 1; }
+    index_t features() const { return offsets_.back(); }  ///< of all shards
 
     /// all (tile, feature, T) = the features of all shards, from own, those of this one.
     void gather(const Tiling& tiling, const real* own, real* all) {
         if (tiling.tiles() == 0) return;
         const auto sizes = sizes_of(tiling);
         const std::span sent(own, sizes[rank()]);
-        if (tiling.tiles() == 1) return shards_.gather_blocks_to_all(sent, std::span(all, total(tiling)), sizes);
+        if (tiling.tiles() == 1) return shards_.all_gather_v(sent, std::span(all, total(tiling)), sizes);
         const auto blocks = scratch(tiling);
-        shards_.gather_blocks_to_all(sent, blocks, sizes);
+        shards_.all_gather_v(sent, blocks, sizes);
         for_each_piece(tiling, [&](index_t in_tiles, index_t in_blocks, index_t count) {
             std::copy_n(blocks.data() + in_blocks, count, all + in_tiles);
         });
@@ -51,12 +51,12 @@ class ExchangeLayer : public Layer {
             });
             terms = blocks;
         }
-        shards_.sum_blocks(terms, std::span(own, sizes[rank()]), sizes);
+        shards_.reduce_scatter(terms, std::span(own, sizes[rank()]), sizes);
     }
 
     /// own = this shard's features of `all`.
     void take(const Tiling& tiling, const real* all, real* own) const {
-        const index_t first = begins_[rank()] * tiling.width, count = begins_[rank() + 1] * tiling.width - first;
+        const index_t first = offsets_[rank()] * tiling.width, count = offsets_[rank() + 1] * tiling.width - first;
         for (index_t tile = 0; tile < tiling.tiles(); ++tile)
             std::copy_n(all + tile * features() * tiling.width + first, count, own + tile * count);
     }
@@ -76,7 +76,7 @@ class ExchangeLayer : public Layer {
     std::vector<std::size_t> sizes_of(const Tiling& tiling) const {
         std::vector<std::size_t> sizes;
         for (std::size_t shard = 0; shard < shards(); ++shard)
-            sizes.push_back(static_cast<std::size_t>(tiling.size(begins_[shard + 1] - begins_[shard])));
+            sizes.push_back(static_cast<std::size_t>(tiling.size(offsets_[shard + 1] - offsets_[shard])));
         return sizes;
     }
 
@@ -86,15 +86,15 @@ class ExchangeLayer : public Layer {
     void for_each_piece(const Tiling& tiling, Work work) const {
         index_t in_blocks = 0;
         for (std::size_t shard = 0; shard < shards(); ++shard) {
-            const index_t count = (begins_[shard + 1] - begins_[shard]) * tiling.width;
+            const index_t count = (offsets_[shard + 1] - offsets_[shard]) * tiling.width;
             for (index_t tile = 0; tile < tiling.tiles(); ++tile, in_blocks += count)
-                work((tile * features() + begins_[shard]) * tiling.width, in_blocks, count);
+                work((tile * features() + offsets_[shard]) * tiling.width, in_blocks, count);
         }
     }
 
     Communicator shards_;
-    std::vector<index_t> begins_;  // the first feature of each shard, and the number of all
-    AlignedVector<real> scratch_;  // (shard, tile, feature, T)
+    std::vector<index_t> offsets_;  // the first feature of each shard, and the number of all
+    AlignedVector<real> scratch_;   // (shard, tile, feature, T)
 };
 
 class Gather final : public ExchangeLayer {
@@ -147,7 +147,7 @@ class SumOfOutputs final : public ExchangeLayer {
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
         std::copy_n(x, total(step.tiling), y);
-        ranks().sum(std::span(y, total(step.tiling)));
+        ranks().all_reduce_sum(std::span(y, total(step.tiling)));
     }
     void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
         if (dx != nullptr) std::copy_n(dy, total(step.tiling), dx);

@@ -12,7 +12,7 @@ Slices::Slices(const Communicator& ranks)
 Slices::Slices(const Communicator& ranks, index_t count)
     : ranks_(ranks), ordered_(true), count_(count), own_(even_block(count, ranks.rank(), ranks.size())) {
     check(count, ranks.size());
-    most_ = ranks_.largest(own_.size);
+    most_ = ranks_.all_reduce_max(own_.size);
     std::vector<TreeNode> nodes;
     for (index_t slice = 0; slice < count; ++slice) nodes.push_back({slice, 1});
     tree_ = reduce_terms(nodes, count);
@@ -28,15 +28,15 @@ void Slices::check(index_t count, index_t ranks) {
 Slices::Sum Slices::start_sum(std::span<const double> rows) const {
     Sum sum{{rows.begin(), rows.end()}, {}};
     if (!ordered_) {
-        sum.pending = ranks_.start_sum(std::span<double>(sum.rows));
+        sum.pending = ranks_.start_all_reduce_sum(std::span<double>(sum.rows));
         return sum;
     }
     const std::size_t numbers = rows.size() / static_cast<std::size_t>(own_.size);
     sum.rows.resize(static_cast<std::size_t>(most_) * numbers * static_cast<std::size_t>(1 + ranks_.size()));
     const auto own = std::span(sum.rows).last(static_cast<std::size_t>(most_) * numbers);
     std::ranges::copy(rows, own.begin());
-    sum.pending = ranks_.start_gather_to_all(std::span<const double>(own),
-                                             std::span(sum.rows).first(sum.rows.size() - own.size()));
+    sum.pending =
+        ranks_.start_all_gather(std::span<const double>(own), std::span(sum.rows).first(sum.rows.size() - own.size()));
     return sum;
 }
 

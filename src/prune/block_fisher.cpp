@@ -50,8 +50,8 @@ BlockFisher::BlockFisher(const Arena& arena, const FisherBlocks& settings, index
         return first < all.size() ? all[first].begin : static_cast<std::size_t>(arena.size());
     };
     for (index_t rank = 0; rank < ranks; ++rank) {
-        begins_.push_back(begin_of(rank));
-        sizes_.push_back(begin_of(rank + 1) - begins_.back());
+        offsets_.push_back(begin_of(rank));
+        sizes_.push_back(begin_of(rank + 1) - offsets_.back());
     }
     const Block own = blocks_of(replicas.rank());
     blocks_.assign(all.begin() + own.first, all.begin() + own.first + own.size);
@@ -67,8 +67,8 @@ void BlockFisher::add(std::span<const real> gradient) {
     const std::vector<std::size_t> none(sizes_.size(), 0);
     std::vector<std::size_t> from(sizes_.size(), 0);
     std::fill_n(from.begin(), senders, own_size());
-    replicas_.exchange_blocks(gradient, replicas_.rank() < senders ? sizes_ : none,
-                              std::span<real>(gradients_).subspan(static_cast<std::size_t>(added_) * own_size()), from);
+    replicas_.all_to_all_v(gradient, replicas_.rank() < senders ? sizes_ : none,
+                           std::span<real>(gradients_).subspan(static_cast<std::size_t>(added_) * own_size()), from);
     added_ += senders;
 }
 
@@ -97,7 +97,7 @@ void BlockFisher::find_curvatures(std::span<real> curvatures) {
             curvatures[block.begin + static_cast<std::size_t>(i)] =
                 static_cast<real>(1 / inverse_[static_cast<std::size_t>(i * (block.size + 1))]);
     }
-    replicas_.gather_blocks_to_all(own, curvatures, sizes_);
+    replicas_.all_gather_v(own, curvatures, sizes_);
 }
 
 void BlockFisher::compensate(Arena& arena, const std::vector<std::vector<std::uint8_t>>& keep) {
@@ -121,7 +121,7 @@ void BlockFisher::compensate(Arena& arena, const std::vector<std::vector<std::ui
         for (std::size_t i = 0; i < size; ++i)
             if (stays[i]) own[i] = static_cast<real>(weights[i]);
     }
-    replicas_.gather_blocks_to_all(values.subspan(own_begin(), own_size()), values, sizes_);
+    replicas_.all_gather_v(values.subspan(own_begin(), own_size()), values, sizes_);
 }
 
 }  // namespace pruntrain

@@ -28,27 +28,27 @@ void GroupedSelection::for_each_weight(const Scored& scored, Work work) const {
     const Parameter& parameter = *scored.parameter;
     const index_t columns = parameter.pattern.columns();
     parameter.pattern.for_each_position([&](index_t k, index_t position) {
-        const index_t group = grouping_.group_of(parameter.tensor_shape, parameter.first_row + position / columns,
-                                                 parameter.first_column + position % columns);
+        const index_t group = granularity_.group_of(parameter.tensor_shape, parameter.first_row + position / columns,
+                                                    parameter.first_column + position % columns);
         work(static_cast<std::size_t>(group), static_cast<std::size_t>(k));
     });
 }
 
-GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Scored> scored, const Grid& grid)
-    : grouping_(grouping), grid_(grid) {
+GroupedSelection::GroupedSelection(const Granularity& granularity, std::span<const Scored> scored, const Grid& grid)
+    : granularity_(granularity), grid_(grid) {
     std::vector<std::vector<std::uint64_t>> weights;
     double largest = 0;
     std::uint64_t fullest = 1, number = 0;
     for (const Scored& tensor : scored) {
-        weights.emplace_back(static_cast<std::size_t>(grouping.count(tensor.parameter->tensor_shape)), 0);
+        weights.emplace_back(static_cast<std::size_t>(granularity.count(tensor.parameter->tensor_shape)), 0);
         for_each_weight(tensor, [&](std::size_t group, std::size_t k) {
             ++weights.back()[group];
-            largest = std::max(largest, std::abs(share(grouping.norm(), tensor.scores[k])));
+            largest = std::max(largest, std::abs(share(granularity.norm(), tensor.scores[k])));
         });
-        grid.shards().sum(std::span(weights.back()));
+        grid.shards().all_reduce_sum(std::span(weights.back()));
         for (const std::uint64_t count : weights.back()) fullest = std::max(fullest, count);
     }
-    largest = grid.world().largest(largest);
+    largest = grid.world().all_reduce_max(largest);
     // largest < 2^exponent; so many terms of at most 2^(exponent + shift) fit.
     int exponent = 0;
     std::frexp(largest, &exponent);
@@ -57,13 +57,13 @@ GroupedSelection::GroupedSelection(const Grouping& grouping, std::span<const Sco
         std::vector<std::uint64_t> sums(weights[i].size(), 0);  // of numbers with sign: additions are the same
         for_each_weight(scored[i], [&](std::size_t group, std::size_t k) {
             sums[group] += static_cast<std::uint64_t>(
-                std::llround(std::ldexp(share(grouping.norm(), scored[i].scores[k]), shift)));
+                std::llround(std::ldexp(share(granularity.norm(), scored[i].scores[k]), shift)));
         });
-        grid.shards().sum(std::span(sums));
+        grid.shards().all_reduce_sum(std::span(sums));
         tensors_.push_back({number, {}});
         for (std::size_t g = 0; g < sums.size(); ++g) {
             auto score = static_cast<std::int64_t>(sums[g]);
-            if (grouping.norm() == GroupNorm::mean && weights[i][g] > 0)
+            if (granularity.norm() == GroupNorm::mean && weights[i][g] > 0)
                 score /= static_cast<std::int64_t>(weights[i][g]);
             tensors_.back().groups.push_back({ordered(score), weights[i][g]});
         }

@@ -7,9 +7,9 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
+#include "pruntrain/parallel/select.hpp"
 #include "pruntrain/prune/grouped_selection.hpp"
-#include "pruntrain/prune/hidden_weights.hpp"
-#include "pruntrain/prune/select.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
 
 namespace pruntrain {
 
@@ -17,30 +17,6 @@ index_t removed_count(double sparsity, index_t weights) {
     // 0.95 is the double just below 95/100: a relative 1e-12 is far above that error and far below one weight of 10^11
     const double product = sparsity * static_cast<double>(weights);
     return std::min(weights, static_cast<index_t>(std::floor(product * (1 + 1e-12))));
-}
-
-PrunableCount count_prunable(const Network& network, std::span<const index_t> kept) {
-    PrunableCount count;
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-        if (!network.parameters()[i]->prunable) continue;
-        count.size += network.parameters()[i]->full_size();
-        count.kept += kept[i];
-    }
-    return count;
-}
-
-std::vector<index_t> tensor_sizes(const Network& network) {
-    std::vector<index_t> sizes;
-    for (const auto* parameter : network.parameters()) sizes.push_back(parameter->full_size());
-    return sizes;
-}
-
-std::vector<index_t> count_kept(const Network& network, const Communicator& shards) {
-    std::vector<std::uint64_t> sums;
-    for (const auto* parameter : network.parameters())
-        sums.push_back(static_cast<std::uint64_t>(parameter->pattern.kept()));
-    shards.sum(std::span(sums));
-    return {sums.begin(), sums.end()};
 }
 
 Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network)
@@ -67,8 +43,8 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                                      "that is trained; the others wait as they are until an event")) {
     const Config criterion = section.section("criterion"), allocation = section.section("allocation");
     criterion_ = choose(criteria(), criterion, "type", "magnitude", "how important a weight is", seed);
-    const Config grouping = section.section("grouping");
-    grouping_ = choose(groupings(), grouping, "type", "weight", "which weights live and die together");
+    const Config granularity = section.section("grouping");
+    granularity_ = choose(granularities(), granularity, "type", "weight", "which weights live and die together");
     allocation_ =
         choose(allocations(), allocation, "type", "global", "how the weights to keep are shared out over the layers");
     schedule_ = choose(prune_schedules(), section.section("schedule"), "type", "cubic", "how the sparsity grows",
@@ -76,7 +52,7 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     const Config regrow = section.section("regrow");
     regrowth_ = choose(regrowths(), regrow, "type", "none", "where weights come back for others that go", seed, length);
     if (regrowth_ && !of_single_weights())
-        input_error(regrow.place_of("type"), " brings single weights back, but ", grouping_->describe(),
+        input_error(regrow.place_of("type"), " brings single weights back, but ", granularity_->describe(),
                     " stay: set grouping to weight, or regrow to none");
     if (reconfigures_ && !needs_all_units().empty())
         input_error(section.place_of("reconfigure"), " removes units for good, but with ", needs_all_units(),
@@ -91,25 +67,25 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     if (prunable_ == 0)
         input_error(
             "there is a prune section, but no layer of the model is prunable: remove 'prunable: false' from a layer");
-    if (const auto runs = grouping_->runs()) {
+    if (const auto runs = granularity_->runs()) {
         const double fits = 1 - static_cast<double>(runs->keep) / static_cast<double>(runs->most);
         if (std::abs(final_sparsity_ - fits) > 1e-6)
             input_error(section.place_of("final_sparsity"), " is ", exact(final_sparsity_), ", but ",
-                        grouping_->describe(), " stay: allowed is ", exact(fits));
+                        granularity_->describe(), " stay: allowed is ", exact(fits));
         if (section.has("allocation"))
-            input_error(section.place_of("allocation"), " is given, but ", grouping_->describe(),
+            input_error(section.place_of("allocation"), " is given, but ", granularity_->describe(),
                         " stay, whichever layer it is: leave it out");
         for (const auto* parameter : network.parameters())
             if (parameter->prunable && !parameter->has_all_columns())
-                input_error(section.place_of("grouping"), ": ", grouping_->describe(),
+                input_error(section.place_of("grouping"), ": ", granularity_->describe(),
                             " stay, but the inputs of layer ", parameter->layer,
                             " are cut over shards: set parallel.cut: outputs");
     }
     if (criterion_->is_signed() && !allocation_->takes_signed())
         input_error(section.place_of("allocation"), " is ", allocation_->describe(), ", but scores of ",
                     criterion_->describe(), " may be below 0: choose another allocation, global for instance");
-    if (criterion_->scores_units() && (!grouping_->of_units() || grouping_->norm() != GroupNorm::mean))
-        input_error(section.place_of("grouping"), " is ", grouping_->describe(), ", but ", criterion_->describe(),
+    if (criterion_->scores_units() && (!granularity_->of_units() || granularity_->norm() != GroupNorm::mean))
+        input_error(section.place_of("grouping"), " is ", granularity_->describe(), ", but ", criterion_->describe(),
                     " scores whole units or channels: allowed is {type: row, norm: mean}");
     if (!criterion_->slot_name().empty() && schedule_->event_at(0) && schedule_->sparsity_at(0) > 0)
         input_error(section.place_of("schedule"), " has an event at step 0, but scores of ", criterion_->describe(),
@@ -118,31 +94,31 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     const auto layers = prunable_layers(network, sizes, keep);
     index_t floors = 0;
     for (const auto& layer : layers) {  // in whole groups
-        const index_t groups = grouping_->count(layer.shape),
+        const index_t groups = granularity_->count(layer.shape),
                       group = groups > 0 ? (layer.size + groups - 1) / groups : 1;
         floors += std::min(layer.size, (layer.at_least + group - 1) / group * group);
     }
     if (floors > keep)
         input_error(section.place_of("final_sparsity"), " is ", exact(final_sparsity_), ": that keeps ", keep, " of ",
                     prunable_, " weights, but the floors of ", layers.size(), " layers need ", floors,
-                    grouping_->count(layers.front().shape) > 0 ? " in whole groups" : "",
+                    granularity_->count(layers.front().shape) > 0 ? " in whole groups" : "",
                     ": choose a smaller final_sparsity or layer_floor");
     allocation_->check(layers, final_sparsity_);
     if (schedule_->threshold() && (!of_single_weights() || allocation_->groups(layers, keep, 1).size() > 1))
         input_error(section.place_of("schedule"), " has a threshold for single weights that all compete; here are ",
-                    grouping_->describe(), ", ", allocation_->describe(),
+                    granularity_->describe(), ", ", allocation_->describe(),
                     ": set grouping to weight and allocation to global, or choose another schedule");
 }
 
 void Pruner::check_hiding(const Config& section) const {
-    if (hidden_decay_ > 0 && !hides())
+    if (hidden_decay_ > 0 && !soft_prunes())
         input_error(section.place_of("hidden_decay"), " is ", exact(hidden_decay_),
                     ", but no weights are hidden: set straight_through to true, or regrow to reserve");
-    if (hidden_trained_ < 1 && (!straight_through_ || grouping_->runs()))
+    if (hidden_trained_ < 1 && (!straight_through_ || granularity_->runs()))
         input_error(section.place_of("hidden_trained"), " is ", exact(hidden_trained_), ", but ",
-                    straight_through_ ? grouping_->describe() + " stay" : "straight_through is false",
+                    straight_through_ ? granularity_->describe() + " stay" : "straight_through is false",
                     ": set it to 1, or choose another grouping with straight_through");
-    if (regrowth_ && regrowth_->hides() && regrowth_->start_step() < end_step())
+    if (regrowth_ && regrowth_->soft_prunes() && regrowth_->start_step() < end_step())
         input_error(section.section("regrow").place_of("type"), " has its first reserve from step ",
                     regrowth_->start_step(), ", but the schedule (", schedule_->describe(), ") ends at step ",
                     end_step(), ": set start_step or start_epoch of regrow to no less");
@@ -154,18 +130,18 @@ void Pruner::check_hiding(const Config& section) const {
     if (regrowth_) refuse(text("with ", regrowth_->describe(), " others go and come back"));
     if (schedule_->gives_back() || schedule_->rewinding().rounds() > 0)
         refuse(text("the schedule, ", schedule_->describe(), ", has no last event that the others lead to"));
-    if (criterion_->gradient_of() == GradientOf::change || criterion_->fisher_blocks().update)
+    if (criterion_->score_input() == ScoreInput::change || criterion_->fisher_blocks().update)
         refuse(text(criterion_->describe(), " needs the network with all its weights"));
 }
 
 std::string Pruner::needs_all_units() const {
     if (regrowth_) return regrowth_->describe();
-    if (grouping_->runs()) return grouping_->describe() + " to stay";
+    if (granularity_->runs()) return granularity_->describe() + " to stay";
     return schedule_->gives_back() ? schedule_->describe() : "";
 }
 
 std::string Pruner::describe() const {
-    return text(criterion_->describe(), " of ", grouping_->describe(), ", ", allocation_->describe(), ", ",
+    return text(criterion_->describe(), " of ", granularity_->describe(), ", ", allocation_->describe(), ", ",
                 schedule_->describe(), ", final sparsity ", exact(final_sparsity_),
                 hidden_trained_ < 1 ? text(", of hidden weights the best ", exact(hidden_trained_), " are trained on")
                 : straight_through_ ? ", hidden weights are trained on"
@@ -218,7 +194,7 @@ index_t count_nonzeros(const Network& network, const Communicator& shards) {
         ++layers;
         for (const real value : parameter->value) count += value != 0;
     }
-    shards.sum(std::span(&count, 1));
+    shards.all_reduce_sum(std::span(&count, 1));
     return std::max(layers, static_cast<index_t>(count));
 }
 
@@ -235,7 +211,7 @@ index_t count_above(double threshold, const std::vector<Scored>& scored, const C
     std::uint64_t count = 0;
     for (const Scored& tensor : scored)
         for (const real score : tensor.scores) count += score > threshold;
-    shards.sum(std::span(&count, 1));
+    shards.all_reduce_sum(std::span(&count, 1));
     return static_cast<index_t>(count);
 }
 
@@ -256,20 +232,20 @@ std::optional<ModelHash> give_back(index_t step, Network& network, const Grid& g
     std::vector<std::optional<Pattern>> patterns;
     for (const auto* parameter : network.arena().parameters())
         patterns.push_back(parameter->prunable ? std::optional(parameter->pattern.with_all()) : std::nullopt);
-    network.arena().lay_out(std::move(patterns));
-    return hash_of_equal_models(network, step, grid);
+    network.arena().set_patterns(std::move(patterns));
+    return consistent_model_hash(network, step, grid);
 }
 
 }  // namespace
 
-bool Pruner::of_single_weights() const { return grouping_->count({1, 1}) == 0 && !grouping_->runs(); }
+bool Pruner::of_single_weights() const { return granularity_->count({1, 1}) == 0 && !granularity_->runs(); }
 
-bool Pruner::in_groups(const PrunableLayer& layer) const { return grouping_->count(layer.shape) > 0; }
+bool Pruner::in_groups(const PrunableLayer& layer) const { return granularity_->count(layer.shape) > 0; }
 
 void Pruner::mark(const std::vector<SelectionGroup>& groups, const std::vector<PrunableLayer>& layers,
                   std::vector<Scored>& scored, const Grid& grid) const {
     if (in_groups(layers.front())) {
-        GroupedSelection selection(*grouping_, scored, grid);
+        GroupedSelection selection(*granularity_, scored, grid);
         for (const auto& group : groups) selection.select(group, layers);
         selection.mark(scored);
     } else {
@@ -278,7 +254,7 @@ void Pruner::mark(const std::vector<SelectionGroup>& groups, const std::vector<P
 }
 
 void Pruner::prune_layer(const Parameter& weight, index_t keep, Arena& arena, const Grid& grid) const {
-    if (grouping_->runs()) fault("a layer alone is pruned by ", grouping_->describe());
+    if (granularity_->runs()) fault("a layer alone is pruned by ", granularity_->describe());
     const std::vector<PrunableLayer> layers{
         {weight.layer, weight.tensor_shape, weight.tensor_size(), weight.pattern.kept(), 1}};
     std::vector<Scored> scored{score(*criterion_, weight)};
@@ -299,7 +275,7 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
     const index_t now = count_prunable(network, kept).kept;
     if (keep >= now) return std::nullopt;
     std::vector<Scored> scored;
-    grid.world().together([&] {
+    grid.world().rethrow_collectively([&] {
         for (const auto* parameter : network.parameters())
             if (parameter->prunable) scored.push_back(score(*criterion_, *parameter));
     });
@@ -309,7 +285,7 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
         if (keep == now && !straight_through_) return std::nullopt;  // else hidden weights may have to come back
     }
     const auto layers = prunable_layers(network, kept, keep);
-    const auto runs = grouping_->runs();
+    const auto runs = granularity_->runs();
     if (runs) {
         const auto of_run = static_cast<index_t>(std::ceil((1 - sparsity) * static_cast<double>(runs->most) - 1e-9));
         for (Scored& tensor : scored) keep_best_of_runs({std::max(runs->keep, of_run), runs->most}, tensor);
@@ -327,34 +303,18 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
             mark(allocation_->groups(layers, keep + more, sparsity / final_sparsity_), layers, scored, grid);
             trained = take_flags(scored, arena);
         }
-        mark_hidden(arena, flags, trained);
-        return hash_of_equal_models(network, step, grid);
+        mark_soft_pruned(arena, flags, trained);
+        return consistent_model_hash(network, step, grid);
     }
     scored.clear();  // the scores, before memory is taken for what stays
     if (fisher) fisher->compensate(arena, flags);
     arena.keep(flags);
-    if (straight_through_) mark_hidden(arena, std::vector<std::vector<std::uint8_t>>(flags.size()));
+    if (straight_through_) mark_soft_pruned(arena, std::vector<std::vector<std::uint8_t>>(flags.size()));
     const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept;
     const bool whole_groups = in_groups(layers.front()) && left <= keep;
     if (left != keep && !whole_groups && !runs)  // a run at the end of a row may be shorter
         fault("a prune event at step ", step, " kept ", left, " weights instead of ", keep);
-    return hash_of_equal_models(network, step, grid);
-}
-
-ModelHash hash_of_equal_models(Network& network, index_t step, const Grid& grid) {
-    const ModelHash own = hash_model(network);
-    std::array<std::uint64_t, 2> sums{own.pattern, own.weights};
-    grid.shards().sum(std::span<std::uint64_t>(sums));
-    const auto patterns = grid.world().gather_to_all(sums[0]);
-    const auto weights = grid.world().gather_to_all(sums[1]);
-    std::vector<std::string> different;
-    for (std::size_t rank = 0; rank < patterns.size(); ++rank)
-        if (patterns[rank] != patterns[0] || weights[rank] != weights[0]) different.push_back(std::to_string(rank));
-    if (!different.empty())
-        fault("at step ", step, " the model of ranks ", join(different),
-              " differs from rank 0's: memory or network faults; "
-              "resume from the last checkpoint");
-    return {sums[0], sums[1]};
+    return consistent_model_hash(network, step, grid);
 }
 
 }  // namespace pruntrain

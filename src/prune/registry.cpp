@@ -1,7 +1,7 @@
 // The families of pruning by name. To add a member: write its file with make_NAME, and a line here.
 #include "pruntrain/prune/allocation.hpp"
 #include "pruntrain/prune/criterion.hpp"
-#include "pruntrain/prune/grouping.hpp"
+#include "pruntrain/prune/granularity.hpp"
 #include "pruntrain/prune/regrowth.hpp"
 #include "pruntrain/prune/schedule.hpp"
 
@@ -55,7 +55,7 @@ namespace pruntrain {
 
 #define DECLARE_CRITERION(name, meaning) std::unique_ptr<Criterion> make_##name(const Config&, std::uint64_t);
 #define DECLARE_ALLOCATION(name, meaning) std::unique_ptr<Allocation> make_##name(const Config&);
-#define DECLARE_GROUPING(name, meaning) std::unique_ptr<Grouping> make_##name(const Config&);
+#define DECLARE_GROUPING(name, meaning) std::unique_ptr<Granularity> make_##name(const Config&);
 #define DECLARE_SCHEDULE(name, meaning) \
     std::unique_ptr<PruneSchedule> make_##name(const Config&, double, const RunLength&);
 #define DECLARE_REGROWTH(name, meaning) \
@@ -78,8 +78,8 @@ const Registry<AllocationFactory>& allocations() {
     return registry;
 }
 
-const Registry<GroupingFactory>& groupings() {
-    static const Registry<GroupingFactory> registry("prune grouping", {GROUPINGS(LIST)});
+const Registry<GranularityFactory>& granularities() {
+    static const Registry<GranularityFactory> registry("prune grouping", {GROUPINGS(LIST)});
     return registry;
 }
 

@@ -6,8 +6,8 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
-#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/pruner.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
 
 namespace pruntrain {
 
@@ -26,12 +26,12 @@ Regrowth::Regrowth(const Config& config, const RunLength& length) : last_update_
 }
 
 bool Regrowth::event_at(index_t step) const {
-    if (hides() && step == end_) return true;
+    if (soft_prunes() && step == end_) return true;
     return step > start_ && step <= end_ && step < last_update_ && (step - start_) % every_ == 0;
 }
 
 double Regrowth::fraction_at(index_t step) const {
-    if (hides() && step == end_) return 0;
+    if (soft_prunes() && step == end_) return 0;
     if (!cosine_) return fraction_;
     const double progress = static_cast<double>(step - start_) / static_cast<double>(end_ - start_);
     return fraction_ / 2 * (1 + std::cos(std::numbers::pi * progress));
@@ -70,25 +70,25 @@ RegrowEvent::RegrowEvent(const Regrowth& regrowth, index_t step, Network& networ
     : regrowth_(regrowth), step_(step), network_(network), grid_(grid), kept_(count_kept(network, grid.shards())) {
     Arena& arena = network.arena();
     const std::vector<index_t> hidden =
-        regrowth.hides() ? count_hidden(arena, grid) : std::vector<index_t>(kept_.size(), 0);
+        regrowth.soft_prunes() ? count_soft_pruned(arena, grid) : std::vector<index_t>(kept_.size(), 0);
     for (std::size_t i = 0; i < kept_.size(); ++i) {
         const Parameter& parameter = *arena.parameters()[i];
         index_t& kept = kept_[kept_.size() - 1 - i];  // the arena runs from the last layer to the first
         const index_t used = kept - hidden[i], size = parameter.tensor_size();
         const index_t count = std::min(removed_count(regrowth.fraction_at(step), used), size - used);
         if (!parameter.prunable || used == size || count + hidden[i] == 0) continue;
-        const index_t stay = regrowth.hides() ? used : used - count;
+        const index_t stay = regrowth.soft_prunes() ? used : used - count;
         kept = stay + count;
         layers_.push_back({i, count, without_smallest(stay, parameter, grid)});
     }
 }
 
-void RegrowEvent::widen() {
+void RegrowEvent::densify() {
     Arena& arena = network_.arena();
     std::vector<std::optional<Pattern>> patterns(arena.parameters().size());
     for (const Layer& layer : layers_)
         patterns[layer.parameter] = arena.parameters()[layer.parameter]->pattern.with_all();
-    arena.lay_out(std::move(patterns), Arena::Slots::stay_behind);
+    arena.set_patterns(std::move(patterns), Arena::Slots::deferred);
 }
 
 ModelHash RegrowEvent::grow() {
@@ -99,7 +99,7 @@ ModelHash RegrowEvent::grow() {
         whole.pattern = whole.pattern.with_all();
         const auto size = static_cast<std::size_t>(whole.pattern.dense_size());
         std::vector<Scored> places{{&whole, std::vector<real>(size), std::vector<std::uint8_t>(size, 0)}};
-        grid_.world().together([&] {
+        grid_.world().rethrow_collectively([&] {
             regrowth_.score(places[0], step_);
             for (const real score : places[0].scores) order_key(score);  // finds one that is not a number
         });
@@ -108,16 +108,16 @@ ModelHash RegrowEvent::grow() {
         patterns[layer.parameter] = whole.pattern.with_all();
         patterns[layer.parameter]->keep(places[0].keep);
     }
-    arena.lay_out(std::move(patterns));
-    if (regrowth_.hides()) {
+    arena.set_patterns(std::move(patterns));
+    if (regrowth_.soft_prunes()) {
         std::vector<std::vector<std::uint8_t>> used(arena.parameters().size());
         for (const Layer& layer : layers_)
             used[layer.parameter] = places_in(*arena.parameters()[layer.parameter], layer.stay);
-        mark_hidden(arena, used);
+        mark_soft_pruned(arena, used);
     }
     if (count_kept(network_, grid_.shards()) != kept_)
         fault("regrowth at step ", step_, " left a layer with more or fewer weights than it should have");
-    return hash_of_equal_models(network_, step_, grid_);
+    return consistent_model_hash(network_, step_, grid_);
 }
 
 }  // namespace pruntrain

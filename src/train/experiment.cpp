@@ -8,10 +8,10 @@
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
-#include "pruntrain/parallel/optimizer_shards.hpp"
-#include "pruntrain/parallel/shard_cuts.hpp"
-#include "pruntrain/prune/hidden_weights.hpp"
-#include "pruntrain/train/execution_planner.hpp"
+#include "pruntrain/parallel/execution_planner.hpp"
+#include "pruntrain/parallel/partition.hpp"
+#include "pruntrain/parallel/state_partition.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
 
 namespace pruntrain {
 
@@ -92,9 +92,10 @@ Settings::Settings(const Config& config) {
     const Config parallel = config.section("parallel");
     model_shards = parallel.integer("model_shards", 1, at_least(1),
                                     "ranks that share one copy of the model, each with a part of every layer");
-    cuts_inputs = parallel.choice("cut", "auto", {"auto", "outputs"},
-                                  "each shard has weights of a block of a layer's outputs, or, with auto and where the "
-                                  "outputs are fewer, of its inputs: the narrower side is exchanged") == "auto";
+    allow_row_parallel =
+        parallel.choice("cut", "auto", {"auto", "outputs"},
+                        "each shard has weights of a block of a layer's outputs, or, with auto and where the "
+                        "outputs are fewer, of its inputs: the narrower side is exchanged") == "auto";
     rebalance_above = parallel.number(
         "rebalance_above", 1.05, at_least(1),
         "of the fullest shard's kept weights over the mean, in layers that execute sparse: then, after a prune event, "
@@ -184,7 +185,7 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
     config.finish();
     if (settings.slices > 0) Slices::check(settings.slices, grid.replica_count());
     resolved = config.resolved();
-    network.arena().create_slots(slot_names(), slot_sharing());
+    network.arena().create_slots(slot_names(), state_partition());
     if (!look) network.initialize(settings.seed);
     network.set_tile_widths(tile_widths(slice_samples(grid.replica_count())));
 }
@@ -196,10 +197,10 @@ void Experiment::check_criterion(const Config& config) {
     if (micro > samples)
         input_error(prune.section("criterion").place_of("samples"), " is ", micro, ", but the training split has ",
                     samples, " samples: allowed is <= ", samples);
-    if (criterion.gradient_of() == GradientOf::change && settings.message == SharedSum::Message::bf16)
+    if (criterion.score_input() == ScoreInput::change && settings.message == SharedSum::Message::bf16)
         input_error(prune.place_of("criterion"), " is ", criterion.describe(), " with reduce.precision bf16: the ",
                     "difference of two gradients needs all their bits; set precision to fp32");
-    if (criterion.gradient_of() != GradientOf::channel_scale) return;
+    if (criterion.score_input() != ScoreInput::channel_scale) return;
     for (std::size_t i = 0; i < network.layer_count(); ++i)
         for (const auto* parameter : network.layer(i).parameters())
             if (parameter->prunable && network.scale_behind(i) == nullptr)
@@ -223,10 +224,10 @@ std::string Experiment::describe() {
     return config.describe();
 }
 
-Network Experiment::make_network(const ShardCuts& cuts, bool allocate) const {
+Network Experiment::make_network(const Partition& cuts, bool allocate) const {
     return {model,
             dataset.shape(),
-            {grid.shard(), grid.model_shards(), cuts, settings.cuts_inputs},
+            {grid.shard(), grid.model_shards(), cuts, settings.allow_row_parallel},
             [this](const LayerPlace& place, Network::Exchange what, bool last) {
                 return make_exchange_layer(place, what, last, grid.shards());
             },
@@ -236,31 +237,31 @@ Network Experiment::make_network(const ShardCuts& cuts, bool allocate) const {
 std::vector<std::string> Experiment::slot_names() const {
     std::vector<std::string> names = optimizer->slot_names();  // first: an update takes them by their number
     if (pruner && !pruner->criterion().slot_name().empty()) names.push_back(pruner->criterion().slot_name());
-    if (pruner && pruner->hides()) names.push_back(hidden_slot);
+    if (pruner && pruner->soft_prunes()) names.push_back(soft_pruned_slot);
     for (auto& name : rewinding.slot_names(optimizer->slot_names())) names.push_back(std::move(name));
     return names;
 }
 
-std::optional<SlotSharing> Experiment::slot_sharing() const {
+std::optional<StatePartition> Experiment::state_partition() const {
     if (!settings.shard_optimizer || grid.replicas().size() == 1) return {};
-    return share_slots(grid.replicas());
+    return partition_state(grid.replicas());
 }
 
-void Experiment::cut(const ShardCuts& cuts, bool move) {
+void Experiment::cut(const Partition& cuts, bool move) {
     Network next = make_network(cuts, false);
     if (move) {
-        move_weights(network, next, grid, slot_sharing());
+        repartition_network(network, next, grid, state_partition());
     } else {
         for (std::size_t i = 0; i < network.parameters().size(); ++i)
             next.parameters()[i]->full_shape = network.parameters()[i]->full_shape;
-        next.arena().create_slots(network.arena().slot_names(), slot_sharing());
+        next.arena().create_slots(network.arena().slot_names(), state_partition());
     }
     network = std::move(next);
 }
 
-void Experiment::shrink(const ShardCuts& cuts, const LivingOutputs& living) {
+void Experiment::shrink(const Partition& cuts, const AliveChannels& alive) {
     Network next = make_network(cuts, false);
-    move_living(network, next, living, grid, slot_sharing());
+    compact_network(network, next, alive, grid, state_partition());
     network = std::move(next);
 }
 

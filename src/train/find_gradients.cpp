@@ -4,48 +4,48 @@
 #include <cmath>
 
 #include "pruntrain/math/elementwise.hpp"
-#include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/parallel/state_partition.hpp"
 #include "pruntrain/train/batch_gradient.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 namespace pruntrain {
 
-void Trainer::find_gradients(GradientOf what) {
-    if (what == GradientOf::nothing) return;
-    const HiddenWeights::Hiding hiding = hide();
+void Trainer::find_gradients(ScoreInput what) {
+    if (what == ScoreInput::nothing) return;
+    const SoftPrunedWeights::MaskScope hiding = hide();
     std::vector<std::vector<real>> statistics;  // a batch moves running means
     for (const auto& [layer, statistic] : network_.statistics()) statistics.push_back(statistic->values);
     switch (what) {
-        case GradientOf::nothing:
+        case ScoreInput::nothing:
             break;
-        case GradientOf::loss:
+        case ScoreInput::loss:
             next_batch();
             forward_and_backward(false, false);
             break;
-        case GradientOf::flow:
+        case ScoreInput::flow:
             find_flow_gradients();
             break;
-        case GradientOf::slot: {
+        case ScoreInput::slot: {
             Arena& arena = network_.arena();
-            gather_slot(arena, arena.slot_number(experiment_.pruner->criterion().slot_name()), grid_.replicas(),
-                        arena.gradients());
+            all_gather_slot(arena, arena.slot_number(experiment_.pruner->criterion().slot_name()), grid_.replicas(),
+                            arena.gradients());
             break;
         }
-        case GradientOf::squares:
+        case ScoreInput::squares:
             find_squares(experiment_.pruner->criterion().micro_batches());
             break;
-        case GradientOf::curvature:
+        case ScoreInput::curvature:
             find_curvatures();
             break;
-        case GradientOf::change:
-            find_change();
+        case ScoreInput::change:
+            find_hessian_vector_product();
             break;
-        case GradientOf::channel_scale:
+        case ScoreInput::channel_scale:
             find_channel_scales();
             break;
-        case GradientOf::mean_activation:
-        case GradientOf::active_share:
-            find_activations(what == GradientOf::active_share);
+        case ScoreInput::mean_activation:
+        case ScoreInput::active_share:
+            find_activations(what == ScoreInput::active_share);
             break;
     }
     std::size_t next = 0;
@@ -75,7 +75,7 @@ void Trainer::find_squares(const MicroBatches& micro_batches) {
     Arena& arena = network_.arena();
     // The sums of a training step serve: with sum: ordered they have the same bits on any number of ranks, since the
     // slices have the same micro-batches, and the tree over the slices is the same.
-    reducer_.forget_rounding();  // it is of gradients
+    reducer_.reset_residual();  // it is of gradients
     reducer_.begin(arena);
     auto terms = reducer_.terms(arena);
     if (terms.empty()) terms.push_back({{slices_.own().first, 1}, arena.gradients().data()});
@@ -83,7 +83,7 @@ void Trainer::find_squares(const MicroBatches& micro_batches) {
     for (const auto& term : terms)
         add_squares(sampler, micro_batches.count, term.node, {term.gradients, arena.gradients().size()});
     reducer_.finish();
-    reducer_.forget_rounding();
+    reducer_.reset_residual();
     for (real& sum : arena.gradients()) sum /= static_cast<real>(micro_batches.count);
 }
 
@@ -122,7 +122,7 @@ void Trainer::find_curvatures() {
     if (!criterion.fisher_blocks().update) fisher_.reset();
 }
 
-void Trainer::find_change() {
+void Trainer::find_hessian_vector_product() {
     // The central difference (g(w + e g) - g(w - e g)) / 2e, over the prunable weights, on one linear piece of relu and
     // max-pool: a difference over many pieces has the noise of those few that a batch happens to cross. The step is a
     // small part of the weights: rounding of the gradients, 1e-7 of them or more, is divided by it, and the third
@@ -146,7 +146,7 @@ void Trainer::find_change() {
             squares[1] += static_cast<double>(parameter.gradient[k]) * static_cast<double>(parameter.gradient[k]);
         }
     }
-    grid_.shards().sum(std::span<double>(squares));
+    grid_.shards().all_reduce_sum(std::span<double>(squares));
     const double ratio = squares[0] > 0 && squares[1] > 0 ? squares[0] / squares[1] : 1;  // 1: nothing changes
     const auto step = static_cast<real>(std::exp2(std::round(std::log2(part * std::sqrt(ratio)))));
     const auto gradient_at = [&](real along) {
@@ -172,7 +172,7 @@ void give_to_rows(std::span<const real> units, Parameter& weight, const Communic
     std::vector<real> rows(units.begin(), units.end());
     if (std::ssize(rows) < weight.pattern.rows()) {  // the shard has columns of all rows
         rows.resize(static_cast<std::size_t>(weight.pattern.rows()));
-        shards.gather_blocks_to_all(units, rows, shards.gather_to_all(units.size()));
+        shards.all_gather_v(units, rows, shards.all_gather(units.size()));
     }
     weight.pattern.for_each_position([&](index_t k, index_t position) {
         weight.gradient[static_cast<std::size_t>(k)] =
@@ -182,7 +182,7 @@ void give_to_rows(std::span<const real> units, Parameter& weight, const Communic
 
 /// The layer whose output is the activation of a layer's units: behind batch-norm and what works in place, so relu.
 std::size_t activation_of(Network& network, std::size_t layer) {
-    if (network.layer(layer).computes_terms()) ++layer;  // their sums
+    if (network.layer(layer).computes_partial_sums()) ++layer;  // their sums
     const Shape shape = network.layer(layer).output_shape();
     while (layer + 1 < network.layer_count()) {
         const Layer& next = network.layer(layer + 1);
@@ -244,7 +244,7 @@ void Trainer::find_activations(bool share) {
             for (std::size_t slice = 0; units.layer == layer && slice < step.slice_count(); ++slice)
                 sum_activations(network_.tiling(layer, step.slices[slice].samples),
                                 network_.layer(layer).output_shape().pixels(),
-                                network_.activation(layer, static_cast<index_t>(slice)), network_.taken_over(layer),
+                                network_.activation(layer, static_cast<index_t>(slice)), network_.is_fused(layer),
                                 share, std::span(rows).subspan(slice * numbers + units.first, units.count));
     }
     slices_.finish(slices_.start_sum(rows), totals);

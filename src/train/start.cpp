@@ -5,7 +5,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
-#include "pruntrain/parallel/shard_cuts.hpp"
+#include "pruntrain/parallel/partition.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 namespace pruntrain {
@@ -40,8 +40,8 @@ void check_pruning(const std::string& file, const Pruner& pruner, bool units_rem
     if (units_removed && !pruner.needs_all_units().empty())
         input_error("units were removed from the network of ", file, ", but with ", pruner.needs_all_units(),
                     " their places are needed: start from a file of a run with prune.reconfigure: false");
-    if (sparse && pruner.grouping().runs())
-        input_error("weights were removed from the network of ", file, ", but ", pruner.grouping().describe(),
+    if (sparse && pruner.granularity().runs())
+        input_error("weights were removed from the network of ", file, ", but ", pruner.granularity().describe(),
                     " are to stay: start from a file with all weights, or leave the prune section out to train those "
                     "that are left");
 }
@@ -61,7 +61,7 @@ StartFile look(Experiment& experiment) {
     const bool sparse = any([](const auto& tensor) { return tensor.sparse; });
     if (experiment.pruner) check_pruning(file, *experiment.pruner, units_removed, sparse);
     return {file, text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity)),
-            units_removed ? summary.state.shard_cuts : "", summary.state.weights_hash};
+            units_removed ? summary.state.partition : "", summary.state.weights_hash};
 }
 
 }  // namespace
@@ -69,7 +69,7 @@ StartFile look(Experiment& experiment) {
 std::optional<StartFile> look_at_start(Experiment& experiment, const Communicator& world) {
     if (experiment.settings.start_from.empty()) return std::nullopt;
     StartFile file;
-    world.together([&] {
+    world.rethrow_collectively([&] {
         if (!world.is_root()) return;
         try {
             file = look(experiment);
@@ -77,7 +77,7 @@ std::optional<StartFile> look_at_start(Experiment& experiment, const Communicato
             input_error("run.start_from: ", error.what());
         }
     });
-    for (std::string* const words : {&file.path, &file.state, &file.shard_cuts, &file.weights_hash})
+    for (std::string* const words : {&file.path, &file.state, &file.partition, &file.weights_hash})
         world.broadcast_text(*words);
     return file;
 }
@@ -88,9 +88,9 @@ std::string start_text(const std::optional<StartFile>& file) {
 
 void Trainer::start(const std::optional<StartFile>& file) {
     if (!file) return;
-    if (!file->shard_cuts.empty()) cut(cuts_for(cuts_of(file->shard_cuts), grid_.model_shards()), false);
+    if (!file->partition.empty()) cut(even_partition(parse_partition(file->partition), grid_.model_shards()), false);
     read_weights(file->path, network_, world_);
-    const ModelHash hash = hash_of_equal_models(network_, 0, grid_);
+    const ModelHash hash = consistent_model_hash(network_, 0, grid_);
     if (!file->weights_hash.empty() && hex(hash.weights) != file->weights_hash)
         fault("the weights read from ", file->path, " have the hash ", hex(hash.weights), ", those written had ",
               file->weights_hash);

@@ -9,9 +9,9 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
-#include "pruntrain/parallel/optimizer_shards.hpp"
-#include "pruntrain/parallel/shard_cuts.hpp"
-#include "pruntrain/train/report.hpp"
+#include "pruntrain/parallel/partition.hpp"
+#include "pruntrain/parallel/state_partition.hpp"
+#include "pruntrain/run/summary.hpp"
 
 namespace pruntrain {
 
@@ -45,7 +45,7 @@ std::vector<std::string> names_of_layers(Network& network) {
 }  // namespace
 
 Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling,
-                 const Interruption& interruption)
+                 const StopRequest& stop_request)
     : experiment_(experiment),
       network_(experiment.network),
       folder_(folder),
@@ -57,8 +57,8 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
       progress_(experiment.settings.progress, experiment.settings.log_every_s, experiment.length, world.is_root()),
       profile_(profiling, names_of_layers(experiment.network)),
       planner_(experiment.network, experiment.settings.execution, grid_),
-      interruption_(interruption),
-      stall_watch_(experiment.settings.stall_s, experiment.settings.aborts_on_stall, profile_, world) {
+      stop_request_(stop_request),
+      heartbeat_(experiment.settings.stall_s, experiment.settings.aborts_on_stall, profile_, world) {
     state_.seed = experiment.settings.seed;
     state_.ranks = world.size();
     state_.grid = grid_.text();
@@ -73,13 +73,13 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
 
 bool Trainer::resume() {
     std::string newest, cuts;
-    world_.together([&] {
+    world_.rethrow_collectively([&] {
         if (!world_.is_root()) return;
         for (const auto& file : list_checkpoints(folder_.checkpoints())) {
             try {
                 const auto summary = inspect_checkpoint(file);
                 newest = file.string();
-                cuts = summary.state.shard_cuts;
+                cuts = summary.state.partition;
                 const std::string changes = changed_lines(summary.config, experiment_.resolved);
                 if (!changes.empty()) progress_.note("the configuration has changed since the checkpoint:\n" + changes);
                 return;
@@ -95,18 +95,19 @@ bool Trainer::resume() {
     }
     // Cut for as many shards, the model goes on as it was; for others, layers begin with even blocks.
     world_.broadcast_text(cuts);
-    const ShardCuts read = cuts_of(cuts);
+    const Partition read = parse_partition(cuts);
     const bool same = !read.empty() && static_cast<index_t>(read.begin()->second.size()) == grid_.model_shards() + 1;
-    if (!read.empty() || !state_.shard_cuts.empty()) cut(same ? read : cuts_for(read, grid_.model_shards()), false);
+    if (!read.empty() || !state_.partition.empty())
+        cut(same ? read : even_partition(read, grid_.model_shards()), false);
     const RunState own = state_;
     state_ = read_checkpoint(newest, network_, history_, world_);
     state_.ranks = own.ranks;
     state_.grid = own.grid;
-    state_.shard_cuts = own.shard_cuts;
+    state_.partition = own.partition;
     state_.seed = own.seed;
     planner_.restore(state_.execution);
     network_.set_tile_widths(planner_.tile_widths(slice_samples()));
-    const ModelHash hash = hash_of_equal_models(network_, state_.step, grid_);
+    const ModelHash hash = consistent_model_hash(network_, state_.step, grid_);
     if (hex(hash.pattern) != state_.pattern_hash || hex(hash.weights) != state_.weights_hash)
         fault("the model read from ", newest, " has the hashes ", hex(hash.pattern), " and ", hex(hash.weights),
               ", the one written had ", state_.pattern_hash, " and ", state_.weights_hash);
@@ -128,7 +129,7 @@ bool Trainer::run() {
     }
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
-        stall_watch_.begin_step(state_.step + 1);
+        heartbeat_.begin_step(state_.step + 1);
         next_batch();
         ask_whether_to_stop();
         const bool to_owners = experiment_.settings.clip_norm == 0;
@@ -205,11 +206,11 @@ void Trainer::next_batch() {
 }
 
 void Trainer::ask_whether_to_stop() {
-    stop_wanted_ = interruption_.wanted(state_.step + 1, world_.is_root()) ? 1 : 0;
+    stop_wanted_ = stop_request_.wanted(state_.step + 1, world_.is_root()) ? 1 : 0;
     // The loss is summed over the replicas of a shard: what shards have summed before is then summed over all ranks.
     if (grid_.model_shards() == 1) return;
     profile_.enter(Phase::reduce);
-    grid_.shards().sum(std::span(&stop_wanted_, 1));
+    grid_.shards().all_reduce_sum(std::span(&stop_wanted_, 1));
 }
 
 Slices::Sum Trainer::start_loss() {
@@ -232,7 +233,7 @@ Slices::Sum Trainer::start_loss() {
 }
 
 void Trainer::forward_and_backward(bool assemble_next, bool to_owners) {
-    const HiddenWeights::Hiding hiding = hide();
+    const SoftPrunedWeights::MaskScope hiding = hide();
     const auto flops = [&](std::size_t layer) { return 2 * network_.layer(layer).multiply_adds(step_.tiling.samples); };
     for (std::size_t layer = 0; layer < network_.layer_count(); ++layer) {
         profile_.enter(Phase::forward, layer);
@@ -269,13 +270,13 @@ void Trainer::update() {
     const Settings& settings = experiment_.settings;
     if (experiment_.pruner && state_.step < experiment_.pruner->end_step())
         experiment_.pruner->criterion().observe(arena);
-    if (experiment_.pruner) hidden_.decay(arena, static_cast<real>(experiment_.pruner->hidden_decay()));
-    hidden_.hold(arena);
+    if (experiment_.pruner) soft_pruned_.decay(arena, static_cast<real>(experiment_.pruner->hidden_decay()));
+    soft_pruned_.save_frozen(arena);
     update_parameters(*experiment_.optimizer, arena, experiment_.rewinding.update_number(state_.step),
                       learning_rate_at(state_.step), settings.weight_decay, settings.clip_norm, grid_.shards());
-    if (arena.shares_slots()) {
+    if (arena.state_is_partitioned()) {
         profile_.enter(Phase::reduce);
-        gather_values(arena, grid_.replicas());
+        all_gather_values(arena, grid_.replicas());
         profile_.add({.summed_bytes = static_cast<double>(arena.size()) * sizeof(real)});
         profile_.enter(Phase::update);
     }
@@ -284,7 +285,7 @@ void Trainer::update() {
             arena, learning_rate_at(state_.step),
             experiment_.length.epoch(static_cast<double>(experiment_.rewinding.training_step(state_.step))),
             grid_.shards());
-    hidden_.release(arena, experiment_.optimizer->slot_names());
+    soft_pruned_.restore_frozen(arena, experiment_.optimizer->slot_names());
     count_step();
 }
 
@@ -308,24 +309,24 @@ void Trainer::maybe_prune() {
     if (!experiment_.pruner || !experiment_.pruner->event_at(state_.step)) return;
     std::optional<ModelHash> hash;  // of the last round that removed weights
     for (index_t round = 1; round <= experiment_.pruner->rounds(); ++round) {
-        find_gradients(experiment_.pruner->gradient_of(state_.step));
+        find_gradients(experiment_.pruner->score_input(state_.step));
         profile_.enter(Phase::prune);
         const auto pruned =
             experiment_.pruner->prune(state_.step, network_, grid_, round, fisher_ ? &*fisher_ : nullptr);
         if (pruned) hash = pruned;
         fisher_.reset();
-        hidden_.forget();
+        soft_pruned_.invalidate();
     }
-    if (hash && shrink()) hash = hash_of_equal_models(network_, state_.step, grid_);
+    if (hash && shrink()) hash = consistent_model_hash(network_, state_.step, grid_);
     PrunableCount count = count_prunable(network_, count_kept(network_, grid_.shards()));
-    if (experiment_.pruner->hides())
-        for (const index_t hidden : count_hidden(network_.arena(), grid_)) count.kept -= hidden;
+    if (experiment_.pruner->soft_prunes())
+        for (const index_t hidden : count_soft_pruned(network_.arena(), grid_)) count.kept -= hidden;
     state_.sparsity = count.sparsity();
     if (hash && state_.step >= experiment_.pruner->end_step())
         progress_.note(text("step ", state_.step, ": final sparsity ", exact(count.sparsity()), ", ",
                             grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
                             hex(hash->pattern), " on all ranks"));
-    if (hash) reducer_.forget_rounding();
+    if (hash) reducer_.reset_residual();
     if (!hash && state_.step < experiment_.pruner->end_step()) return;
     plan_execution();
     rebalance(state_.step >= experiment_.pruner->end_step());
@@ -372,7 +373,7 @@ void Trainer::maybe_evaluate() {
 
 void Trainer::add_history_row() {
     profile_.enter(Phase::evaluate);
-    const HiddenWeights::Hiding hiding = hide();
+    const SoftPrunedWeights::MaskScope hiding = hide();
     const Evaluation validation =
         evaluate(network_, *experiment_.loss, experiment_.dataset, Split::validation, slices_);
     HistoryRow row;
@@ -399,7 +400,7 @@ void Trainer::add_history_row() {
     const double score = std::isnan(validation.accuracy) ? -validation.loss : validation.accuracy;
     const bool final_pattern =
         !experiment_.pruner || (state_.step >= experiment_.pruner->end_step() &&
-                                !experiment_.rewinding.rewinds_at(state_.step) && !hidden_.any());
+                                !experiment_.rewinding.rewinds_at(state_.step) && !soft_pruned_.any());
     if (validation.samples > 0 && final_pattern && score > state_.best_score) {
         state_.best_score = score;
         state_.best_step = state_.step;
@@ -414,7 +415,7 @@ void Trainer::maybe_checkpoint() {
 void Trainer::stop() {
     save_checkpoint(true);
     progress_.note(
-        text("stopped at step ", state_.step, " of ", experiment_.length.steps, " by ", interruption_.reason(world_),
+        text("stopped at step ", state_.step, " of ", experiment_.length.steps, " by ", stop_request_.reason(world_),
              ": ", (folder_.checkpoints() / checkpoint_name(state_.step)).string(), " is saved, resume with --resume"));
 }
 
@@ -438,7 +439,7 @@ void Trainer::finish() {
     profile_.stop();  // first: the phases are parts of the run's seconds
     state_.seconds = seconds_before_ + clock_.seconds();
     const std::vector<index_t> kept = count_kept(network_, grid_.shards());
-    const double final_mb = world_.largest(resident_mb()), peak_mb = world_.largest(peak_resident_mb());
+    const double final_mb = world_.all_reduce_max(resident_mb()), peak_mb = world_.all_reduce_max(peak_resident_mb());
     const ProfileRows profile = profile_.rows(world_);
     if (!world_.is_root()) return;
     RunResult result;

@@ -31,18 +31,18 @@ static bool all_finite(std::span<const real> values) {
 std::string Trainer::what_is_not_finite(bool to_owners) {
     Arena& arena = network_.arena();
     // What this rank has the sums of; without shards all replicas have the same.
-    const bool own_part = to_owners && arena.shares_slots();
+    const bool own_part = to_owners && arena.state_is_partitioned();
     const Block own = own_part ? arena.slot_range() : Block{0, arena.size()};
     const auto gradients =
         arena.gradients().subspan(static_cast<std::size_t>(own.first), static_cast<std::size_t>(own.size));
     std::uint64_t spoilt = !std::isfinite(sums_[0]) || !all_finite(gradients) ? 1 : 0;
-    if (own_part || grid_.model_shards() > 1) world_.sum(std::span(&spoilt, 1));
+    if (own_part || grid_.model_shards() > 1) world_.all_reduce_sum(std::span(&spoilt, 1));
     if (spoilt == 0) return {};
     // The arena runs from the last layer to the first, as backward does: the first that it finds is where it began.
     index_t first = std::ssize(arena.parameters());
     for (index_t i = first; i-- > 0;)
         if (!all_finite(arena.parameters()[static_cast<std::size_t>(i)]->gradient)) first = i;
-    const auto firsts = world_.gather_to_all(first);
+    const auto firsts = world_.all_gather(first);
     first = *std::ranges::min_element(firsts);
     std::string loss = text("the loss is ", sums_[0]);
     if (first == std::ssize(arena.parameters())) return loss;
@@ -80,8 +80,8 @@ Trainer::NextUpdate Trainer::check_gradients(bool to_owners) {
     if (!resume()) stop(", and there is no checkpoint to go back to");
     seconds_before_ = seconds_before;  // they were spent
     state_.rate_factor = factor;
-    reducer_.forget_rounding();
-    hidden_.forget();
+    reducer_.reset_residual();
+    soft_pruned_.invalidate();
     batch_step_ = -1;
     if (world_.is_root()) folder_.write_history(history_, network_);
     return NextUpdate::again;
@@ -101,7 +101,7 @@ void Trainer::append_history(const HistoryRow& row) {
 }
 
 bool Trainer::tolerates(const std::string& failure) {
-    const bool failed = world_.largest(index_t{failure.empty() ? 0 : 1}) == 1;
+    const bool failed = world_.all_reduce_max(index_t{failure.empty() ? 0 : 1}) == 1;
     if (!failed || experiment_.settings.stops_on_write_failure) return false;
     progress_.note(text("warning: ", failure, "; training goes on, older checkpoints stay"));
     return true;

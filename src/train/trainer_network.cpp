@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "pruntrain/base/text.hpp"
-#include "pruntrain/parallel/shard_cuts.hpp"
+#include "pruntrain/parallel/partition.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 namespace pruntrain {
@@ -16,8 +16,9 @@ void Trainer::rebalance(bool tell) {
     auto layers = sparse_layers(network_, grid_.shards());
     const double before = imbalance(layers);
     if (before > allowed) {
-        ShardCuts cuts = cuts_of(state_.shard_cuts);  // the others stay as they are, without units that were removed
-        for (auto& layer : layers) cuts[layer.name] = layer.begins = balanced_cut(layer.weights, grid_.model_shards());
+        Partition cuts =
+            parse_partition(state_.partition);  // the others stay as they are, without units that were removed
+        for (auto& layer : layers) cuts[layer.name] = layer.offsets = balanced_cut(layer.weights, grid_.model_shards());
         const double after = imbalance(layers);
         if (after < worth_moving * before) {
             cut(cuts, true);
@@ -32,7 +33,7 @@ void Trainer::rebalance(bool tell) {
             text("step ", state_.step, ": the fullest shard has ", fixed(before, 3), " times the mean of the weights"));
 }
 
-void Trainer::cut(const ShardCuts& cuts, bool move) {
+void Trainer::cut(const Partition& cuts, bool move) {
     const std::string execution = planner_.describe();
     experiment_.cut(cuts, move);
     take_network(cuts, execution);
@@ -41,27 +42,27 @@ void Trainer::cut(const ShardCuts& cuts, bool move) {
 bool Trainer::shrink() {
     if (!experiment_.pruner->reconfigures()) return false;
     profile_.enter(Phase::rebalance);
-    const LivingOutputs living = fold_dead_outputs(network_, grid_.shards());
-    const std::optional<ShardCuts> cuts = cuts_of_living(network_, living);
+    const AliveChannels alive = fold_dead_channels(network_, grid_.shards());
+    const std::optional<Partition> cuts = partition_of_alive(network_, alive);
     if (!cuts) return false;
     std::vector<std::string> changes;
-    for (const auto& [layer, outputs] : living)
+    for (const auto& [layer, outputs] : alive)
         if (const index_t now = cuts->at(layer).back(); now < std::ssize(outputs))
             changes.push_back(text(layer, " ", outputs.size(), " to ", now));
     const std::string execution = planner_.describe();
-    experiment_.shrink(*cuts, living);
+    experiment_.shrink(*cuts, alive);
     take_network(*cuts, execution);
     progress_.note(text("step ", state_.step, ": removed from the network: ", join(changes)));
     return true;
 }
 
-void Trainer::take_network(const ShardCuts& cuts, const std::string& execution) {
+void Trainer::take_network(const Partition& cuts, const std::string& execution) {
     planner_.restore(execution);
     network_.set_tile_widths(planner_.tile_widths(slice_samples()));
     network_.reserve(slice_samples(), slices_.own().size);
-    reducer_.forget_rounding();  // numbers have other places
-    hidden_.forget();
-    state_.shard_cuts = text_of(cuts);
+    reducer_.reset_residual();  // numbers have other places
+    soft_pruned_.invalidate();
+    state_.partition = text_of(cuts);
     batch_step_ = -1;  // it stood in the network that is gone
 }
 

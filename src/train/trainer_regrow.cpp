@@ -1,17 +1,17 @@
 // Trainer: weights that come back, and those that are hidden.
-#include "pruntrain/parallel/optimizer_shards.hpp"
+#include "pruntrain/parallel/state_partition.hpp"
 #include "pruntrain/train/trainer.hpp"
 
 namespace pruntrain {
 
-HiddenWeights::Hiding Trainer::hide() {
+SoftPrunedWeights::MaskScope Trainer::hide() {
     Arena& arena = network_.arena();
-    if (experiment_.pruner && experiment_.pruner->hides() && !hidden_.known()) {
+    if (experiment_.pruner && experiment_.pruner->soft_prunes() && !soft_pruned_.known()) {
         std::vector<real> marks(arena.values().size());
-        gather_slot(arena, arena.slot_number(hidden_slot), grid_.replicas(), marks);
-        hidden_.learn(marks);
+        all_gather_slot(arena, arena.slot_number(soft_pruned_slot), grid_.replicas(), marks);
+        soft_pruned_.load_marks(marks);
     }
-    return {hidden_, arena};
+    return {soft_pruned_, arena};
 }
 
 void Trainer::maybe_regrow() {
@@ -21,19 +21,19 @@ void Trainer::maybe_regrow() {
     RegrowEvent event(*regrowth, state_.step, network_, grid_);
     if (event.empty()) return;
     const std::string execution = planner_.describe();
-    reducer_.forget_rounding();  // numbers get other places
-    if (regrowth->gradient_of() != GradientOf::nothing) {
-        event.widen();
+    reducer_.reset_residual();  // numbers get other places
+    if (regrowth->score_input() != ScoreInput::nothing) {
+        event.densify();
         for (const std::size_t layer : network_.layers_with_weights()) {
             WeightMatrix& weight = *network_.layer(layer).weight_matrix();
             if (weight.parameter().pattern.full()) weight.execute(Execution::dense);
         }
-        find_gradients(regrowth->gradient_of());
+        find_gradients(regrowth->score_input());
         profile_.enter(Phase::prune);
-        reducer_.forget_rounding();
+        reducer_.reset_residual();
     }
     event.grow();
-    hidden_.forget();
+    soft_pruned_.invalidate();
     planner_.restore(execution);  // no layer has more or fewer weights than before
     rebalance(false);
 }

@@ -12,7 +12,7 @@ void Trainer::save_checkpoint(bool needed) {
     profile_.enter(Phase::checkpoint);
     finish_writing();
     if (saved_step_ == state_.step) return;
-    const ModelHash hash = hash_of_equal_models(network_, state_.step, grid_);
+    const ModelHash hash = consistent_model_hash(network_, state_.step, grid_);
     state_.pattern_hash = hex(hash.pattern);
     state_.weights_hash = hex(hash.weights);
     state_.execution = planner_.describe();
@@ -31,17 +31,17 @@ void Trainer::save_checkpoint(bool needed) {
         if (!needed && tolerates(written.failure)) return;
         settle(written, state_.step, state_.best_step);
     }
-    reducer_.forget_rounding();  // a checkpoint does not hold it: a run that is resumed here must go on alike
+    reducer_.reset_residual();  // a checkpoint does not hold it: a run that is resumed here must go on alike
 }
 
 void Trainer::settle(const WrittenCheckpoint& written, index_t step, index_t best) {
-    world_.together([&] {
+    world_.rethrow_collectively([&] {
         if (!world_.is_root()) return;
         if (!written.failure.empty()) fault(written.failure);
         folder_.drop_old_checkpoints(step, experiment_.settings.keep_checkpoints, best);
     });
     saved_step_ = step;
-    interruption_.leave_time_for(written.seconds);
+    stop_request_.leave_time_for(written.seconds);
 }
 
 void Trainer::finish_writing() {

@@ -17,9 +17,9 @@
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/math/blas.hpp"
-#include "pruntrain/nn/network.hpp"
-#include "pruntrain/nn/weight_matrix.hpp"
-#include "pruntrain/train/execution_planner.hpp"
+#include "pruntrain/model/network.hpp"
+#include "pruntrain/model/weight_matrix.hpp"
+#include "pruntrain/parallel/execution_planner.hpp"
 
 using namespace pruntrain;
 

@@ -16,10 +16,10 @@
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/math/blas.hpp"
-#include "pruntrain/nn/weight_matrix.hpp"
+#include "pruntrain/model/weight_matrix.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
-#include "pruntrain/parallel/shard_cuts.hpp"
-#include "pruntrain/train/execution_planner.hpp"
+#include "pruntrain/parallel/execution_planner.hpp"
+#include "pruntrain/parallel/partition.hpp"
 
 using namespace pruntrain;
 
@@ -58,16 +58,16 @@ class Bench {
     void compare(const std::string& pattern, double density, int turns) {
         auto layers = sparse_layers(*even_, grid_.shards());
         const double before = imbalance(layers);
-        ShardCuts cuts;
-        for (auto& layer : layers) cuts[layer.name] = layer.begins = balanced_cut(layer.weights, grid_.model_shards());
+        Partition cuts;
+        for (auto& layer : layers) cuts[layer.name] = layer.offsets = balanced_cut(layer.weights, grid_.model_shards());
         const double after = imbalance(layers);
         std::vector<double> even_s, cut_s, move_s;
         for (int turn = -warm_up; turn < turns; ++turn) {
             grid_.world().barrier();
             const Timer timer;
             auto moved = make(cuts, false);
-            move_weights(*even_, *moved, grid_, {});
-            const double seconds = grid_.world().largest(timer.seconds());
+            repartition_network(*even_, *moved, grid_, {});
+            const double seconds = grid_.world().all_reduce_max(timer.seconds());
             set_up(*moved);
             step(*moved);  // makes its plans
             step(*even_);
@@ -87,7 +87,7 @@ class Bench {
     }
 
    private:
-    std::unique_ptr<Network> make(const ShardCuts& cuts, bool allocate) const {
+    std::unique_ptr<Network> make(const Partition& cuts, bool allocate) const {
         return std::make_unique<Network>(
             config_of(model).list("model"), Shape{784, 1, 1}, ModelShard{grid_.shard(), grid_.model_shards(), cuts},
             [this](const LayerPlace& place, Network::Exchange what, bool last) {
@@ -117,7 +117,7 @@ class Bench {
         for (std::size_t layer = 0; layer < network.layer_count(); ++layer) network.forward(step, layer);
         std::copy(slopes.begin(), slopes.end(), network.output_gradient());
         for (std::size_t layer = network.layer_count(); layer-- > 0;) network.backward(step, layer);
-        return grid_.world().largest(timer.seconds());
+        return grid_.world().all_reduce_max(timer.seconds());
     }
 
     Grid grid_;

@@ -9,8 +9,8 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
-#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/pruner.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
 
 using namespace pruntrain;
 
@@ -40,7 +40,7 @@ std::vector<std::string> names_of(const Registry<Factory>& registry) {
 /// Keys of the prune section in the order of the tables, and their choices.
 const std::vector<std::pair<std::string, std::vector<std::string>>>& families() {
     static const std::vector<std::pair<std::string, std::vector<std::string>>> all{
-        {"criterion", names_of(criteria())},     {"grouping", names_of(groupings())},
+        {"criterion", names_of(criteria())},     {"grouping", names_of(granularities())},
         {"allocation", names_of(allocations())}, {"schedule", names_of(prune_schedules())},
         {"regrow", names_of(regrowths())},       {"reconfigure", {"false", "true"}},
         {"straight_through", {"false", "true"}}};
@@ -72,7 +72,7 @@ std::string why_not(std::map<std::string, std::string> settings) {
         const Grid alone(Communicator::world(), 1);
         Network network(Config::parse(model, "model", {}).list("model"), {20, 1, 1});
         network.initialize(5);
-        network.arena().create_slots({hidden_slot});
+        network.arena().create_slots({soft_pruned_slot});
         std::ranges::transform(network.arena().values(), network.arena().gradients().begin(),
                                [](real value) { return value * value; });
         const Pruner pruner(Config::parse(yaml + "}", "prune", {}).section("prune"), 1, length, network);

@@ -8,9 +8,9 @@
 #include <map>
 
 #include "../support/layer_bench.hpp"
-#include "pruntrain/nn/loss.hpp"
-#include "pruntrain/nn/network.hpp"
-#include "pruntrain/nn/weight_matrix.hpp"
+#include "pruntrain/model/loss.hpp"
+#include "pruntrain/model/network.hpp"
+#include "pruntrain/model/weight_matrix.hpp"
 
 using namespace pruntrain;
 

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "../support/layer_bench.hpp"
-#include "pruntrain/nn/loss.hpp"
+#include "pruntrain/model/loss.hpp"
 
 using namespace pruntrain;
 

@@ -9,7 +9,7 @@
 #include "pruntrain/io/h5_file.hpp"
 #include "pruntrain/io/sealed_file.hpp"
 #include "pruntrain/io/sparse_matrix_h5.hpp"
-#include "pruntrain/train/history.hpp"
+#include "pruntrain/run/history.hpp"
 
 namespace pruntrain::fuzz {
 

@@ -6,7 +6,7 @@
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include "checkpoint_file.hpp"
-#include "pruntrain/train/checkpoint.hpp"
+#include "pruntrain/run/checkpoint.hpp"
 
 using namespace pruntrain;
 

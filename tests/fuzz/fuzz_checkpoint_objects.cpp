@@ -2,7 +2,7 @@
 // missing, of other types, other shapes and other values, or that announce far more than there is.
 #include "checkpoint_file.hpp"
 #include "h5_objects.hpp"
-#include "pruntrain/train/checkpoint.hpp"
+#include "pruntrain/run/checkpoint.hpp"
 
 using namespace pruntrain;
 

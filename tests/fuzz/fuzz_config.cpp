@@ -3,7 +3,7 @@
 #include "fuzz.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/dataset.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/train/experiment.hpp"
 
 using namespace pruntrain;

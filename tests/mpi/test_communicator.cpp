@@ -12,14 +12,14 @@ TEST_CASE("communicator: sums, largest, broadcast, gather") {
     const auto world = Communicator::world();
     const int rank = world.rank(), size = world.size();
     std::array<double, 2> sums{1.0, static_cast<double>(rank)};
-    world.sum(std::span<double>(sums));
+    world.all_reduce_sum(std::span<double>(sums));
     CHECK(sums[0] == size);
     CHECK(sums[1] == size * (size - 1) / 2.0);
-    CHECK(world.largest(static_cast<double>(rank)) == size - 1);
+    CHECK(world.all_reduce_max(static_cast<double>(rank)) == size - 1);
     std::string word = rank == size - 1 ? "hello" : "";
     world.broadcast_text(word, size - 1);
     CHECK(word == "hello");
-    const auto all = world.gather_to_all(static_cast<std::uint64_t>(rank * rank));
+    const auto all = world.all_gather(static_cast<std::uint64_t>(rank * rank));
     for (int r = 0; r < size; ++r) CHECK(all[static_cast<std::size_t>(r)] == static_cast<std::uint64_t>(r * r));
     const auto halves = world.split(rank % 2);
     CHECK(halves.size() == (size + 1 - rank % 2) / 2);
@@ -37,7 +37,7 @@ TEST_CASE("communicator: a failure of one rank is a failure of all, with its mes
         };
         CHECK_THROWS_WITH(world.together(faults_there), text("rank ", bad, ": out of paper").c_str());
     }
-    CHECK_NOTHROW(world.together([] {}));
+    CHECK_NOTHROW(world.rethrow_collectively([] {}));
 }
 
 TEST_CASE("communicator: shared memory is one per node") {

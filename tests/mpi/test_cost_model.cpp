@@ -2,10 +2,10 @@
 #include <doctest/doctest.h>
 
 #include "../support/layer_bench.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
-#include "pruntrain/train/cost_model.hpp"
-#include "pruntrain/train/gradient_reducer.hpp"
+#include "pruntrain/parallel/gradient_reducer.hpp"
+#include "pruntrain/plan/cost_model.hpp"
 
 using namespace pruntrain;
 
@@ -44,7 +44,7 @@ TEST_CASE("cost model: shards send what the exchange layers hand to the gather")
         // A rank sends its block to all others.
         const std::uint64_t own = static_cast<std::uint64_t>(tiling.size(layer.input_shape().size())) * sizeof(real);
         std::uint64_t sent = own * static_cast<std::uint64_t>(world.size() - 1);
-        world.sum(std::span(&sent, 1));
+        world.all_reduce_sum(std::span(&sent, 1));
         const double of_a_rank = gather_sent_bytes(world.size(), static_cast<double>(exchanged.forward) * sizeof(real));
         CHECK(of_a_rank * world.size() == doctest::Approx(static_cast<double>(sent)));
     }

@@ -32,7 +32,7 @@ std::uint64_t hash_of(const Dataset& dataset, Split split) {
 }
 
 void check_same_on_all_ranks(const Communicator& world, std::uint64_t value) {
-    for (const std::uint64_t other : world.gather_to_all(value)) CHECK(other == value);
+    for (const std::uint64_t other : world.all_gather(value)) CHECK(other == value);
 }
 
 /// All ranks must get an InputError with the same message.

@@ -3,7 +3,7 @@
 #include "../support/layer_bench.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/math/sparse_kernels.hpp"
-#include "pruntrain/train/execution_planner.hpp"
+#include "pruntrain/parallel/execution_planner.hpp"
 
 using namespace pruntrain;
 
@@ -63,7 +63,7 @@ TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse
     CHECK(planner.measuring_s() > 0);
     CHECK(planner.plan(planned.step, 0, false).empty());  // sparse stays sparse
     std::uint64_t sparse = planned.execution(0) == Execution::sparse;
-    for (const std::uint64_t other : world.gather_to_all(sparse)) CHECK(other == sparse);
+    for (const std::uint64_t other : world.all_gather(sparse)) CHECK(other == sparse);
 }
 
 TEST_CASE("execution: measuring stops when it would take too much of the run") {

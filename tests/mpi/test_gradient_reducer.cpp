@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "pruntrain/train/gradient_reducer.hpp"
+#include "pruntrain/parallel/gradient_reducer.hpp"
 
 using namespace pruntrain;
 

@@ -7,10 +7,10 @@
 #include "../support/layer_bench.hpp"
 #include "../support/temporary_folder.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
-#include "pruntrain/parallel/optimizer_shards.hpp"
-#include "pruntrain/parallel/shard_cuts.hpp"
+#include "pruntrain/parallel/partition.hpp"
+#include "pruntrain/parallel/state_partition.hpp"
 #include "pruntrain/prune/pruner.hpp"
-#include "pruntrain/train/checkpoint.hpp"
+#include "pruntrain/run/checkpoint.hpp"
 
 using namespace pruntrain;
 
@@ -40,11 +40,11 @@ const std::string bottlenecks =
     "units: 5}, {layer: batch_norm}";
 const std::vector<Case> cases{{images, {2, 6, 6}, 4}, {vectors, {11, 1, 1}, 5}, {bottlenecks, {3, 6, 6}, 5}};
 
-std::unique_ptr<Network> make_layers(const Case& model, const Grid& grid, const ShardCuts& cuts, bool allocate,
-                                     bool cuts_inputs = true) {
+std::unique_ptr<Network> make_layers(const Case& model, const Grid& grid, const Partition& cuts, bool allocate,
+                                     bool allow_row_parallel = true) {
     return std::make_unique<Network>(
         config_of("model: [" + model.layers + "]").list("model"), model.input,
-        ModelShard{grid.shard(), grid.model_shards(), cuts, cuts_inputs},
+        ModelShard{grid.shard(), grid.model_shards(), cuts, allow_row_parallel},
         [&](const LayerPlace& place, Network::Exchange what, bool last) {
             return make_exchange_layer(place, what, last, grid.shards());
         },
@@ -68,7 +68,7 @@ void for_each_in_slot(Network& network, Work work) {
 }
 
 /// Each number in a slot is that of its weight.
-std::unique_ptr<Network> make_network(const Case& model, const Grid& grid, std::optional<SlotSharing> sharing = {}) {
+std::unique_ptr<Network> make_network(const Case& model, const Grid& grid, std::optional<StatePartition> sharing = {}) {
     auto network = make_layers(model, grid, {}, true);
     network->arena().create_slots({"momentum"}, std::move(sharing));
     network->initialize(4);
@@ -159,8 +159,8 @@ TEST_SUITE("many ranks") {
     TEST_CASE("model shards: the narrower side of a layer is exchanged") {
         for_each_grid([&](const Grid& grid) {
             if (grid.model_shards() == 1) return;
-            const auto exchanged = [&](bool cuts_inputs) {
-                const auto network = make_layers(cases[2], grid, {}, true, cuts_inputs);
+            const auto exchanged = [&](bool allow_row_parallel) {
+                const auto network = make_layers(cases[2], grid, {}, true, allow_row_parallel);
                 std::vector<index_t> numbers;  // of a sample
                 for (std::size_t i = 0; i < network->layer_count(); ++i)
                     if (const index_t forward = network->layer(i).exchanged({8, 8}).forward; forward > 0)
@@ -183,7 +183,7 @@ TEST_SUITE("many ranks") {
                     CHECK((own.pattern.rows() <= own.tensor_shape[0] / grid.model_shards() + 1 ||
                            (!own.has_all_columns() && grid.model_shards() > 1)));
                 }
-                const auto hash = hash_of_equal_models(*part, 0, grid);
+                const auto hash = consistent_model_hash(*part, 0, grid);
                 const Grid alone(grid.world().split(grid.world().rank()), 1);
                 const auto expected = hash_model(*make_network(model, alone));
                 CHECK(hash.pattern == expected.pattern);
@@ -222,7 +222,7 @@ TEST_CASE("model shards: a checkpoint is the same file on every grid, and is rea
                 read_checkpoint(folder / "whole.h5", *read, history, grid.world());
                 CHECK(std::ranges::equal(read->arena().values(), part->arena().values()));
                 CHECK(std::ranges::equal(read->arena().slot(0), part->arena().slot(0)));
-                const auto hash = hash_of_equal_models(*read, 0, grid);
+                const auto hash = consistent_model_hash(*read, 0, grid);
                 const auto expected = hash_model(*whole);
                 CHECK(hash.pattern == expected.pattern);
                 CHECK(hash.weights == expected.weights);
@@ -236,7 +236,7 @@ TEST_CASE("model shards: rows move to another cut with all that belongs to them,
             for (const bool shared : {false, true}) {
                 CAPTURE(grid.text());
                 const auto sharing = [&] {
-                    return shared ? std::optional(share_slots(grid.replicas())) : std::optional<SlotSharing>();
+                    return shared ? std::optional(partition_state(grid.replicas())) : std::optional<StatePartition>();
                 };
                 const auto network = make_network(model, grid, sharing());
                 Arena& arena = network->arena();
@@ -248,20 +248,20 @@ TEST_CASE("model shards: rows move to another cut with all that belongs to them,
                         [&](index_t, weight_number_t number) { keep[i].push_back(number % 3 == 0); });
                 }
                 arena.keep(keep);
-                const ModelHash expected = hash_of_equal_models(*network, 0, grid);
+                const ModelHash expected = consistent_model_hash(*network, 0, grid);
 
                 // The last shard gets all that the others need not have.
-                ShardCuts cuts;
+                Partition cuts;
                 for (std::size_t i = 0; i < network->layer_count(); ++i) {
                     Layer& layer = network->layer(i);
                     if (layer.weight_matrix() == nullptr) continue;
-                    auto& begins = cuts[layer.name()];
-                    for (index_t shard = 0; shard < grid.model_shards(); ++shard) begins.push_back(shard);
-                    begins.push_back(layer.own_channels().total);
+                    auto& offsets = cuts[layer.name()];
+                    for (index_t shard = 0; shard < grid.model_shards(); ++shard) offsets.push_back(shard);
+                    offsets.push_back(layer.own_channels().total);
                 }
-                const auto moved = make_layers(model, grid, cuts_of(text_of(cuts)), false);
-                move_weights(*network, *moved, grid, sharing());
-                const ModelHash hash = hash_of_equal_models(*moved, 0, grid);
+                const auto moved = make_layers(model, grid, parse_partition(text_of(cuts)), false);
+                repartition_network(*network, *moved, grid, sharing());
+                const ModelHash hash = consistent_model_hash(*moved, 0, grid);
                 CHECK(hash.pattern == expected.pattern);
                 CHECK(hash.weights == expected.weights);
                 for_each_in_slot(*moved, [](real slot, real number) { CHECK(slot == number); });
@@ -270,7 +270,7 @@ TEST_CASE("model shards: rows move to another cut with all that belongs to them,
                 check_close(train_step(*moved, model, 9), train_step(*network, model, 9));
 
                 const auto back = make_layers(model, grid, {}, false);
-                move_weights(*moved, *back, grid, sharing());
+                repartition_network(*moved, *back, grid, sharing());
                 CHECK(std::ranges::equal(back->arena().values(), arena.values()));
                 CHECK(std::ranges::equal(back->arena().slot(0), arena.slot(0)));
             }

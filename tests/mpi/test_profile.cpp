@@ -4,7 +4,7 @@
 #include <chrono>
 #include <thread>
 
-#include "pruntrain/train/profile.hpp"
+#include "pruntrain/run/profile.hpp"
 
 using namespace pruntrain;
 
@@ -21,6 +21,6 @@ TEST_CASE("profile: the slowest rank is known to all, a phase that only it has e
     REQUIRE(rows.size() == (last ? 3 : 2));
     CHECK(rows[0].slowest_s >= 0.010 * (world.size() - 1));
     CHECK(rows[0].slowest_s >= rows[0].seconds);
-    CHECK(rows[0].slowest_s == world.largest(rows[0].seconds));
+    CHECK(rows[0].slowest_s == world.all_reduce_max(rows[0].seconds));
     CHECK(rows.back().phase == Phase::update);
 }

@@ -7,8 +7,8 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
-#include "pruntrain/prune/hidden_weights.hpp"
 #include "pruntrain/prune/pruner.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
 
 using namespace pruntrain;
 
@@ -168,13 +168,13 @@ TEST_CASE("pruner: hidden weights whose score is above the threshold come back")
     const Grid grid(Communicator::world(), 1);
     auto network = fresh_network(grid);
     Arena& arena = network->arena();
-    arena.create_slots({hidden_slot});
+    arena.create_slots({soft_pruned_slot});
     const Pruner pruner = make_pruner(
         "final_sparsity: 0.7, layer_floor: 0, straight_through: true, "
         "schedule: {type: threshold, start_step: 1, end_step: 9, every_steps: 1, threshold: 0.05}",
         *network);
     const auto hidden = [&] {
-        const std::vector<index_t> counts = count_hidden(arena, grid);
+        const std::vector<index_t> counts = count_soft_pruned(arena, grid);
         return std::accumulate(counts.begin(), counts.end(), index_t{0});
     };
     pruner.prune(3, *network, grid);
@@ -212,21 +212,21 @@ TEST_CASE("pruner: groups stay or go as a whole, the best by their norm, as many
             pruner.prune(0, *network, grid);
             const Config section = Config::parse("g: {grouping: " + yaml + "}", "test", {}).section("g");
             const Config of = section.section("grouping");
-            const auto grouping = groupings().find(of.word("type", std::nullopt, ""))(of);
+            const auto granularity = granularities().find(of.word("type", std::nullopt, ""))(of);
             for (std::size_t i = 0; i < network->parameters().size(); ++i) {
                 const Parameter& pruned = *network->parameters()[i];
                 const Parameter& whole = *before->parameters()[i];
                 if (!pruned.prunable) continue;
                 const index_t columns = whole.pattern.columns();
-                std::vector<double> sums(static_cast<std::size_t>(grouping->count(whole.tensor_shape)), 0);
+                std::vector<double> sums(static_cast<std::size_t>(granularity->count(whole.tensor_shape)), 0);
                 std::vector<index_t> sizes(sums.size(), 0), left(sums.size(), 0);
                 const auto group = [&](index_t position) {
                     return static_cast<std::size_t>(
-                        grouping->group_of(whole.tensor_shape, position / columns, position % columns));
+                        granularity->group_of(whole.tensor_shape, position / columns, position % columns));
                 };
                 whole.pattern.for_each_position([&](index_t k, index_t position) {
                     const double score = std::abs(double{whole.value[static_cast<std::size_t>(k)]});
-                    sums[group(position)] += grouping->norm() == GroupNorm::l2 ? score * score : score;
+                    sums[group(position)] += granularity->norm() == GroupNorm::l2 ? score * score : score;
                     ++sizes[group(position)];
                 });
                 pruned.pattern.for_each_position([&](index_t, index_t position) { ++left[group(position)]; });
@@ -234,7 +234,7 @@ TEST_CASE("pruner: groups stay or go as a whole, the best by their norm, as many
                 index_t largest = 0;
                 for (std::size_t g = 0; g < sums.size(); ++g) {
                     const double norm =
-                        grouping->norm() == GroupNorm::mean ? sums[g] / static_cast<double>(sizes[g]) : sums[g];
+                        granularity->norm() == GroupNorm::mean ? sums[g] / static_cast<double>(sizes[g]) : sums[g];
                     CHECK((left[g] == 0 || left[g] == sizes[g]));
                     if (left[g] == 0) best_gone = std::max(best_gone, norm);
                     else worst_left = std::min(worst_left, norm);
@@ -251,30 +251,30 @@ TEST_CASE("pruner: groups stay or go as a whole, the best by their norm, as many
 TEST_CASE("pruner: every criterion goes with every grouping and allocation") {
     const Grid grid(Communicator::world(), 1);
     for (const auto& criterion : criteria().members())
-        for (const auto& grouping : groupings().members())
+        for (const auto& granularity : granularities().members())
             for (const auto& allocation : allocations().members()) {
                 CAPTURE(criterion.name);
-                CAPTURE(grouping.name);
+                CAPTURE(granularity.name);
                 CAPTURE(allocation.name);
                 auto network = fresh_network(grid);
                 const auto of = make_criterion(criterion.name);
                 const bool units = of->scores_units();
-                const std::string allocated = grouping.name == "n_m" ? ""
+                const std::string allocated = granularity.name == "n_m" ? ""
                                               : allocation.name == "per_layer"
                                                   ? ", allocation: {type: per_layer, sparsity: {dense2: 0.5}}"
                                                   : ", allocation: " + allocation.name;
                 const std::string section =
-                    text("final_sparsity: 0.5, criterion: ", criterion.name, ", grouping: {type: ", grouping.name,
-                         units && grouping.name == "row" ? ", norm: mean" : "", "}", allocated,
+                    text("final_sparsity: 0.5, criterion: ", criterion.name, ", grouping: {type: ", granularity.name,
+                         units && granularity.name == "row" ? ", norm: mean" : "", "}", allocated,
                          ", schedule: {type: one_shot, at_step: 1}");
-                const bool signs_fit = !of->is_signed() || grouping.name == "n_m" || takes_signed(allocation.name);
-                if ((units && grouping.name != "row") || !signs_fit) {
+                const bool signs_fit = !of->is_signed() || granularity.name == "n_m" || takes_signed(allocation.name);
+                if ((units && granularity.name != "row") || !signs_fit) {
                     CHECK_THROWS_AS(make_pruner(section, *network), InputError);
                     continue;
                 }
                 REQUIRE(make_pruner(section, *network).prune(1, *network, grid));
                 const PrunableCount count = count_prunable(*network, count_kept(*network, grid.shards()));
-                CHECK(count.sparsity() >= (grouping.name == "n_m" ? 0.49 : 0.5));  // rows end with shorter runs
+                CHECK(count.sparsity() >= (granularity.name == "n_m" ? 0.49 : 0.5));  // rows end with shorter runs
                 CHECK(count.sparsity() < 0.56);  // a row of 40 of 2,150 weights less at most, and two floors
             }
     auto network = fresh_network(grid);

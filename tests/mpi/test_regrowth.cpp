@@ -7,9 +7,9 @@
 
 #include "pruntrain/base/random.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
-#include "pruntrain/parallel/optimizer_shards.hpp"
-#include "pruntrain/prune/hidden_weights.hpp"
+#include "pruntrain/parallel/state_partition.hpp"
 #include "pruntrain/prune/pruner.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
 
 using namespace pruntrain;
 
@@ -41,7 +41,7 @@ Weight trained(weight_number_t number, index_t step) {
 }
 
 /// Likewise.
-real gradient_of(weight_number_t number, index_t step) {
+real score_input(weight_number_t number, index_t step) {
     return static_cast<real>(static_cast<int>(RandomStream(6, Purpose::test, 0, step).bits(number)[0] % 301) - 150);
 }
 
@@ -56,13 +56,13 @@ std::vector<weight_number_t> best(std::size_t count, const std::map<weight_numbe
 
 /// The twin: one event on one layer with the weights first .. last - 1.
 /// @param used  weights that are not hidden, before and after
-Weights regrown(const Weights& kept, std::size_t used, bool hides, weight_number_t first, weight_number_t last,
+Weights regrown(const Weights& kept, std::size_t used, bool soft_prunes, weight_number_t first, weight_number_t last,
                 double fraction, const std::function<real(weight_number_t)>& score) {
     const auto count = static_cast<std::size_t>(fraction * static_cast<double>(used));
     std::map<weight_number_t, real> magnitudes, free;
     for (const auto& [number, weight] : kept) magnitudes[number] = std::abs(weight.value);
     Weights result;
-    for (const auto number : best(hides ? used : used - count, magnitudes)) {
+    for (const auto number : best(soft_prunes ? used : used - count, magnitudes)) {
         result[number] = kept.at(number);
         result[number].hidden = false;
     }
@@ -70,7 +70,7 @@ Weights regrown(const Weights& kept, std::size_t used, bool hides, weight_number
         if (!result.count(number)) free[number] = score(number);
     for (const auto number : best(count, free)) {
         result[number] = kept.count(number) ? kept.at(number) : Weight{0, 0};
-        result[number].hidden = hides;
+        result[number].hidden = soft_prunes;
     }
     return result;
 }
@@ -82,8 +82,8 @@ std::unique_ptr<Network> make_network(const Grid& grid, bool share) {
                                                  return make_exchange_layer(place, what, last, grid.shards());
                                              });
     network->initialize(9);
-    network->arena().create_slots({"slot", hidden_slot},
-                                  share ? std::optional(share_slots(grid.replicas())) : std::nullopt);
+    network->arena().create_slots({"slot", soft_pruned_slot},
+                                  share ? std::optional(partition_state(grid.replicas())) : std::nullopt);
     return network;
 }
 
@@ -168,23 +168,23 @@ TEST_SUITE("many ranks") {
                             const RandomStream random(seed, Purpose::regrowth, 0, step);
                             expected[i] =
                                 regrown(expected[i], static_cast<std::size_t>(counts[counts.size() - 1 - i]),
-                                        regrowth->hides(), whole.first_number,
+                                        regrowth->soft_prunes(), whole.first_number,
                                         whole.first_number + static_cast<weight_number_t>(whole.pattern.dense_size()),
                                         regrowth->fraction_at(step), [&](weight_number_t number) {
-                                            return regrowth->gradient_of() == GradientOf::nothing
+                                            return regrowth->score_input() == ScoreInput::nothing
                                                        ? static_cast<real>(random.uniform(number))
-                                                       : std::abs(gradient_of(number, step));
+                                                       : std::abs(score_input(number, step));
                                         });
                         }
                         const auto event = [&](Network& of, const Grid& on) {
                             RegrowEvent event(*regrowth, step, of, on);
                             if (event.empty()) return;
-                            if (regrowth->gradient_of() == GradientOf::loss) {
-                                event.widen();
+                            if (regrowth->score_input() == ScoreInput::loss) {
+                                event.densify();
                                 for (std::size_t i = 0; i < of.arena().parameters().size(); ++i)
                                     for_each_weight(of.arena(), i, [&](weight_number_t number, index_t at) {
                                         of.arena().gradients()[static_cast<std::size_t>(at)] =
-                                            gradient_of(number, step);
+                                            score_input(number, step);
                                     });
                             }
                             event.grow();
@@ -195,16 +195,16 @@ TEST_SUITE("many ranks") {
                             CHECK(compare(twin, i, expected[i]) == expected[i].size());
                             compare(arena, i, expected[i]);
                         }
-                        const auto kept = count_kept(*network, grid.shards()), hidden = count_hidden(arena, grid);
+                        const auto kept = count_kept(*network, grid.shards()), hidden = count_soft_pruned(arena, grid);
                         for (std::size_t i = 0; i < kept.size(); ++i) {
-                            const index_t more = regrowth->hides() && counts[i] < tensor_sizes(*network)[i]
+                            const index_t more = regrowth->soft_prunes() && counts[i] < tensor_sizes(*network)[i]
                                                      ? removed_count(regrowth->fraction_at(step), counts[i])
                                                      : 0;
                             CHECK(kept[i] == counts[i] + more);
                             CHECK(hidden[hidden.size() - 1 - i] == more);
                         }
                     }
-                    CHECK(events == (regrowth->hides() ? 4 : 3));
+                    CHECK(events == (regrowth->soft_prunes() ? 4 : 3));
                 }
     }
 }

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "../support/layer_bench.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/optim/regularizer.hpp"
 #include "pruntrain/parallel/exchange_layer.hpp"
 

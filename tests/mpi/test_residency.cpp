@@ -189,7 +189,7 @@ TEST_SUITE("many ranks") {
         bool right = true;
         for (int step = 0; step < 30; ++step) {
             std::vector<float> values(5000, 1);
-            Pending sum = world.start_sum(std::span(values));
+            Pending sum = world.start_all_reduce_sum(std::span(values));
             if (below(10) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
             std::vector<std::array<index_t, 3>> pieces;
             std::vector<std::vector<std::byte>> got;

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "pruntrain/base/random.hpp"
-#include "pruntrain/prune/select.hpp"
+#include "pruntrain/parallel/select.hpp"
 
 using namespace pruntrain;
 

@@ -44,7 +44,7 @@ bool same_bits(std::span<const real> a, std::span<const real> b) {
 bool same_everywhere(const Communicator& ranks, std::span<const real> values) {
     std::uint64_t hash = 0;
     for (const std::byte byte : std::as_bytes(values)) hash = hash * 1099511628211u + static_cast<std::uint64_t>(byte);
-    const auto hashes = ranks.gather_to_all(hash);
+    const auto hashes = ranks.all_gather(hash);
     return std::ranges::all_of(hashes, [&](std::uint64_t other) { return other == hash; });
 }
 
@@ -155,7 +155,7 @@ TEST_SUITE("many ranks") {
                 const auto next = step();
                 for (std::size_t k = 0; k < mean.size(); ++k) mean[k] += double{next[k]};
             }
-            sum.forget_rounding();
+            sum.reset_residual();
             CHECK(same_bits(step(), first));
 
             const bool crosses = world.size() > ranks_of_node;
@@ -245,8 +245,8 @@ TEST_SUITE("many ranks") {
                     if (node.size() == world.size()) CHECK(same_part(part.values(), whole.values()));
                 }
                 part.share_out({});  // and all get all again
-                part.forget_rounding();
-                whole.forget_rounding();
+                part.reset_residual();
+                whole.reset_residual();
                 sum_step(whole, world.rank(), 7, bounds);
                 sum_step(part, world.rank(), 7, bounds);
                 CHECK(same_bits(part.values(), whole.values()));

@@ -9,8 +9,8 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/random.hpp"
-#include "pruntrain/nn/arena.hpp"
-#include "pruntrain/nn/layer.hpp"
+#include "pruntrain/model/arena.hpp"
+#include "pruntrain/model/layer.hpp"
 
 namespace pruntrain {
 

@@ -26,5 +26,5 @@ int main(int argc, char** argv) {
         }
         world.barrier();
     }
-    return static_cast<int>(world.largest(static_cast<pruntrain::index_t>(status)));
+    return static_cast<int>(world.all_reduce_max(static_cast<pruntrain::index_t>(status)));
 }

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "pruntrain/base/random.hpp"
-#include "pruntrain/nn/arena.hpp"
+#include "pruntrain/model/arena.hpp"
 
 using namespace pruntrain;
 
@@ -134,11 +134,11 @@ TEST_CASE("arena: new patterns bring zeros, and keep values and slots of what is
         }
         const index_t changes = a.pattern_changes;
         if (through_full) {
-            arena.lay_out(full, Arena::Slots::stay_behind);
+            arena.set_patterns(full, Arena::Slots::deferred);
             CHECK(arena.size() == 42 + 9 + 33);
             CHECK_THROWS_WITH(arena.keep({{}, {}, {}}), "weights are removed while optimizer slots wait for a layout");
         }
-        arena.lay_out(patterns);
+        arena.set_patterns(patterns);
         CHECK(a.pattern_changes > changes);
         CHECK(b.pattern_changes == 0);
         CHECK(b.pattern.full());
@@ -159,8 +159,8 @@ TEST_CASE("arena: new patterns bring zeros, and keep values and slots of what is
             if (is_new) arena.values()[i] = static_cast<real>(-100 * static_cast<int>(event) - i - 1);
         }
     }
-    CHECK_THROWS_WITH(arena.lay_out({{}}), "patterns for 1 of 3 parameters");
-    CHECK_THROWS_WITH(arena.lay_out({Pattern(11, 3), {}, {}}), "a pattern of 11 x 3 for .c");
+    CHECK_THROWS_WITH(arena.set_patterns({{}}), "patterns for 1 of 3 parameters");
+    CHECK_THROWS_WITH(arena.set_patterns({Pattern(11, 3), {}, {}}), "a pattern of 11 x 3 for .c");
 }
 
 TEST_CASE("arena: memory falls with the weights") {

@@ -11,7 +11,7 @@
 #include "pruntrain/base/random.hpp"
 #include "pruntrain/io/h5_file.hpp"
 #include "pruntrain/io/sealed_file.hpp"
-#include "pruntrain/train/checkpoint.hpp"
+#include "pruntrain/run/checkpoint.hpp"
 
 using namespace pruntrain;
 namespace fs = std::filesystem;

@@ -3,8 +3,8 @@
 
 #include "../support/layer_bench.hpp"
 #include "pruntrain/base/error.hpp"
-#include "pruntrain/train/gradient_reducer.hpp"
-#include "pruntrain/train/scaling.hpp"
+#include "pruntrain/parallel/gradient_reducer.hpp"
+#include "pruntrain/plan/scaling.hpp"
 
 using namespace pruntrain;
 

@@ -131,7 +131,7 @@ TEST_CASE(
                 const Window pool{window.kernel, window.stride, 0};
                 if (pool.kernel > std::min(image.rows, image.columns)) continue;
                 LayerBench bench(yaml("max_pool2d", pool) + "}", image, tiling);
-                if (rectified) REQUIRE(bench.layer->take_over_relu());
+                if (rectified) REQUIRE(bench.layer->fuse_relu());
                 const Shape input = image, output = bench.layer->output_shape();
                 bench.x = whole_numbers(tiling.size(input.size()), 1);
                 bench.dy = whole_numbers(tiling.size(output.size()), 2);
@@ -267,7 +267,7 @@ TEST_CASE("relu and max_pool2d: with the choices of an earlier forward they are 
                 CAPTURE(layer);
                 CAPTURE(after_relu);
                 LayerBench bench(layer, {2, 17, 18}, tiling);
-                if (after_relu) bench.layer->take_over_relu();
+                if (after_relu) bench.layer->fuse_relu();
                 const auto x = random_numbers(static_cast<index_t>(bench.x.size()), 1);
                 bench.dy = random_numbers(static_cast<index_t>(bench.dy.size()), 2);
                 const auto pass = [&](Choices choices, real factor) {

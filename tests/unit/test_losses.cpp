@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "../support/layer_bench.hpp"
-#include "pruntrain/nn/loss.hpp"
+#include "pruntrain/model/loss.hpp"
 
 using namespace pruntrain;
 

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "pruntrain/base/random.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/optim/optimizer.hpp"
 

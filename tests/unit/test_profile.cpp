@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "../support/layer_bench.hpp"
-#include "pruntrain/nn/network.hpp"
-#include "pruntrain/train/profile.hpp"
+#include "pruntrain/model/network.hpp"
+#include "pruntrain/run/profile.hpp"
 
 using namespace pruntrain;
 

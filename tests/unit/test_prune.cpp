@@ -8,8 +8,8 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/random.hpp"
+#include "pruntrain/parallel/select.hpp"
 #include "pruntrain/prune/pruner.hpp"
-#include "pruntrain/prune/select.hpp"
 
 using namespace pruntrain;
 
@@ -155,9 +155,9 @@ TEST_CASE("prune: regrowth that does not fit is an error before training") {
     CHECK_THROWS_AS(regrowth("type: random, fraction: 1"), InputError);
     CHECK_THROWS_AS(regrowth("type: random, decay: linear"), InputError);
     const Network network = network_of("{layer: dense, units: 10}", 10);
-    for (const std::string grouping : {"row", "{type: block, columns: 5}", "{type: n_m, n: 2, m: 4}"}) {
+    for (const std::string granularity : {"row", "{type: block, columns: 5}", "{type: n_m, n: 2, m: 4}"}) {
         const Config section =
-            Config::parse("p: {final_sparsity: 0.5, regrow: random, grouping: " + grouping + "}", "test", {})
+            Config::parse("p: {final_sparsity: 0.5, regrow: random, grouping: " + granularity + "}", "test", {})
                 .section("p");
         CHECK_THROWS_AS(Pruner(section, 1, length, network), InputError);
     }

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "pruntrain/train/sensitivity.hpp"
+#include "pruntrain/app/sensitivity.hpp"
 
 using namespace pruntrain;
 

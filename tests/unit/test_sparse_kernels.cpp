@@ -6,7 +6,7 @@
 
 #include "../support/layer_bench.hpp"
 #include "pruntrain/math/sparse_plan.hpp"
-#include "pruntrain/nn/weight_matrix.hpp"
+#include "pruntrain/model/weight_matrix.hpp"
 
 using namespace pruntrain;
 
@@ -262,7 +262,7 @@ void check_layers() {
                 moved.back()->keep(flags);
                 LayerBench fresh = pruned_layer(yaml, input, tiling, 1.0);
                 for (LayerBench* bench : {&dense, &sparse, &fresh}) {
-                    bench->arena->lay_out(moved);
+                    bench->arena->set_patterns(moved);
                     std::ranges::fill(bench->arena->values(), real{1});
                     bench->forward();
                     bench->backward();

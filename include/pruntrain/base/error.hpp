@@ -10,7 +10,7 @@ namespace pruntrain {
 
 /// What the user gave is wrong: a key, a file, a checkpoint, a rate that makes the loss infinite. The message says
 /// what, the value, what is allowed and what to do. Thrown alike on every rank, so that no rank waits for another;
-/// where one rank alone can see the mistake (a file on its node) Communicator::together makes all throw.
+/// where one rank alone can see the mistake (a file on its node) Communicator::rethrow_collectively makes all throw.
 class InputError : public std::runtime_error {
    public:
     using std::runtime_error::runtime_error;

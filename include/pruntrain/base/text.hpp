@@ -46,4 +46,14 @@ std::string csv_field(const std::string& value);
 /// Sizes with crosses between: "64x7x7".
 std::string crossed(std::span<const index_t> sizes);
 
+/// The lines that one text has and the other has not, "- old" and "+ new"; empty if they agree.
+std::string changed_lines(const std::string& before, const std::string& now);
+
+/// kept / size with four digits; 1 of nothing.
+std::string density_text(index_t kept, index_t size);
+/// "512x784 of 1024x784" where units were removed.
+std::string shape_text(const std::vector<index_t>& shape, const std::vector<index_t>& full_shape);
+/// "-" for NaN.
+std::string number_or_dash(double value, int digits);
+
 }  // namespace pruntrain

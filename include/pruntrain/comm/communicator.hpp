@@ -26,7 +26,7 @@ class MpiSession {
     [[noreturn]] static void abort(int exit_status);
 };
 
-/// A fault of one rank that `Communicator::together` has told all others: every rank throws it alike.
+/// A fault of one rank that `Communicator::rethrow_collectively` has told all others: every rank throws it alike.
 class SharedFault : public std::runtime_error {
    public:
     using std::runtime_error::runtime_error;
@@ -62,41 +62,40 @@ class Communicator {
     Communicator node() const;            ///< the ranks that share memory with this one
 
     /// In place, over all ranks; every rank gets the same bits.
-    void sum(std::span<float> values) const;
-    void sum(std::span<double> values) const;
-    void sum(std::span<std::uint64_t> values) const;
-    Pending start_sum(std::span<float> values) const;
-    Pending start_sum(std::span<double> values) const;
+    void all_reduce_sum(std::span<float> values) const;
+    void all_reduce_sum(std::span<double> values) const;
+    void all_reduce_sum(std::span<std::uint64_t> values) const;
+    Pending start_all_reduce_sum(std::span<float> values) const;
+    Pending start_all_reduce_sum(std::span<double> values) const;
 
     /// All get the pieces of all, of one size, in the order of the ranks.
     template <class T>
-    Pending start_gather_to_all(std::span<const T> own, std::span<T> all) const;
+    Pending start_all_gather(std::span<const T> own, std::span<T> all) const;
 
     /// All get the blocks of all, in the order of the ranks.
     /// @param own    may stand in its place in `all`
     /// @param sizes  of each rank's block
-    void gather_blocks_to_all(std::span<const real> own, std::span<real> all, std::span<const std::size_t> sizes) const;
+    void all_gather_v(std::span<const real> own, std::span<real> all, std::span<const std::size_t> sizes) const;
     /// Rank r gets the r-th block from all, in the order of the ranks; blocks may be of any size. T as for
-    /// gather_blocks.
+    /// gather_v.
     template <class T>
-    void exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes, std::span<T> from_each,
-                         std::span<const std::size_t> from_sizes) const;
+    void all_to_all_v(std::span<const T> to_each, std::span<const std::size_t> to_sizes, std::span<T> from_each,
+                      std::span<const std::size_t> from_sizes) const;
     /// Both without blocking; T: real, Bfloat16.
     template <class T>
-    Pending start_exchange_blocks(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
-                                  std::span<T> from_each, std::span<const std::size_t> from_sizes) const;
+    Pending start_all_to_all_v(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
+                               std::span<T> from_each, std::span<const std::size_t> from_sizes) const;
     template <class T>
-    Pending start_gather_blocks_to_all(std::span<const T> own, std::span<T> all,
-                                       std::span<const std::size_t> sizes) const;
+    Pending start_all_gather_v(std::span<const T> own, std::span<T> all, std::span<const std::size_t> sizes) const;
     /// Rank r gets the r-th block of the sum of all ranks' arrays.
-    void sum_blocks(std::span<const real> all, std::span<real> own, std::span<const std::size_t> sizes) const;
+    void reduce_scatter(std::span<const real> all, std::span<real> own, std::span<const std::size_t> sizes) const;
     /// The root gets the blocks of all, in the order of the ranks, whatever their sizes; the others nothing.
     /// T: real, std::int32_t, index_t
     template <class T>
-    std::vector<T> gather_blocks(std::span<const T> own) const;
+    std::vector<T> gather_v(std::span<const T> own) const;
 
-    index_t largest(index_t value) const;
-    double largest(double value) const;
+    index_t all_reduce_max(index_t value) const;
+    double all_reduce_max(double value) const;
 
     /// From `root` to all. Sizes must agree; `broadcast_text` carries its own size.
     template <class T>
@@ -105,7 +104,7 @@ class Communicator {
     }
     void broadcast_text(std::string& value, int root = 0) const;
 
-    std::vector<std::uint64_t> gather_to_all(std::uint64_t value) const;
+    std::vector<std::uint64_t> all_gather(std::uint64_t value) const;
 
     void barrier() const;
     Pending start_barrier() const;
@@ -117,7 +116,7 @@ class Communicator {
     /// Runs `work`, which may differ from rank to rank and must not communicate here, and lets all ranks fail alike: if
     /// it threw anywhere, every rank throws what the lowest failing rank threw (an InputError stays one,
     /// all else becomes a SharedFault).
-    void together(const std::function<void()>& work) const;
+    void rethrow_collectively(const std::function<void()>& work) const;
 
    private:
     struct Handle;

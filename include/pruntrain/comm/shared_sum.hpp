@@ -66,7 +66,7 @@ class SharedSum {
     void finish();
 
     /// The values get another meaning, or a step must depend on no earlier one: what rounding took away is dropped.
-    void forget_rounding() { crossings_.clear(); }
+    void reset_residual() { crossings_.clear(); }
 
    private:
     struct Range {

@@ -33,11 +33,4 @@ class Sampler {
     std::uint64_t seed_;
 };
 
-/// One of `blocks` blocks when `count` things are shared out evenly: [first, first + size).
-struct Block {
-    index_t first = 0;
-    index_t size = 0;
-};
-Block even_block(index_t count, index_t block, index_t blocks);
-
 }  // namespace pruntrain

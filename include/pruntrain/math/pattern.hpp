@@ -99,8 +99,8 @@ class Pattern {
 };
 
 /// The packed positions of each row that lie in each block of columns: (block, row).
-/// @param begins  the first column of each block, and the number of all
-std::vector<index_t> sizes_in_blocks(const Pattern& pattern, std::span<const index_t> begins);
+/// @param offsets  the first column of each block, and the number of all
+std::vector<index_t> sizes_in_blocks(const Pattern& pattern, std::span<const index_t> offsets);
 /// The packed positions of each row of the whole matrix. @param sizes  (block, row), as `sizes_in_blocks` gives them
 std::vector<index_t> row_sizes_side_by_side(std::span<const index_t> sizes, index_t rows);
 /// Where the packed numbers of blocks of columns, block after block, stand among those of the whole matrix.

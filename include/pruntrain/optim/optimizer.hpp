@@ -10,7 +10,7 @@
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
-#include "pruntrain/nn/arena.hpp"
+#include "pruntrain/model/arena.hpp"
 
 namespace pruntrain {
 

@@ -6,7 +6,7 @@
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
-#include "pruntrain/nn/arena.hpp"
+#include "pruntrain/model/arena.hpp"
 
 namespace pruntrain {
 

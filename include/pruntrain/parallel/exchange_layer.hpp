@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "pruntrain/comm/communicator.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/network.hpp"
 
 namespace pruntrain {
 

@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
+#include "pruntrain/base/range.hpp"
 #include "pruntrain/base/sum_tree.hpp"
 #include "pruntrain/comm/communicator.hpp"
-#include "pruntrain/data/sampler.hpp"
 
 namespace pruntrain {
 

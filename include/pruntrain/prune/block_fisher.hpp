@@ -7,7 +7,7 @@
 
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/comm/communicator.hpp"
-#include "pruntrain/nn/arena.hpp"
+#include "pruntrain/model/arena.hpp"
 #include "pruntrain/prune/criterion.hpp"
 
 namespace pruntrain {
@@ -53,18 +53,18 @@ class BlockFisher {
     /// Sets inverse_ to that of a block of this rank.
     void invert(const Place& block);
     /// Of the arena, what this rank has gradients of.
-    std::size_t own_begin() const { return begins_[static_cast<std::size_t>(replicas_.rank())]; }
+    std::size_t own_begin() const { return offsets_[static_cast<std::size_t>(replicas_.rank())]; }
     std::size_t own_size() const { return sizes_[static_cast<std::size_t>(replicas_.rank())]; }
 
     FisherBlocks settings_;
     index_t count_;      ///< N
     index_t added_ = 0;  ///< gradients, of all replicas
     Communicator replicas_;
-    std::vector<Place> blocks_;                ///< of this rank
-    std::vector<std::size_t> begins_, sizes_;  ///< of each replica's part of the arena
-    AlignedVector<real> gradients_;            ///< (N, own size)
-    std::vector<double> inverse_;              ///< (size, size), symmetric
-    std::vector<double> product_;              ///< F^-1 g, or a row of F^-1
+    std::vector<Place> blocks_;                 ///< of this rank
+    std::vector<std::size_t> offsets_, sizes_;  ///< of each replica's part of the arena
+    AlignedVector<real> gradients_;             ///< (N, own size)
+    std::vector<double> inverse_;               ///< (size, size), symmetric
+    std::vector<double> product_;               ///< F^-1 g, or a row of F^-1
 };
 
 }  // namespace pruntrain

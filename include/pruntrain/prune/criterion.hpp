@@ -8,14 +8,14 @@
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/config/config.hpp"
-#include "pruntrain/nn/arena.hpp"
-#include "pruntrain/nn/parameter.hpp"
+#include "pruntrain/model/arena.hpp"
+#include "pruntrain/model/parameter.hpp"
 
 namespace pruntrain {
 
 /// The numbers, one for each weight, that a criterion looks at: gradients and what is made of them, at the present
 /// weights. They stand in the arena's gradients.
-enum class GradientOf {
+enum class ScoreInput {
     nothing,        ///< it looks at none
     loss,           ///< of a global batch, summed over all replicas
     flow,           ///< the sum of the outputs for an input of ones, with all weights replaced by their absolute values
@@ -28,13 +28,13 @@ enum class GradientOf {
     active_share,     ///< likewise the share of activations that are not 0
 };
 
-/// Of GradientOf::squares and GradientOf::curvature.
+/// Of ScoreInput::squares and ScoreInput::curvature.
 struct MicroBatches {
     index_t samples = 0;  ///< of each
     index_t count = 0;    ///< 0: the criterion looks at none
 };
 
-/// Of GradientOf::curvature.
+/// Of ScoreInput::curvature.
 struct FisherBlocks {
     index_t size = 1;     ///< weights of a block at most
     double damping = 0;   ///< on the diagonal, above 0
@@ -48,10 +48,10 @@ class Criterion {
     /// be the same on every rank that holds the weight.
     virtual std::vector<real> scores(const Parameter& parameter) const = 0;
     /// What the arena's gradients must be when `scores` is called.
-    virtual GradientOf gradient_of() const { return GradientOf::nothing; }
+    virtual ScoreInput score_input() const { return ScoreInput::nothing; }
     virtual MicroBatches micro_batches() const { return {}; }
     virtual FisherBlocks fisher_blocks() const { return {}; }
-    /// The outputs are divided by it ahead of the loss, of GradientOf::change.
+    /// The outputs are divided by it ahead of the loss, of ScoreInput::change.
     virtual double temperature() const { return 1; }
     /// Scores may be below 0.
     virtual bool is_signed() const { return false; }

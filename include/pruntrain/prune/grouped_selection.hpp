@@ -7,7 +7,7 @@
 
 #include "pruntrain/comm/grid.hpp"
 #include "pruntrain/prune/allocation.hpp"
-#include "pruntrain/prune/grouping.hpp"
+#include "pruntrain/prune/granularity.hpp"
 #include "pruntrain/prune/scored.hpp"
 
 namespace pruntrain {
@@ -19,7 +19,7 @@ namespace pruntrain {
 class GroupedSelection {
    public:
     /// Adds up the scores of all groups. Collective.
-    GroupedSelection(const Grouping& grouping, std::span<const Scored> scored, const Grid& grid);
+    GroupedSelection(const Granularity& granularity, std::span<const Scored> scored, const Grid& grid);
 
     /// First of each layer the best groups until its floor is reached, then the best of all layers as long as no more
     /// than `group.keep` weights stay. Collective.
@@ -46,7 +46,7 @@ class GroupedSelection {
     template <class Work>
     void for_each_weight(const Scored& scored, Work work) const;
 
-    const Grouping& grouping_;
+    const Granularity& granularity_;
     const Grid& grid_;
     std::vector<Tensor> tensors_;
 };

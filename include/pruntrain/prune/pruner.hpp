@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "pruntrain/comm/grid.hpp"
-#include "pruntrain/nn/model_hash.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/network.hpp"
+#include "pruntrain/parallel/census.hpp"
 #include "pruntrain/prune/allocation.hpp"
 #include "pruntrain/prune/block_fisher.hpp"
 #include "pruntrain/prune/criterion.hpp"
-#include "pruntrain/prune/grouping.hpp"
+#include "pruntrain/prune/granularity.hpp"
 #include "pruntrain/prune/regrowth.hpp"
 #include "pruntrain/prune/schedule.hpp"
 #include "pruntrain/prune/scored.hpp"
@@ -24,20 +24,6 @@ namespace pruntrain {
 /// rounding of the decimal fraction counts as whole.
 index_t removed_count(double sparsity, index_t weights);
 
-/// Weights that may be pruned, and how many of them are left.
-struct PrunableCount {
-    index_t size = 0;
-    index_t kept = 0;
-    double sparsity() const { return size == 0 ? 0 : static_cast<double>(size - kept) / static_cast<double>(size); }
-};
-/// Of the whole model. @param kept  of each parameter, as `count_kept` gives it
-PrunableCount count_prunable(const Network& network, std::span<const index_t> kept);
-
-/// The weights of each parameter before any pruning, over all shards.
-std::vector<index_t> tensor_sizes(const Network& network);
-/// The kept weights of each parameter over all shards. Collective over the ranks of a replica.
-std::vector<index_t> count_kept(const Network& network, const Communicator& shards);
-
 class Pruner {
    public:
     /// @param section  the `prune` section
@@ -47,11 +33,11 @@ class Pruner {
 
     bool event_at(index_t step) const { return schedule_->event_at(step); }
     /// What `prune` wants to find in the arena's gradients at an event.
-    GradientOf gradient_of(index_t step) const {
-        return gives_back(step) ? GradientOf::nothing : criterion_->gradient_of();
+    ScoreInput score_input(index_t step) const {
+        return gives_back(step) ? ScoreInput::nothing : criterion_->score_input();
     }
     const Criterion& criterion() const { return *criterion_; }
-    const Grouping& grouping() const { return *grouping_; }
+    const Granularity& granularity() const { return *granularity_; }
     /// An event is so many calls of `prune`.
     index_t rounds() const { return schedule_->rounds(); }
     double final_sparsity() const { return final_sparsity_; }
@@ -66,8 +52,8 @@ class Pruner {
     std::string needs_all_units() const;
     /// Weights that go and come back between the events; null: none do.
     const Regrowth* regrowth() const { return regrowth_.get(); }
-    /// There may be hidden weights (HiddenWeights), so the slot that marks them.
-    bool hides() const { return straight_through_ || (regrowth_ && regrowth_->hides()); }
+    /// There may be hidden weights (SoftPrunedWeights), so the slot that marks them.
+    bool soft_prunes() const { return straight_through_ || (regrowth_ && regrowth_->soft_prunes()); }
     /// What is added to the decay of hidden weights.
     double hidden_decay() const { return hidden_decay_; }
     std::string describe() const;
@@ -84,8 +70,8 @@ class Pruner {
     std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid, index_t round = 0,
                                    BlockFisher* fisher = nullptr) const;
 
-    /// Removes weights of one prunable layer alone, by criterion and grouping, down to `keep` or, in groups, to as many
-    /// whole groups as fit, one at least. Collective over the grid. Not for runs (N:M).
+    /// Removes weights of one prunable layer alone, by criterion and granularity, down to `keep` or, in groups, to as
+    /// many whole groups as fit, one at least. Collective over the grid. Not for runs (N:M).
     /// @param keep  from 1 to the weights that it has
     void prune_layer(const Parameter& weight, index_t keep, Arena& arena, const Grid& grid) const;
 
@@ -111,14 +97,10 @@ class Pruner {
     double hidden_trained_;
     index_t prunable_ = 0;  ///< weights before any pruning
     std::unique_ptr<Criterion> criterion_;
-    std::unique_ptr<Grouping> grouping_;
+    std::unique_ptr<Granularity> granularity_;
     std::unique_ptr<Allocation> allocation_;
     std::unique_ptr<PruneSchedule> schedule_;
     std::unique_ptr<Regrowth> regrowth_;
 };
-
-/// The hash of the whole model. Collective.
-/// @throws std::runtime_error naming the ranks whose replica differs from the root's
-ModelHash hash_of_equal_models(Network& network, index_t step, const Grid& grid);
 
 }  // namespace pruntrain

@@ -9,8 +9,8 @@
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/comm/grid.hpp"
 #include "pruntrain/config/config.hpp"
-#include "pruntrain/nn/model_hash.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/model_hash.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/prune/criterion.hpp"
 #include "pruntrain/prune/scored.hpp"
@@ -28,14 +28,14 @@ class Regrowth {
     /// update of the run; with a reserve one at the end too, in any case.
     bool event_at(index_t step) const;
     index_t start_step() const { return start_; }
-    /// What comes back is a reserve of hidden weights (HiddenWeights) beside the layer's own, which stay as many. The
-    /// last event leaves none.
-    virtual bool hides() const { return false; }
+    /// What comes back is a reserve of hidden weights (SoftPrunedWeights) beside the layer's own, which stay as many.
+    /// The last event leaves none.
+    virtual bool soft_prunes() const { return false; }
     /// The part of each layer's kept weights that goes and comes back, or is added as a reserve.
     double fraction_at(index_t step) const;
 
     /// What the arena's gradients must be when `score` is called.
-    virtual GradientOf gradient_of() const { return GradientOf::nothing; }
+    virtual ScoreInput score_input() const { return ScoreInput::nothing; }
     /// Sets the scores of all positions of a tensor: the highest of those that are not kept come back. Local; must be
     /// the same on every rank that holds the position.
     /// @param places  of a full pattern
@@ -72,7 +72,7 @@ class RegrowEvent {
     bool empty() const { return layers_.empty(); }
 
     /// Ahead of finding gradients: these layers get all their weights, the new ones 0. Their optimizer slots wait.
-    void widen();
+    void densify();
 
     /// Chooses what comes back, and lays the arena out so. Collective.
     /// @return the hash of the model, after a check that all ranks have the same

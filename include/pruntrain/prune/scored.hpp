@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "pruntrain/comm/grid.hpp"
-#include "pruntrain/nn/parameter.hpp"
-#include "pruntrain/prune/select.hpp"
+#include "pruntrain/model/parameter.hpp"
+#include "pruntrain/parallel/select.hpp"
 
 namespace pruntrain {
 

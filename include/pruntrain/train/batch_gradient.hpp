@@ -5,8 +5,8 @@
 
 #include "pruntrain/data/dataset.hpp"
 #include "pruntrain/data/sampler.hpp"
-#include "pruntrain/nn/loss.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/loss.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/prune/criterion.hpp"
 
 namespace pruntrain {

@@ -1,21 +1,15 @@
 // Loss and accuracy on a split.
 #pragma once
 
-#include <cmath>
 #include <vector>
 
 #include "pruntrain/data/dataset.hpp"
-#include "pruntrain/nn/loss.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/loss.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/parallel/slices.hpp"
+#include "pruntrain/run/summary.hpp"
 
 namespace pruntrain {
-
-struct Evaluation {
-    index_t samples = 0;
-    double loss = NAN;      ///< mean over the samples; NaN if there are none
-    double accuracy = NAN;  ///< fraction; NaN for a regression
-};
 
 /// Samples that are evaluated at a time: two wide tiles, so the memory of a batch at most.
 constexpr index_t evaluation_samples = 128;

@@ -10,12 +10,12 @@
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/dataset.hpp"
 #include "pruntrain/data/sampler.hpp"
-#include "pruntrain/nn/loss.hpp"
-#include "pruntrain/nn/network.hpp"
+#include "pruntrain/model/loss.hpp"
+#include "pruntrain/model/network.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/optim/optimizer.hpp"
 #include "pruntrain/optim/regularizer.hpp"
-#include "pruntrain/parallel/shrink.hpp"
+#include "pruntrain/parallel/compaction.hpp"
 #include "pruntrain/parallel/slices.hpp"
 #include "pruntrain/prune/pruner.hpp"
 
@@ -28,7 +28,7 @@ struct Settings {
     std::string name;    ///< of the run
     std::string output;  ///< folder of all runs
     std::uint64_t seed;
-    std::string start_from;  ///< file whose weights a new run begins with; empty: none
+    std::string start_from;  ///< file whose weights a new run offsets with; empty: none
     std::string progress;    ///< auto | redraw | lines
     double log_every_s;
     double time_limit_s;  ///< of one start of the program; 0: none
@@ -44,7 +44,7 @@ struct Settings {
     double weight_decay;
     double clip_norm;                ///< 0: none
     index_t model_shards;            ///< ranks that share one copy of the model
-    bool cuts_inputs;                ///< of layers with fewer outputs: see Network
+    bool allow_row_parallel;         ///< of layers with fewer outputs: see Network
     double rebalance_above;          ///< of the shards' imbalance: then rows move
     bool shard_optimizer;            ///< replicas share out the slots
     double checkpoint_every_epochs;  ///< 0: only at the end
@@ -84,9 +84,9 @@ class Experiment {
     /// still to be chosen. Collective.
     /// @param move  rows of weights, with their slots, go to their new shards; else there are no numbers: for a
     ///     checkpoint to be read
-    void cut(const ShardCuts& cuts, bool move);
+    void cut(const Partition& cuts, bool move);
     /// Likewise removes the dead outputs of layers: see parallel/shrink.hpp.
-    void shrink(const ShardCuts& cuts, const LivingOutputs& living);
+    void shrink(const Partition& cuts, const AliveChannels& alive);
 
     /// Of the optimizer, then of the pruning criterion and of rewinding.
     std::vector<std::string> slot_names() const;
@@ -98,8 +98,8 @@ class Experiment {
     index_t slices_of_rank() const;
 
    private:
-    Network make_network(const ShardCuts& cuts, bool allocate) const;
-    std::optional<SlotSharing> slot_sharing() const;
+    Network make_network(const Partition& cuts, bool allocate) const;
+    std::optional<StatePartition> state_partition() const;
     /// @throws InputError if the criterion does not fit the model, the data or the sums
     void check_criterion(const Config& config);
 };

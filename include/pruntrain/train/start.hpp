@@ -1,4 +1,4 @@
-// A new run that begins with weights of another run: of the file that run.start_from names.
+// A new run that offsets with weights of another run: of the file that run.start_from names.
 #pragma once
 
 #include <optional>
@@ -11,8 +11,8 @@ namespace pruntrain {
 /// What a run must know of the file before it reads the weights.
 struct StartFile {
     std::string path;
-    std::string state;         ///< "step 120, sparsity 0.9", for people
-    std::string shard_cuts;    ///< as `cuts_of` reads it: the outputs of layers, if units were removed; else empty
+    std::string state;      ///< "step 120, sparsity 0.9", for people
+    std::string partition;  ///< as `parse_partition` reads it: the outputs of layers, if units were removed; else empty
     std::string weights_hash;  ///< empty: unknown
 };
 

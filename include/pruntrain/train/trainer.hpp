@@ -9,17 +9,17 @@
 #include <vector>
 
 #include "pruntrain/comm/communicator.hpp"
-#include "pruntrain/prune/hidden_weights.hpp"
-#include "pruntrain/train/checkpoint.hpp"
+#include "pruntrain/parallel/execution_planner.hpp"
+#include "pruntrain/parallel/gradient_reducer.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
+#include "pruntrain/run/checkpoint.hpp"
+#include "pruntrain/run/heartbeat.hpp"
+#include "pruntrain/run/profile.hpp"
+#include "pruntrain/run/progress.hpp"
+#include "pruntrain/run/run_folder.hpp"
+#include "pruntrain/run/stop_request.hpp"
 #include "pruntrain/train/evaluation.hpp"
-#include "pruntrain/train/execution_planner.hpp"
 #include "pruntrain/train/experiment.hpp"
-#include "pruntrain/train/gradient_reducer.hpp"
-#include "pruntrain/train/interruption.hpp"
-#include "pruntrain/train/profile.hpp"
-#include "pruntrain/train/progress.hpp"
-#include "pruntrain/train/run_folder.hpp"
-#include "pruntrain/train/stall_watch.hpp"
 #include "pruntrain/train/start.hpp"
 
 namespace pruntrain {
@@ -28,13 +28,13 @@ class Trainer {
    public:
     /// @param profiling  measures where the time goes, for a table at the end and profile.csv
     Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling,
-            const Interruption& interruption);
+            const StopRequest& stop_request);
 
     /// Loads the newest checkpoint of the folder that is whole; a damaged one is named and passed over. Collective.
     /// @return there was one @throws InputError if a whole checkpoint is of another network
     bool resume();
 
-    /// A new run begins, with the weights of the file if there is one. Collective.
+    /// A new run offsets, with the weights of the file if there is one. Collective.
     /// @param file  what `look_at_start` has found
     void start(const std::optional<StartFile>& file);
 
@@ -54,13 +54,13 @@ class Trainer {
     /// @param to_owners      where slots are shared out, no rank needs more sums than it has slots
     void forward_and_backward(bool assemble_next, bool to_owners);
     /// The numbers that a criterion looks at, in the arena's gradients; nothing else changes.
-    void find_gradients(GradientOf what);
+    void find_gradients(ScoreInput what);
     void find_flow_gradients();
     void find_squares(const MicroBatches& micro_batches);
     /// Sums of squares over the micro-batches of all slices of a node. @param sums  set: of the arena's size
     void add_squares(const Sampler& sampler, index_t count, const TreeNode& node, std::span<real> sums);
     void find_curvatures();
-    void find_change();
+    void find_hessian_vector_product();
     void find_channel_scales();
     void find_activations(bool share);
     /// Of the outputs; sets their gradients. The wish to stop goes with it.
@@ -78,16 +78,16 @@ class Trainer {
     void maybe_rewind();
     void maybe_regrow();
     /// The network goes without its hidden weights while what this returns lives. Collective over the replicas.
-    HiddenWeights::Hiding hide();
+    SoftPrunedWeights::MaskScope hide();
     void plan_execution();
     /// Moves rows between the shards if one has too many weights. @param tell  how full they are if they stay
     void rebalance(bool tell);
     /// Puts a network in place whose shards are cut elsewhere.
-    void cut(const ShardCuts& cuts, bool move);
+    void cut(const Partition& cuts, bool move);
     /// Removes units and channels without weights, if the configuration says so. @return there were some
     bool shrink();
     /// What is known of the network before goes on with the one in its place.
-    void take_network(const ShardCuts& cuts, const std::string& execution);
+    void take_network(const Partition& cuts, const std::string& execution);
     void maybe_evaluate();
     void maybe_checkpoint();
     void maybe_show_progress();
@@ -120,8 +120,8 @@ class Trainer {
     Progress progress_;
     Profile profile_;
     ExecutionPlanner planner_;
-    Interruption interruption_;
-    StallWatch stall_watch_;
+    StopRequest stop_request_;
+    Heartbeat heartbeat_;
 
     RunState state_;
     History history_;
@@ -135,7 +135,7 @@ class Trainer {
     // Of the step under way.
     NetworkStep step_;
     real temperature_ = 1;  ///< the outputs are divided by it ahead of the loss
-    HiddenWeights hidden_;
+    SoftPrunedWeights soft_pruned_;
     std::optional<BlockFisher> fisher_;  ///< of a prune event whose criterion updates the weights that stay
     double stop_wanted_ = 0;             ///< by how many shards of this replica
     std::array<double, 3> sums_{};       ///< loss, correct samples and wishes to stop, over all slices

@@ -1,0 +1,98 @@
+// The packed numbers of all parameters of a rank, side by side.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/range.hpp"
+#include "pruntrain/base/types.hpp"
+#include "pruntrain/model/parameter.hpp"
+
+namespace pruntrain {
+
+/// How optimizer slots are shared out over ranks that have equal copies of all else.
+struct StatePartition {
+    /// Which numbers of an arena of this size this rank has slots for.
+    std::function<Block(index_t size)> own;
+    /// Shares out anew. Collective. @param part  of an array of `size` numbers those from `first` on; the parts of all
+    ///     ranks make up the array. @return this rank's own
+    std::function<AlignedVector<real>(const AlignedVector<real>& part, index_t first, index_t size)> share_out;
+};
+
+/// Owns values, gradients and optimizer slots of all parameters, each kind one contiguous array in the order in which
+/// backward finishes the parameters (last layer first). So a range of the arena is a message, a share of the optimizer
+/// state, or a norm, without packing. Laid out anew only when patterns change. The gradients may live in memory of the
+/// caller.
+class Arena {
+   public:
+    /// Lays out the parameters in this order, values and gradients zero. They must outlive the arena and stay in place.
+    /// @param allocate  no: there are no numbers before `reset`
+    explicit Arena(std::vector<Parameter*> backward_order, bool allocate = true);
+    Arena(const Arena&) = delete;
+    Arena& operator=(const Arena&) = delete;
+
+    index_t size() const { return static_cast<index_t>(values_.size()); }
+    std::span<real> values() { return values_; }
+    std::span<real> gradients() { return gradients_; }
+
+    const std::vector<Parameter*>& parameters() const { return parameters_; }
+    /// Where a parameter's packed numbers begin, in the order of `parameters()`.
+    index_t offset(std::size_t parameter) const { return offsets_[parameter]; }
+
+    /// Optimizer slots: arrays of the arena's size that are kept in step with the values, or of the part of it that
+    /// this rank has slots for.
+    void create_slots(std::vector<std::string> names, std::optional<StatePartition> sharing = {});
+    const std::vector<std::string>& slot_names() const { return slot_names_; }
+    /// Of the slot with this name, which must exist.
+    std::size_t slot_number(const std::string& name) const;
+    /// The numbers that the slots belong to.
+    Block slot_range() const { return slot_range_; }
+    /// Those of them that are a parameter's, in the order of `parameters()`; counted in the arena.
+    Block slot_range(std::size_t parameter) const;
+    bool state_is_partitioned() const { return sharing_.has_value(); }
+    std::span<real> slot(std::size_t number) { return slots_[number]; }
+
+    /// The gradients, zero from now on, live in memory of the caller, for instance memory that other ranks see. It must
+    /// stay while they are used. After a change of the patterns they are at its front, or in own memory if they are too
+    /// many.
+    void place_gradients(std::span<real> memory);
+
+    /// Removes weights: values, gradients and slots are compacted together, in memory too. Collective if slots are
+    /// shared.
+    /// @param keep  for each parameter one flag for each packed position, or empty to keep all
+    void keep(const std::vector<std::vector<std::uint8_t>>& keep);
+
+    enum class Slots { follow, deferred };
+    /// Gives parameters new patterns. What is in both keeps its value and slots; the values and slots of new positions
+    /// are 0, and so are all gradients. Collective if slots are shared.
+    /// @param patterns  for each parameter, or none to leave it as it is
+    /// @param slots  deferred: they wait as they are for the next `set_patterns`, which must follow before they are
+    /// used
+    void set_patterns(std::vector<std::optional<Pattern>> patterns, Slots slots = Slots::follow);
+
+    /// New patterns and zeros for values, gradients and slots: what a checkpoint fills.
+    void reset(const std::vector<Pattern>& patterns);
+
+    std::size_t bytes() const;  ///< values, gradients, slots and patterns
+
+   private:
+    void attach();
+    Block own_slots() const;
+
+    std::vector<Parameter*> parameters_;
+    std::vector<index_t> offsets_;
+    AlignedVector<real> values_;
+    AlignedVector<real> own_gradients_;  ///< empty where the gradients live elsewhere
+    std::span<real> gradients_;
+    std::vector<std::string> slot_names_;
+    std::optional<StatePartition> sharing_;
+    Block slot_range_;
+    std::vector<AlignedVector<real>> slots_;
+    std::vector<Pattern> deferred_patterns_;  ///< the patterns that slots wait with; none while they follow
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,47 @@
+// Groupings: which weights live and die together.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/registry.hpp"
+#include "pruntrain/base/types.hpp"
+#include "pruntrain/config/config.hpp"
+
+namespace pruntrain {
+
+/// How the scores of a group's weights become one.
+enum class GroupNorm { l1, l2, mean };
+
+/// Of each run of `most` neighbouring inputs of an output, `keep` stay (N:M sparsity).
+struct KeptOfRun {
+    index_t keep, most;
+};
+
+class Granularity {
+   public:
+    virtual ~Granularity() = default;
+    /// Groups of a weight of this shape, (M,K) or (O,C,kh,kw), over all shards. 0: each weight for itself.
+    virtual index_t count(const std::vector<index_t>& /*shape*/) const { return 0; }
+    /// Where a position of its matrix (rows = outputs) belongs to.
+    virtual index_t group_of(const std::vector<index_t>& /*shape*/, index_t /*row*/, index_t /*column*/) const {
+        return 0;
+    }
+    virtual GroupNorm norm() const { return GroupNorm::l2; }
+    /// A group is all weights into a unit or channel.
+    virtual bool of_units() const { return false; }
+    /// Weights compete within such runs, and with none else.
+    virtual std::optional<KeptOfRun> runs() const { return {}; }
+    virtual std::string describe() const = 0;  ///< "weights", "rows by their L2 norm"
+};
+
+using GranularityFactory = std::unique_ptr<Granularity> (*)(const Config&);
+const Registry<GranularityFactory>& granularities();
+
+/// The `norm` key of a granularity.
+GroupNorm read_group_norm(const Config& config);
+std::string text_of(GroupNorm norm);  ///< "L2 norm"
+
+}  // namespace pruntrain

@@ -1,0 +1,47 @@
+// What a person sees while a run goes on.
+#pragma once
+
+#include <string>
+
+#include "pruntrain/base/timer.hpp"
+#include "pruntrain/base/types.hpp"
+#include "pruntrain/optim/learning_rate.hpp"
+#include "pruntrain/run/history.hpp"
+
+namespace pruntrain {
+
+/// The moment, as a progress line shows it.
+struct ProgressState {
+    index_t step = 0;
+    double loss = 0;       ///< mean since the last row of the history
+    double accuracy = -1;  ///< likewise, on the training samples; below 0: not shown
+    double sparsity = 0;
+    double samples_per_s = 0;
+    double seconds_left = 0;
+};
+
+/// Rank 0's lines. On a terminal the progress line is redrawn in place; in a log a line appears every so many seconds.
+/// Rows of the history and notes are lines of their own either way.
+class Progress {
+   public:
+    /// @param mode  auto | redraw | lines
+    /// @param active  false on all ranks but the root: then nothing is printed
+    Progress(const std::string& mode, double log_every_s, const RunLength& length, bool active);
+
+    bool due() const;  ///< time for the next progress line
+    void show(const ProgressState& state);
+    void row(const HistoryRow& row);
+    void note(const std::string& line);
+
+   private:
+    void clear_line();
+
+    bool redraw_;
+    bool active_;
+    double every_s_;
+    RunLength length_;
+    Timer since_last_;
+    bool line_open_ = false;
+};
+
+}  // namespace pruntrain

@@ -1,0 +1,24 @@
+// An image (channel, row, column) becomes a vector: the numbers stay where they are.
+#include "pruntrain/model/layer.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+class Flatten final : public Layer {
+   public:
+    explicit Flatten(LayerPlace place) : Layer(place, {place.input.size(), 1, 1}) {}
+
+    std::string describe() const override { return "flatten"; }
+    bool in_place() const override { return true; }
+    void forward(const StepContext&, const real*, real*, Workspace) override {}
+    void backward(const StepContext&, const real*, const real*, const real*, real*, Workspace) override {}
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_flatten(const Config&, LayerPlace place) {
+    return std::make_unique<Flatten>(std::move(place));
+}
+
+}  // namespace pruntrain

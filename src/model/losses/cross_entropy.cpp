@@ -1,0 +1,109 @@
+// Softmax and cross entropy of a sample with outputs z and class t:
+//     loss = log(sum over o of exp(z[o])) - z[t],   dz[o] = (exp(z[o]) / sum - [o == t]) / global_samples,
+// with the largest output subtracted from all first, so that no exp overflows.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/model/loss.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+template <class T>
+using Lanes = std::array<T, widest_tile>;  // one of each sample of a tile
+
+/// What the samples' outputs z (outputs, T) say before any exp.
+struct Largest {
+    Lanes<real> value;
+    Lanes<std::int32_t> output;  ///< the first with this value
+    Lanes<real> defect;          ///< 0, or NaN if an output is infinite or NaN
+};
+
+PRUNTRAIN_VECTORIZED
+void find_largest(index_t outputs, index_t width, const real* z, Largest& result) {
+    Largest found;
+    for (index_t lane = 0; lane < width; ++lane) {
+        found.value[lane] = -std::numeric_limits<real>::infinity();
+        found.output[lane] = 0;
+        found.defect[lane] = 0;
+    }
+    for (index_t o = 0; o < outputs; ++o)
+        for (index_t lane = 0; lane < width; ++lane) {
+            const real one = z[o * width + lane];
+            const bool larger = one > found.value[lane];
+            found.output[lane] = larger ? static_cast<std::int32_t>(o) : found.output[lane];
+            found.value[lane] = larger ? one : found.value[lane];
+            found.defect[lane] += one - one;
+        }
+    result = found;
+}
+
+/// gradient (outputs, T), which holds exp(z - largest), becomes dz of the first `lanes` samples, 0 for the others.
+PRUNTRAIN_VECTORIZED
+void finish_gradient(index_t outputs, index_t width, index_t lanes, const Lanes<double>& sum,
+                     const Lanes<std::int32_t>& target, double factor, real* __restrict gradient) {
+    Lanes<double> scale;
+    for (index_t lane = 0; lane < lanes; ++lane) scale[lane] = factor / sum[lane];
+    for (index_t o = 0; o < outputs; ++o, gradient += width) {
+        for (index_t lane = 0; lane < lanes; ++lane)
+            gradient[lane] = static_cast<real>(scale[lane] * gradient[lane] - (target[lane] == o ? factor : 0.0));
+        for (index_t lane = lanes; lane < width; ++lane) gradient[lane] = 0;
+    }
+}
+
+class CrossEntropy final : public Loss {
+   public:
+    LossSums evaluate(const Tiling& tiling, index_t outputs, const real* z, const float* targets, index_t,
+                      index_t global_samples, real* gradient) const override {
+        const index_t width = tiling.width;
+        Largest largest;
+        Lanes<std::int32_t> target;
+        Lanes<double> target_output, sum;
+        LossSums sums;
+        for (index_t tile = 0; tile < tiling.tiles(); ++tile, z += outputs * width, targets += width) {
+            const index_t lanes = tiling.lanes(tile);
+            find_largest(outputs, width, z, largest);
+            for (index_t lane = 0; lane < lanes; ++lane) {
+                target[lane] = static_cast<std::int32_t>(targets[lane]);
+                target_output[lane] = z[target[lane] * width + lane];  // now, as `gradient` may overwrite z
+                sum[lane] = 0;
+            }
+            for (index_t o = 0; o < outputs; ++o)
+                for (index_t lane = 0; lane < lanes; ++lane) {
+                    const real power = std::exp(z[o * width + lane] - largest.value[lane]);
+                    sum[lane] += power;
+                    if (gradient != nullptr) gradient[o * width + lane] = power;
+                }
+            for (index_t lane = 0; lane < lanes; ++lane) {
+                // An output of minus infinity would vanish in the sum and hide that the network has diverged.
+                sums.loss += std::log(sum[lane]) + largest.value[lane] - target_output[lane] + largest.defect[lane];
+                if (largest.output[lane] == target[lane]) ++sums.correct;
+            }
+            if (gradient == nullptr) continue;
+            finish_gradient(outputs, width, lanes, sum, target, 1 / static_cast<double>(global_samples), gradient);
+            gradient += outputs * width;
+        }
+        return sums;
+    }
+
+    void check(index_t outputs, index_t target_width) const override {
+        if (target_width != 1)
+            input_error("loss cross_entropy compares with one class number a sample, but the data have targets of ",
+                        target_width, " numbers: use mean_squared_error");
+        if (outputs < 2)
+            input_error("loss cross_entropy needs one output for each class, at least 2, but the model has ", outputs,
+                        ": change the last layer");
+    }
+
+    bool classifies(index_t, index_t) const override { return true; }
+};
+
+}  // namespace
+
+std::unique_ptr<Loss> make_cross_entropy(const Config&) { return std::make_unique<CrossEntropy>(); }
+
+}  // namespace pruntrain
