@@ -9,7 +9,7 @@
 namespace pruntrain {
 
 std::string check_text(Experiment& experiment) {
-    Network& network = experiment.network;
+    Network& network = experiment.model.network();
     const index_t replicas = experiment.grid.replica_count();
     const index_t shards = experiment.grid.model_shards(), ranks = replicas * shards;
     Rows rows{{"layer", "what", "output", "parameters"}};

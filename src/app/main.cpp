@@ -20,9 +20,9 @@
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/io/npy_file.hpp"
 #include "pruntrain/math/blas.hpp"
-#include "pruntrain/parallel/partition.hpp"
 #include "pruntrain/plan/scaling.hpp"
 #include "pruntrain/prune/soft_pruned_weights.hpp"
+#include "pruntrain/run/restore.hpp"
 #include "pruntrain/run/stop_request.hpp"
 #include "pruntrain/train/start.hpp"
 #include "pruntrain/train/trainer.hpp"
@@ -146,24 +146,19 @@ struct Opened {
     /// @param prunes  there is a pruner, also of a run that did not prune: then by magnitude
     Opened(const Arguments& arguments, const Communicator& world, bool prunes)
         : summary(inspect(arguments.checkpoint, world)), experiment(read_config(arguments, prunes), world) {
-        const std::string& cuts = summary.state.partition;  // and, if units were removed, how many are left
-        if (!cuts.empty()) experiment.cut(even_partition(parse_partition(cuts), 1), false);
-        Arena& arena = experiment.network.arena();
-        const bool soft_prunes = std::ranges::find(summary.slots, soft_pruned_slot) != summary.slots.end();
-        arena.create_slots(soft_prunes ? summary.slots : std::vector<std::string>());
-        History history;
-        read_checkpoint(arguments.checkpoint, experiment.network, history, world);
-        if (soft_prunes) {  // the network goes without them, as in the run
-            SoftPrunedWeights hidden;
-            hidden.load_marks(arena.slot(arena.slot_number(soft_pruned_slot)));
-            hidden.remove(arena);
-            arena.create_slots({});
+        Model& model = experiment.model;
+        const bool soft_pruned = std::ranges::find(summary.slots, soft_pruned_slot) != summary.slots.end();
+        model.create_slots(soft_pruned ? summary.slots : std::vector<std::string>());
+        restore({arguments.checkpoint, summary.state.partition, {}, summary.state.weights_hash}, model, Restore::run,
+                world);
+        if (soft_pruned) {  // the network goes without them, as in the run
+            SoftPrunedWeights weights;
+            weights.load_marks(model.arena().slot(model.arena().slot_number(soft_pruned_slot)), model.version());
+            weights.remove(model.arena());
+            model.create_slots({});
         }
-        ExecutionPlanner planner(experiment.network, "auto", experiment.grid);
-        planner.restore(summary.state.execution);
         // In the tiles of the run, so that the loss is the run's to the last bit.
-        experiment.network.set_tile_widths(
-            planner.tile_widths(experiment.slice_samples(Grid::replicas_of(summary.state.grid))));
+        model.follow_execution(experiment.slice_samples(Grid::replicas_of(summary.state.grid)));
     }
 
     /// @throws InputError if the data have none
@@ -207,11 +202,11 @@ void evaluate_checkpoint(const Arguments& arguments, const Communicator& world) 
     const std::string name = arguments.split.value_or("test");
     const Split split = opened.split(name);
     std::vector<float> outputs;
-    const Evaluation result = evaluate(experiment.network, *experiment.loss, experiment.dataset, split,
+    const Evaluation result = evaluate(experiment.model.network(), *experiment.loss, experiment.dataset, split,
                                        experiment.slices(), arguments.outputs.empty() ? nullptr : &outputs);
     if (!arguments.outputs.empty()) {
         if (world.size() > 1) input_error("--outputs works on one rank: start the program without mpirun");
-        write_npy(arguments.outputs, {result.samples, experiment.network.outputs()}, outputs);
+        write_npy(arguments.outputs, {result.samples, experiment.model.network().outputs()}, outputs);
     }
     if (world.is_root()) std::cout << evaluation_text(result, name) << std::flush;
 }
@@ -241,7 +236,7 @@ void analyze_checkpoint(const Arguments& arguments, const Communicator& world) {
     Opened opened(arguments, world, true);
     Experiment& experiment = opened.experiment;
     if (!arguments.allocation.empty() &&
-        !experiment.loss->classifies(experiment.network.outputs(), experiment.dataset.target_width()))
+        !experiment.loss->classifies(experiment.model.network().outputs(), experiment.dataset.target_width()))
         input_error("--allocation goes by accuracy, and this is a regression: leave it out");
     const std::string name = arguments.split.value_or("validation");
     const Sensitivity sensitivity =

@@ -8,35 +8,39 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/table.hpp"
 #include "pruntrain/base/text.hpp"
-#include "pruntrain/train/batch_gradient.hpp"
+#include "pruntrain/train/micro_batch_gradient.hpp"
 
 namespace pruntrain {
 
 namespace {
 
-/// What a criterion looks at, of the network as it is, in the arena's gradients. Every rank finds the same by itself.
-void find_gradients(Experiment& experiment, index_t step, const Communicator& self) {
-    Arena& arena = experiment.network.arena();
-    const Criterion& criterion = experiment.pruner->criterion();
-    const ScoreInput what = criterion.score_input();
-    const auto gradient_of_batch = [&](const Sampler& sampler, index_t number, std::span<real> gradient) {
-        find_batch_gradient(experiment.network, *experiment.loss, experiment.dataset, sampler, number, gradient);
-    };
-    if (what == ScoreInput::nothing) return;
-    if (what == ScoreInput::loss) return gradient_of_batch(experiment.sampler, step, arena.gradients());
-    const MicroBatches& batches = criterion.micro_batches();
-    const Sampler sampler = sampler_of(batches, experiment.dataset, experiment.settings.seed);
-    std::optional<BlockFisher> fisher;
-    if (what == ScoreInput::curvature) fisher.emplace(arena, criterion.fisher_blocks(), batches.count, self);
-    AlignedVector<real> gradient(arena.gradients().size()), squares(gradient.size(), real{0});
-    for (index_t number = 0; number < batches.count; ++number) {
-        gradient_of_batch(sampler, step * batches.count + number, gradient);
-        if (fisher) fisher->add(gradient);
-        for (std::size_t k = 0; k < squares.size(); ++k) squares[k] += gradient[k] * gradient[k];
+/// What one rank alone can find: gradients of batches as in an evaluation.
+class LocalContext final : public ScoreContext {
+   public:
+    LocalContext(Experiment& experiment, const Grid& grid_of, const Slices& slices_of, index_t step_of)
+        : ScoreContext(experiment.model.network(), grid_of, slices_of, step_of), experiment_(experiment) {}
+
+    void find_loss_gradient(const LossOptions&) override {
+        find_batch_gradient(experiment_, experiment_.sampler, step, network.arena().gradients());
     }
-    if (fisher) return fisher->find_curvatures(arena.gradients());
-    for (std::size_t k = 0; k < squares.size(); ++k)
-        arena.gradients()[k] = squares[k] / static_cast<real>(batches.count);
+    void find_micro_batch_gradient(const MicroBatches& micro_batches, index_t number,
+                                   std::span<real> gradient) override {
+        find_batch_gradient(experiment_, sampler_of(micro_batches, experiment_), number, gradient);
+    }
+    void sum_over_slices(const SetSlice& set) override { set(0, network.arena().gradients()); }
+    NetworkStep evaluation_step() override { fault("a batch of training outside of training"); }
+
+   private:
+    Experiment& experiment_;
+};
+
+/// What the criterion looks at, of the network as it is, in the arena's gradients. Every rank finds the same by itself.
+void find_score_input(Experiment& experiment, index_t step, const Grid& grid) {
+    const ScoreInput* const input = experiment.pruner->criterion().score_input();
+    if (input == nullptr) return;
+    const Slices one(grid.replicas());
+    LocalContext context(experiment, grid, one, step);
+    input->find(context);
 }
 
 void check(const Experiment& experiment, const std::vector<double>& sparsities) {
@@ -46,9 +50,7 @@ void check(const Experiment& experiment, const std::vector<double>& sparsities) 
         input_error("parallel.model_shards is ", experiment.grid.model_shards(),
                     ": every rank evaluates whole models, set it to 1");
     const Criterion& criterion = experiment.pruner->criterion();
-    const ScoreInput what = criterion.score_input();
-    if (what != ScoreInput::nothing && what != ScoreInput::loss && what != ScoreInput::squares &&
-        what != ScoreInput::curvature)
+    if (criterion.score_input() != nullptr && !criterion.score_input()->requirements().gradients_only)
         input_error("prune.criterion is ", criterion.describe(), ", which looks at more than weights and their ",
                     "gradients: give another one, prune.criterion=magnitude");
     if (experiment.pruner->granularity().runs())
@@ -93,8 +95,8 @@ Sensitivity analyze_sensitivity(Experiment& experiment, std::vector<double> spar
     check(experiment, sparsities);
     std::ranges::sort(sparsities);
     sparsities.erase(std::unique(sparsities.begin(), sparsities.end()), sparsities.end());
-    Network& network = experiment.network;
-    network.arena().create_slots({});
+    Network& network = experiment.model.network();
+    experiment.model.create_slots({});
     const Communicator self = world.split(world.rank());
     const Grid grid(self, 1);
     // With sum: ordered, as it is evaluated on any number of ranks, else as on one.
@@ -114,7 +116,7 @@ Sensitivity analyze_sensitivity(Experiment& experiment, std::vector<double> spar
     const std::size_t points = result.points.size();
     std::vector<double> found(numbers * (points + 1), 0.0);
     world.rethrow_collectively([&] {
-        find_gradients(experiment, step, self);
+        find_score_input(experiment, step, grid);
         Snapshot snapshot(network.arena());
         for (auto i = static_cast<std::size_t>(world.rank()); i <= points;
              i += static_cast<std::size_t>(world.size())) {

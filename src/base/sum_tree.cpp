@@ -10,7 +10,7 @@ namespace {
 
 index_t left_size(index_t size) { return static_cast<index_t>(std::bit_ceil(static_cast<std::size_t>(size)) / 2); }
 
-/// They are the children of one node. A left child has a power of two of slices, and offsets at a multiple of twice as
+/// They are the children of one node. A left child has a power of two of slices, and begins at a multiple of twice as
 /// many; the right one has as many, or all that follow.
 bool siblings(const TreeNode& left, const TreeNode& right, index_t slices) {
     return left.first + left.size == right.first && std::has_single_bit(static_cast<std::size_t>(left.size)) &&

@@ -7,16 +7,16 @@
 
 namespace pruntrain {
 
-Arena::Arena(std::vector<Parameter*> backward_order, bool allocate) : parameters_(std::move(backward_order)) {
+Arena::Arena(std::vector<Parameter*> parameters, bool allocate) : parameters_(std::move(parameters)) {
     if (allocate) attach();
 }
 
 void Arena::attach() {
-    offsets_.clear();
+    offsets_.resize(parameters_.size());
     index_t size = 0;
-    for (const auto* parameter : parameters_) {
-        offsets_.push_back(size);
-        size += parameter->pattern.kept();
+    for (std::size_t i = parameters_.size(); i-- > 0;) {  // backward finishes the last layer first
+        offsets_[i] = size;
+        size += parameters_[i]->pattern.kept();
     }
     const auto count = static_cast<std::size_t>(size);
     values_.resize(count);
@@ -48,6 +48,10 @@ void Arena::create_slots(std::vector<std::string> names, std::optional<StatePart
     slots_.assign(slot_names_.size(), AlignedVector<real>(static_cast<std::size_t>(slot_range_.size), real{0}));
 }
 
+bool Arena::has_slot(const std::string& name) const {
+    return std::ranges::find(slot_names_, name) != slot_names_.end();
+}
+
 std::size_t Arena::slot_number(const std::string& name) const {
     const auto found = std::ranges::find(slot_names_, name);
     if (found == slot_names_.end()) fault("the arena has no slot ", name);
@@ -57,7 +61,7 @@ std::size_t Arena::slot_number(const std::string& name) const {
 Block Arena::slot_range(std::size_t parameter) const {
     const index_t last = slot_range_.first + slot_range_.size;
     const index_t first = std::clamp(offsets_[parameter], slot_range_.first, last);
-    return {first, std::clamp(offsets_[parameter] + parameters_[parameter]->pattern.kept(), first, last) - first};
+    return {first, std::clamp(end(parameter), first, last) - first};
 }
 
 Block Arena::own_slots() const { return sharing_ ? sharing_->own(size()) : Block{0, size()}; }
@@ -70,6 +74,7 @@ void Arena::place_gradients(std::span<real> memory) {
 }
 
 void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
+    ++version_;
     if (keep.size() != parameters_.size()) fault("flags for ", keep.size(), " of ", parameters_.size(), " parameters");
     if (!deferred_patterns_.empty()) fault("weights are removed while optimizer slots wait for a layout");
     const auto stays = [&](std::size_t i, index_t k) {
@@ -80,20 +85,15 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
         const index_t last = first + static_cast<index_t>(part.size());
         AlignedVector<real> kept;
         kept.reserve(part.size());
-        for (std::size_t i = 0; i < parameters_.size(); ++i) {
-            const index_t begin = std::max(first, offsets_[i]);
-            const index_t end = std::min(last, offsets_[i] + parameters_[i]->pattern.kept());
-            for (index_t k = begin; k < end; ++k)
+        for (std::size_t i = parameters_.size(); i-- > 0;)
+            for (index_t k = std::max(first, offsets_[i]); k < std::min(last, end(i)); ++k)
                 if (stays(i, k)) kept.push_back(part[k - first]);
-        }
         kept.shrink_to_fit();
         return kept;
     };
     index_t kept_before = 0;  // numbers that stay before the slots of this rank
     for (std::size_t i = 0; i < parameters_.size(); ++i)
-        for (index_t k = offsets_[i]; k < std::min(slot_range_.first, offsets_[i] + parameters_[i]->pattern.kept());
-             ++k)
-            kept_before += stays(i, k);
+        for (index_t k = offsets_[i]; k < std::min(slot_range_.first, end(i)); ++k) kept_before += stays(i, k);
     values_ = compacted(values_, 0);
     for (auto& slot : slots_) {
         slot = compacted(slot, slot_range_.first);
@@ -127,7 +127,7 @@ Part moved(const Part& old, const std::vector<Pattern>& from, const std::vector<
             std::accumulate(to.begin(), to.end(), std::size_t{0}, [](std::size_t sum, auto* parameter) {
                 return sum + static_cast<std::size_t>(parameter->pattern.kept());
             }));
-    for (std::size_t i = 0; i < from.size(); ++i) {
+    for (std::size_t i = from.size(); i-- > 0;) {
         to[i]->pattern.for_each_match(from[i], [&](index_t before, bool there) {
             const index_t at = offset + before, owner = std::min(at, size - 1);
             if (owner < old.first) ++result.first;
@@ -142,6 +142,7 @@ Part moved(const Part& old, const std::vector<Pattern>& from, const std::vector<
 }  // namespace
 
 void Arena::set_patterns(std::vector<std::optional<Pattern>> patterns, Slots slots) {
+    ++version_;
     if (patterns.size() != parameters_.size())
         fault("patterns for ", patterns.size(), " of ", parameters_.size(), " parameters");
     std::vector<Pattern> before;
@@ -167,6 +168,7 @@ void Arena::set_patterns(std::vector<std::optional<Pattern>> patterns, Slots slo
 }
 
 void Arena::reset(const std::vector<Pattern>& patterns) {
+    ++version_;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
         parameters_[i]->pattern = patterns[i];
         ++parameters_[i]->pattern_changes;

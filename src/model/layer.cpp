@@ -63,7 +63,7 @@ Layer::Layer(LayerPlace place, Shape output, const OutputShare& share)
     shared_out_ = share.shared_out;
 }
 
-std::vector<double> Layer::of_constants(std::vector<double> inputs) const {
+std::vector<double> Layer::repeat_constants(const std::vector<double>& inputs) const {
     const auto pixels = static_cast<std::size_t>(output_.channels / std::max<index_t>(1, place_.input.channels));
     std::vector<double> outputs;  // a channel that becomes a vector is constant in all its features
     for (const double input : inputs) outputs.insert(outputs.end(), pixels, input);

@@ -26,18 +26,20 @@ class Network::Builder {
 
     void add(std::unique_ptr<Layer> layer, bool is_relu) {
         const std::size_t number = network_.layers_.size();
-        if (!flat_ && (shape_.flat() || (layer->in_place() && layer->output_shape().flat()))) {
+        if (!flat_ && (shape_.flat() || (layer->in_place() == InPlace::view && layer->output_shape().flat()))) {
             flat_ = true;
             network_.first_flat_ = number;
             if (number > 0) ++activations_;
         }
         if (after_relu_ && layer->fuse_relu()) network_.fused_.back() = true;
         network_.fused_.push_back(false);
-        after_relu_ = is_relu;
         shape_ = layer->output_shape();
         channels_ = layer->output_channels();
         network_.input_of_.push_back(activations_ - 1);
-        if (!layer->in_place()) ++activations_;
+        const bool is_input = activations_ == 1;  // which belongs to the caller
+        if (layer->in_place() == InPlace::never || (is_input && layer->in_place() == InPlace::overwrites))
+            ++activations_;
+        after_relu_ = is_relu && !is_input;
         network_.activation_of_.push_back(activations_ - 1);
         network_.layers_.push_back(std::move(layer));
     }
@@ -86,8 +88,9 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
             return factory(entry, {name, entry_number, builder.shape(), builder.channels(), shard});
         };
         std::unique_ptr<Layer> layer;
-        if (!factory.mixes_channels || builder.whole() || shard.allow_row_parallel) layer = make();
-        if (factory.mixes_channels && !builder.whole()) {
+        if (factory.mixing == Mixing::nonlinear && !builder.whole()) make_whole(false);
+        if (factory.mixing != Mixing::linear || builder.whole() || shard.allow_row_parallel) layer = make();
+        if (factory.mixing == Mixing::linear && !builder.whole()) {
             const index_t outputs =
                 layer ? layer->own_channels().before_removals() * layer->output_shape().pixels() : 0;
             if (layer && outputs < builder.numbers()) {
@@ -105,7 +108,8 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
     builder.finish();
 
     weight_number_t number = 0;
-    for (const auto& layer : layers_)
+    for (const auto& layer : layers_) {
+        first_parameter_.push_back(parameters_.size());
         for (auto* parameter : layer->parameters()) {
             parameter->layer = layer->name();
             parameter->first_number = number;
@@ -113,9 +117,10 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
             number += static_cast<weight_number_t>(parameter->tensor_size());
             parameters_.push_back(parameter);
         }
+    }
     if (parameters_.empty()) input_error("the model has no layer with weights: nothing can be trained");
     while (layers_[first_trained_]->parameters().empty()) ++first_trained_;
-    arena_ = std::make_unique<Arena>(std::vector<Parameter*>(parameters_.rbegin(), parameters_.rend()), allocate);
+    arena_ = std::make_unique<Arena>(parameters_, allocate);
 }
 
 void Network::describe(const Config& entry) {
@@ -211,12 +216,21 @@ void Network::reserve(index_t samples, index_t slices) {
     };
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Tiling own = tiling(i, samples);
-        grow(activations_[input_of_[i]], slices * own.size(layers_[i]->input_shape().size()));
-        grow(activations_[activation_of_[i]], slices * own.size(layers_[i]->output_shape().size()));
+        if (input_of_[i] > 0) grow(activations_[input_of_[i]], slices * own.size(layers_[i]->input_shape().size()));
+        if (activation_of_[i] > 0)
+            grow(activations_[activation_of_[i]], slices * own.size(layers_[i]->output_shape().size()));
     }
     for (auto& gradient : gradients_) grow(gradient, slices * gradient_size(samples));
     grow(workspace_, workspace_size());
     slice_samples_ = samples;
+    slices_ = slices;
+}
+
+real* Network::input(index_t slice) {
+    AlignedVector<real>& array = activations_.front();
+    const auto size = static_cast<std::size_t>(slices_ * input_tiling(slice_samples_).size(input_.size()));
+    if (array.size() < size) array.resize(size);
+    return place(array, 0, input_.size(), slice);
 }
 
 std::size_t Network::activation_bytes(index_t samples, index_t slices) const {
@@ -225,7 +239,7 @@ std::size_t Network::activation_bytes(index_t samples, index_t slices) const {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Tiling own = tiling(i, samples);
         if (retiles(i)) numbers += own.size(layers_[i]->input_shape().size());
-        if (!layers_[i]->in_place()) numbers += own.size(layers_[i]->output_shape().size());
+        if (!in_place(i)) numbers += own.size(layers_[i]->output_shape().size());
         held += layers_[i]->held_bytes({slices * own.tiles() * own.width, own.width});
     }
     return static_cast<std::size_t>(slices * (numbers + 2 * gradient_size(samples)) + workspace_size()) * sizeof(real) +
@@ -234,9 +248,16 @@ std::size_t Network::activation_bytes(index_t samples, index_t slices) const {
 
 const real* Network::forward(const StepContext& step) {
     reserve(step.tiling.samples);
-    NetworkStep one{step, {}, {}, {}};
-    for (std::size_t i = 0; i < layers_.size(); ++i) forward(one, i);
+    forward(NetworkStep{step, {}, {}, {}});
     return output();
+}
+
+void Network::forward(const NetworkStep& step) {
+    for (std::size_t layer = 0; layer < layers_.size(); ++layer) forward(step, layer);
+}
+
+void Network::backward(const NetworkStep& step) {
+    for (std::size_t layer = layers_.size(); layer-- > 0;) backward(step, layer);
 }
 
 template <class Set>
@@ -254,15 +275,14 @@ void Network::sum_over_batch(const NetworkStep& step, std::size_t number, Set se
 
 void Network::forward(const NetworkStep& step, std::size_t number) {
     Layer& layer = *layers_[number];
-    const index_t inputs = layer.input_shape().size(), outputs = layer.output_shape().size();
     const auto slices = static_cast<index_t>(step.slice_count());
     const auto step_of_slice = [&](index_t slice) { return step_of(step, number, static_cast<std::size_t>(slice)); };
-    const auto x = [&](index_t slice) { return place(activations_[input_of_[number]], number, inputs, slice); };
+    const auto x = [&](index_t slice) { return input_of(step, number, slice); };
     if (retiles(number))
         for (index_t slice = 0; slice < slices; ++slice) {
             const Tiling own = step_of_slice(slice).tiling;
-            retile(inputs, tiling(number - 1, own.samples),
-                   place(activations_[activation_of_[number - 1]], number - 1, inputs, slice), own.width, x(slice));
+            retile(layer.input_shape().size(), tiling(number - 1, own.samples), output_of(step, number - 1, slice),
+                   own.width, x(slice));
         }
     if (fused_[number]) return;
     if (step.training && layer.batch_sums() > 0) {
@@ -272,8 +292,7 @@ void Network::forward(const NetworkStep& step, std::size_t number) {
         layer.take_forward_sums(step, std::span(batch_sums_).last(static_cast<std::size_t>(layer.batch_sums())));
     }
     for (index_t slice = 0; slice < slices; ++slice)
-        layer.forward(step_of_slice(slice), x(slice),
-                      place(activations_[activation_of_[number]], number, outputs, slice), workspace_);
+        layer.forward(step_of_slice(slice), x(slice), output_of(step, number, slice), workspace_);
 }
 
 void Network::backward(const NetworkStep& step, std::size_t number) {
@@ -281,18 +300,17 @@ void Network::backward(const NetworkStep& step, std::size_t number) {
     Layer& layer = *layers_[number];
     if (number + 1 == layers_.size()) current_gradient_ = 0;
     AlignedVector<real>& dy = gradients_[current_gradient_];
-    if (!layer.in_place()) current_gradient_ = 1 - current_gradient_;
+    if (!in_place(number)) current_gradient_ = 1 - current_gradient_;
     const Backward backward{step, number, dy, needs_input_gradient(number) ? &gradients_[current_gradient_] : nullptr};
     if (!fused_[number]) {
         if (layer.batch_sums() > 0) {
-            const index_t inputs = layer.input_shape().size(), outputs = layer.output_shape().size();
+            const index_t outputs = layer.output_shape().size();
             sum_over_batch(step, number, [&](index_t slice, std::span<double> sums) {
                 layer.backward_sums(step_of(step, number, static_cast<std::size_t>(slice)),
-                                    place(activations_[input_of_[number]], number, inputs, slice),
-                                    place(dy, number, outputs, slice), sums);
+                                    input_of(step, number, slice), place(dy, number, outputs, slice), sums);
             });
         }
-        if (step.terms.empty()) backward_slice(backward, 0);
+        if (step.terms.empty()) backward_slice(backward, 0, arena_->gradients().data() + first_gradient(number));
         for (const auto& term : step.terms)
             backward_node(backward, term.node, term.gradients + first_gradient(number), 0);
     }
@@ -311,15 +329,7 @@ void Network::backward(const NetworkStep& step, std::size_t number) {
 void Network::backward_node(const Backward& backward, const TreeNode& node, real* gradients, std::size_t depth) {
     const index_t begin = first_gradient(backward.layer);
     if (node.size == 1) {
-        const auto parameters = layers_[backward.layer]->parameters();
-        std::vector<std::span<real>> places;
-        for (Parameter* parameter : parameters) {
-            places.push_back(parameter->gradient);
-            const index_t offset = parameter->gradient.data() - arena_->gradients().data() - begin;
-            parameter->gradient = {gradients + offset, parameter->gradient.size()};
-        }
-        backward_slice(backward, node.first - backward.step.terms.front().node.first);
-        for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i]->gradient = places[i];
+        backward_slice(backward, node.first - backward.step.terms.front().node.first, gradients);
         return;
     }
     const auto size = static_cast<std::size_t>(finished(backward.layer) - begin);
@@ -330,7 +340,7 @@ void Network::backward_node(const Backward& backward, const TreeNode& node, real
     add(std::span(tree_scratch_[depth]).first(size), gradients);
 }
 
-void Network::backward_slice(const Backward& backward, index_t slice) {
+void Network::backward_slice(const Backward& backward, index_t slice, real* gradients) {
     const auto& [step, number, dy, dx] = backward;
     Layer& layer = *layers_[number];
     StepContext own = step_of(step, number, static_cast<std::size_t>(slice));
@@ -339,21 +349,32 @@ void Network::backward_slice(const Backward& backward, index_t slice) {
         own.own_sums = std::span(batch_sums_).subspan(static_cast<std::size_t>(slice) * numbers, numbers);
         own.global_sums = std::span(batch_sums_).last(numbers);
     }
-    layer.backward(own, place(activations_[input_of_[number]], number, inputs, slice),
-                   place(activations_[activation_of_[number]], number, outputs, slice),
+    std::vector<std::span<real>> places;
+    for (std::size_t i = 0; i < layer.parameters().size(); ++i) {
+        const std::size_t parameter = first_parameter_[number] + i;
+        places.emplace_back(gradients + arena_->offset(parameter) - first_gradient(number),
+                            parameters_[parameter]->value.size());
+    }
+    layer.backward(own, input_of(step, number, slice), output_of(step, number, slice),
                    place(dy, number, outputs, slice), dx == nullptr ? nullptr : place(*dx, number, inputs, slice),
-                   workspace_);
+                   places, workspace_);
 }
 
 void Network::dry_run_layer(const StepContext& step, std::size_t number) {
     reserve(step.tiling.samples);
     Layer& layer = *layers_[number];
     const StepContext own = step_of(step, number);
-    real* const x = activations_[input_of_[number]].data();
-    real* const y = activations_[activation_of_[number]].data();
+    const auto array = [&](std::size_t activation) {
+        return activation == 0 ? input() : activations_[activation].data();
+    };
+    real* const x = array(input_of_[number]);
+    real* const y = array(activation_of_[number]);
+    std::vector<std::span<real>> places;
+    for (auto* parameter : layer.parameters()) places.push_back(parameter->gradient);
     layer.forward(own, x, y, workspace_);
     layer.backward(own, x, y, gradients_[0].data(),
-                   needs_input_gradient(number) ? gradients_[layer.in_place() ? 0 : 1].data() : nullptr, workspace_);
+                   needs_input_gradient(number) ? gradients_[in_place(number) ? 0 : 1].data() : nullptr, places,
+                   workspace_);
 }
 
 index_t Network::finished(std::size_t number) const {

@@ -27,6 +27,10 @@ class Pooling final : public Layer {
     Pooling(LayerPlace place, Shape output, const Window& window, const PoolingKernels& kernels)
         : Layer(std::move(place), output), window_(window), kernels_(kernels) {}
 
+    InPlace in_place() const override { return InPlace::never; }
+    std::optional<std::vector<double>> of_constants(std::vector<double> inputs) const override {
+        return repeat_constants(inputs);
+    }
     std::string describe() const override {
         return text(kernels_.type, " ", window_.kernel, "x", window_.kernel, ", stride ", window_.stride);
     }
@@ -49,7 +53,7 @@ class Pooling final : public Layer {
         kernels_.forward(windows(step.tiling), x, y, choices);
     }
 
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
         if (dx == nullptr) return;
         const PoolingWindows all = windows(step.tiling);
         if (!all.tile_the_plane()) std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});

@@ -1,17 +1,17 @@
-// The layers and losses by name. To add one: write layer_NAME.cpp (loss_NAME.cpp) with make_NAME, and a line here.
+// The layers and losses by name. To add one: write layers/NAME.cpp (losses/NAME.cpp) with make_NAME, and a line here.
 #include "pruntrain/model/layer.hpp"
 #include "pruntrain/model/loss.hpp"
 
 // clang-format off
 #define LAYERS(member)                                                        \
-    member(average_pool2d, false, "mean of each window of an image")                 \
-    member(batch_norm, false, "each feature or channel to mean 0 and deviation 1")   \
-    member(conv2d, true, "a trained window moved over an image")                    \
-    member(dense, true, "every output from every input")                            \
-    member(dropout, false, "random inputs become 0 in training")                     \
-    member(flatten, false, "an image becomes a vector")                              \
-    member(max_pool2d, false, "largest of each window of an image")                  \
-    member(relu, false, "max(x, 0)")                                                 \
+    member(average_pool2d, Mixing::none, "mean of each window of an image")                 \
+    member(batch_norm, Mixing::none, "each feature or channel to mean 0 and deviation 1")   \
+    member(conv2d, Mixing::linear, "a trained window moved over an image")                    \
+    member(dense, Mixing::linear, "every output from every input")                            \
+    member(dropout, Mixing::none, "random inputs become 0 in training")                     \
+    member(flatten, Mixing::none, "an image becomes a vector")                              \
+    member(max_pool2d, Mixing::none, "largest of each window of an image")                  \
+    member(relu, Mixing::none, "max(x, 0)")                                                 \
     /* End. */
 
 #define LOSSES(member)                                                        \
@@ -22,9 +22,9 @@
 
 namespace pruntrain {
 
-#define DECLARE_LAYER(name, mixes_channels, meaning) std::unique_ptr<Layer> make_##name(const Config&, LayerPlace);
+#define DECLARE_LAYER(name, mixing, meaning) std::unique_ptr<Layer> make_##name(const Config&, LayerPlace);
 #define DECLARE_LOSS(name, meaning) std::unique_ptr<Loss> make_##name(const Config&);
-#define LIST_LAYER(name, mixes_channels, meaning) {#name, {make_##name, mixes_channels}, meaning},
+#define LIST_LAYER(name, mixing, meaning) {#name, {make_##name, mixing}, meaning},
 #define LIST(name, meaning) {#name, make_##name, meaning},
 
 LAYERS(DECLARE_LAYER)

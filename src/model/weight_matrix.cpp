@@ -62,12 +62,12 @@ const real* WeightMatrix::unpacked_by_forward() const {
     return parameter_.pattern.full() ? parameter_.value.data() : dense_.data();
 }
 
-real* WeightMatrix::gradient_scratch(std::span<real> workspace) {
-    return parameter_.pattern.full() ? parameter_.gradient.data() : workspace.data();
+real* WeightMatrix::gradient_scratch(std::span<real> packed, std::span<real> workspace) const {
+    return parameter_.pattern.full() ? packed.data() : workspace.data();
 }
 
-void WeightMatrix::gather_gradient(const real* gradient) {
-    if (!parameter_.pattern.full()) parameter_.pattern.gather(gradient, parameter_.gradient);
+void WeightMatrix::gather_gradient(const real* gradient, std::span<real> packed) const {
+    if (!parameter_.pattern.full()) parameter_.pattern.gather(gradient, packed);
 }
 
 index_t WeightMatrix::workspace_size() const {
@@ -107,11 +107,14 @@ std::span<const real> Bias::values() {
     return of_outputs_;
 }
 
-std::span<real> Bias::gradient() { return of_outputs_.empty() ? parameter_.gradient : std::span(of_outputs_); }
+std::span<real> Bias::gradient_scratch(Gradients gradients) {
+    if (!given()) return {};
+    return of_outputs_.empty() ? gradients[1] : std::span(of_outputs_);
+}
 
-void Bias::gather_gradient() {
+void Bias::gather_gradient(Gradients gradients) const {
     if (!of_outputs_.empty())
-        std::copy_n(of_outputs_.begin() + before_, parameter_.gradient.size(), parameter_.gradient.begin());
+        std::copy_n(of_outputs_.begin() + before_, gradients[1].size(), gradients[1].begin());
 }
 
 }  // namespace pruntrain

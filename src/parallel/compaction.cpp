@@ -38,8 +38,8 @@ class Pair {
     struct Counts {
         std::vector<std::uint64_t> into, out_of;  ///< weights of each output
     };
-    /// @param inputs      of the producer's columns those that a alive output writes, or none: all
-    /// @param rows        of the consumer those that live
+    /// @param inputs      of the producer's columns those that an output that is alive writes, or none: all
+    /// @param rows        of the consumer those that are alive
     template <class Lives>
     Counts count(Lives input_lives, Lives row_lives) const {
         Counts counts{std::vector<std::uint64_t>(outputs()), std::vector<std::uint64_t>(outputs())};
@@ -54,10 +54,22 @@ class Pair {
         return counts;
     }
 
+    /// Outputs without weights into them can be removed: what the consumer reads of them is known.
+    bool knows_constants() const {
+        std::vector<double> values(static_cast<std::size_t>(block_of(layer(producer_).own_channels()).size), 0.0);
+        for (std::size_t between = producer_ + 1; between < consumer_; ++between) {
+            if (is_exchange(between)) continue;
+            auto constants = layer(between).of_constants(std::move(values));
+            if (!constants) return false;
+            values = std::move(*constants);
+        }
+        return true;
+    }
+
     /// Adds to the biases behind what these outputs, which have no weights into them, give.
     void fold(const std::vector<std::size_t>& dead) {
         if (!layer(consumer_).adds_constants()) return;
-        std::vector<double> constants = constants_behind();
+        const std::vector<double> constants = constants_behind();
         std::vector<double> kept(constants.size(), 0.0);
         for (const std::size_t output : dead)
             std::copy_n(constants.begin() + static_cast<std::ptrdiff_t>(output * features_), features_,
@@ -79,6 +91,7 @@ class Pair {
 
    private:
     Layer& layer(std::size_t number) const { return network_.layer(number); }
+    bool is_exchange(std::size_t number) const { return layer(number).exchanged({1, 1}).forward != 0; }
     const Parameter& weight(std::size_t number) const { return layer(number).weight_matrix()->parameter(); }
     Block block_of(const ChannelBlock& channels) const {
         return channels.offsets.empty() ? Block{0, channels.total} : channels.of(shards_.rank());
@@ -91,7 +104,7 @@ class Pair {
         for (const auto* parameter : layer(producer_).parameters())
             if (parameter->name == "bias") std::ranges::copy(parameter->value, values.begin());
         for (std::size_t between = producer_ + 1; between < consumer_; ++between)
-            if (layer(between).exchanged({1, 1}).forward == 0) values = layer(between).of_constants(values);
+            if (!is_exchange(between)) values = layer(between).of_constants(std::move(values)).value();
         std::vector<double> all(outputs() * features_, 0.0);
         std::ranges::copy(values, all.begin() + own.first * static_cast<index_t>(features_));
         if (shards_.size() > 1) shards_.all_reduce_sum(std::span(all));
@@ -146,7 +159,8 @@ AliveChannels fold_dead_channels(Network& network, const Communicator& shards) {
             const auto counts = pairs[i].count(lives(before, i == 0 ? 1 : pairs[before].of_output()), lives(i + 1, 1));
             std::vector<std::uint8_t> dies(alive[i].size(), 0);
             for (std::size_t output = 0; output < dies.size(); ++output)
-                dies[output] = alive[i][output] && (counts.into[output] == 0 || counts.out_of[output] == 0);
+                dies[output] = alive[i][output] && (counts.out_of[output] == 0 ||
+                                                    (counts.into[output] == 0 && pairs[i].knows_constants()));
             spare_one_of_each_block(network.layer(layers[i]).own_channels(), alive[i], dies);
             std::vector<std::size_t> constant;
             for (std::size_t output = 0; output < dies.size(); ++output) {

@@ -16,6 +16,9 @@ class ExchangeLayer : public Layer {
         for (const index_t channel : place.channels.offsets) offsets_.push_back(channel * place.input.pixels());
     }
 
+    InPlace in_place() const override { return InPlace::never; }
+    std::optional<std::vector<double>> of_constants(std::vector<double>) const override { return {}; }
+
    protected:
     static Shape whole(const LayerPlace& place) {
         return {place.channels.total, place.input.rows, place.input.columns};
@@ -111,7 +114,7 @@ class Gather final : public ExchangeLayer {
     }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override { gather(step.tiling, x, y); }
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
         if (dx == nullptr) return;
         if (last_) take(step.tiling, dy, dx);
         else sum(step.tiling, dy, dx);
@@ -132,7 +135,7 @@ class Sum final : public ExchangeLayer {
     }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override { sum(step.tiling, x, y); }
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
         if (dx != nullptr) gather(step.tiling, dy, dx);
     }
 };
@@ -149,7 +152,7 @@ class SumOfOutputs final : public ExchangeLayer {
         std::copy_n(x, total(step.tiling), y);
         ranks().all_reduce_sum(std::span(y, total(step.tiling)));
     }
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
         if (dx != nullptr) std::copy_n(dy, total(step.tiling), dx);
     }
 };

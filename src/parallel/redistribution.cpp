@@ -11,17 +11,17 @@ void redistribute(Network& from, Network& to, const Grid& grid, std::optional<St
     const Communicator& shards = grid.shards();
     Arena &old_arena = from.arena(), &arena = to.arena();
     const std::size_t count = arena.parameters().size();
-    std::vector<Route> ways(count);  // of each parameter, in the order of the arena, as what follows
+    std::vector<Route> ways(count);  // of each parameter, as what follows
     std::vector<Pattern> patterns(count);
     std::vector<std::vector<real>> values(count);
-    std::size_t next = count;  // the arena runs from the last layer to the first
+    std::size_t next = 0;
     for (std::size_t i = 0; i < from.layer_count(); ++i) {
         for (const Parameter* parameter : from.layer(i).parameters()) {
-            Route& way = ways[--next];
+            Route& way = ways[next];
             way = route_of(i, parameter->pattern, parameter->has_all_columns(), parameter->tensor_columns());
             patterns[next] = std::move(way.pattern);
             values[next] = way.move(std::span<const real>(parameter->value), shards);
-            arena.parameters()[next]->full_shape = parameter->full_shape;
+            arena.parameters()[next++]->full_shape = parameter->full_shape;
         }
         const auto old_statistics = from.layer(i).statistics(), statistics = to.layer(i).statistics();
         for (std::size_t k = 0; k < statistics.size(); ++k) {

@@ -1,7 +1,6 @@
 #include "pruntrain/plan/rank_memory.hpp"
 
 #include <algorithm>
-#include <bit>
 
 namespace pruntrain {
 
@@ -26,23 +25,10 @@ PackedSizes packed(const Network& network, Size size, Rows rows) {
     return sum;
 }
 
-/// Arrays as long as the values that the trainer holds for a moment while it finds what a criterion looks at.
+/// Arrays as long as the values that a prune event holds for a moment while it finds what the criterion looks at.
 index_t arrays_of_criterion(const Experiment& experiment) {
-    const auto most_slices = static_cast<std::uint64_t>(experiment.slices_of_rank());
-    switch (experiment.pruner->criterion().score_input()) {
-        case ScoreInput::flow:
-            return 1;
-        case ScoreInput::change:
-            return 3;
-        case ScoreInput::squares:  // one for each level of the tree over the slices
-            return 1 + static_cast<index_t>(std::bit_width(most_slices - 1));
-        case ScoreInput::curvature: {  // the gradients of this replica's blocks, and one on its way
-            const index_t replicas = experiment.grid.replica_count();
-            return 1 + (experiment.pruner->criterion().micro_batches().count + replicas - 1) / replicas;
-        }
-        default:
-            return 0;
-    }
+    const ScoreInput* const input = experiment.pruner->criterion().score_input();
+    return input ? input->arrays_held(experiment.grid.replica_count(), experiment.slices_of_rank()) : 0;
 }
 
 }  // namespace
@@ -67,7 +53,7 @@ index_t removed_of_shard(const Network& network, index_t removed) {
 }
 
 RankMemory memory_of_rank(const Experiment& experiment, index_t removed) {
-    const Network& network = experiment.network;
+    const Network& network = experiment.model.network();
     const index_t replicas = experiment.grid.replica_count();
     const PackedSizes own = packed_shard(network);
     const index_t own_removed = removed_of_shard(network, removed);

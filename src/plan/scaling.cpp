@@ -37,7 +37,7 @@ LayerWork work_of_layer(Network& network, std::size_t number, const Share& share
     } else if (const auto [forward, backward] = layer.exchanged(tiling); forward > 0) {
         work.forward_exchanged_bytes = static_cast<double>(forward) * sizeof(real);
         work.backward_exchanged_bytes = static_cast<double>(backward) * sizeof(real);
-    } else if (!layer.in_place() || layer.input_shape() == layer.output_shape()) {  // else the numbers stay: flatten
+    } else if (layer.in_place() == InPlace::never || layer.input_shape() == layer.output_shape()) {  // else the numbers stay: flatten
         work.moved_bytes =
             static_cast<double>(tiling.size(layer.input_shape().size() + layer.output_shape().size())) * sizeof(real);
     }
@@ -160,10 +160,10 @@ std::string describe_cluster() {
 }
 
 ScalingPlan plan_scaling(Experiment& experiment, const Cluster& cluster, std::optional<double> density) {
-    Network& network = experiment.network;
+    Network& network = experiment.model.network();
     const Settings& settings = experiment.settings;
     const index_t shards = experiment.grid.model_shards(), replicas = experiment.grid.replica_count();
-    Network whole(experiment.model, experiment.dataset.shape(), {}, {}, false);
+    Network whole(experiment.model.layers(), experiment.dataset.shape(), {}, {}, false);
     const index_t whole_slices = std::max<index_t>(1, settings.slices);
     const TileWidths widths = tile_widths(experiment.slice_samples(replicas));
     const TileWidths whole_widths = tile_widths(experiment.slice_samples(1));

@@ -42,6 +42,7 @@ BlockFisher::BlockFisher(const Arena& arena, const FisherBlocks& settings, index
             all.push_back(
                 {i, first, std::min(settings.size, kept - first), static_cast<std::size_t>(arena.offset(i) + first)});
     }
+    std::ranges::sort(all, {}, &Place::begin);  // a rank's blocks are a range of the arena
     const index_t ranks = replicas.size();
     const auto blocks_of = [&](index_t rank) { return even_block(std::ssize(all), rank, ranks); };
     const auto begin_of = [&](index_t rank) {

@@ -130,7 +130,7 @@ void Pruner::check_hiding(const Config& section) const {
     if (regrowth_) refuse(text("with ", regrowth_->describe(), " others go and come back"));
     if (schedule_->gives_back() || schedule_->rewinding().rounds() > 0)
         refuse(text("the schedule, ", schedule_->describe(), ", has no last event that the others lead to"));
-    if (criterion_->score_input() == ScoreInput::change || criterion_->fisher_blocks().update)
+    if (criterion_->score_input() && criterion_->score_input()->requirements().all_weights)
         refuse(text(criterion_->describe(), " needs the network with all its weights"));
 }
 
@@ -201,9 +201,9 @@ index_t count_nonzeros(const Network& network, const Communicator& shards) {
 /// The marks of what stays, for each parameter of the arena; they are moved out.
 std::vector<std::vector<std::uint8_t>> take_flags(std::vector<Scored>& scored, const Arena& arena) {
     std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
-    std::size_t next = scored.size();  // the arena runs from the last layer to the first
+    std::size_t next = 0;
     for (std::size_t i = 0; i < flags.size(); ++i)
-        if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[--next].keep);
+        if (arena.parameters()[i]->prunable) flags[i] = std::move(scored[next++].keep);
     return flags;
 }
 
@@ -266,7 +266,7 @@ void Pruner::prune_layer(const Parameter& weight, index_t keep, Arena& arena, co
 }
 
 std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Grid& grid, index_t round,
-                                       BlockFisher* fisher) const {
+                                       Compensation* compensation) const {
     const double sparsity = sparsity_at(step, round);
     if (gives_back(step)) return give_back(step, network, grid);
     index_t keep = prunable_ - removed_count(sparsity, prunable_);
@@ -307,7 +307,7 @@ std::optional<ModelHash> Pruner::prune(index_t step, Network& network, const Gri
         return consistent_model_hash(network, step, grid);
     }
     scored.clear();  // the scores, before memory is taken for what stays
-    if (fisher) fisher->compensate(arena, flags);
+    if (compensation) compensation->compensate(arena, flags);
     arena.keep(flags);
     if (straight_through_) mark_soft_pruned(arena, std::vector<std::vector<std::uint8_t>>(flags.size()));
     const index_t left = count_prunable(network, count_kept(network, grid.shards())).kept;

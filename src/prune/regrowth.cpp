@@ -73,7 +73,7 @@ RegrowEvent::RegrowEvent(const Regrowth& regrowth, index_t step, Network& networ
         regrowth.soft_prunes() ? count_soft_pruned(arena, grid) : std::vector<index_t>(kept_.size(), 0);
     for (std::size_t i = 0; i < kept_.size(); ++i) {
         const Parameter& parameter = *arena.parameters()[i];
-        index_t& kept = kept_[kept_.size() - 1 - i];  // the arena runs from the last layer to the first
+        index_t& kept = kept_[i];
         const index_t used = kept - hidden[i], size = parameter.tensor_size();
         const index_t count = std::min(removed_count(regrowth.fraction_at(step), used), size - used);
         if (!parameter.prunable || used == size || count + hidden[i] == 0) continue;

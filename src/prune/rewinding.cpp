@@ -58,6 +58,7 @@ void Rewinding::remember(Arena& arena) const {
 
 void Rewinding::rewind(index_t step, std::uint64_t seed, Network& network) const {
     Arena& arena = network.arena();
+    arena.mark_changed();
     for (std::size_t number = 0; number < arena.slot_names().size(); ++number)
         if (!arena.slot_names()[number].starts_with(prefix)) std::ranges::fill(arena.slot(number), real{0});
     if (!begins_anew(step))

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pruntrain/parallel/state_partition.hpp"
+
 namespace pruntrain {
 
 static constexpr real hidden = 1, waits = 2;
@@ -16,14 +18,14 @@ static void add_hidden(std::span<const real> used, const real* values, real stre
     for (std::size_t k = 0; k < used.size(); ++k) gradients[k] += strength * (1 - used[k]) * values[k];
 }
 
-void SoftPrunedWeights::load_marks(std::span<const real> marks) {
+void SoftPrunedWeights::load_marks(std::span<const real> marks, std::uint64_t version) {
     used_.resize(marks.size());
     std::ranges::transform(marks, used_.begin(), [](real mark) { return mark == 0 ? real{1} : real{0}; });
     waiting_.clear();
     for (std::size_t k = 0; k < marks.size(); ++k)
         if (marks[k] == waits) waiting_.push_back(k);
     any_ = std::ranges::any_of(marks, [](real mark) { return mark != 0; });
-    known_ = true;
+    version_ = version;
 }
 
 void SoftPrunedWeights::remove(Arena& arena) const {
@@ -52,7 +54,13 @@ void SoftPrunedWeights::restore_frozen(Arena& arena, const std::vector<std::stri
     }
 }
 
-SoftPrunedWeights::MaskScope::MaskScope(SoftPrunedWeights& weights, Arena& arena) : arena_(arena) {
+SoftPrunedWeights::MaskScope::MaskScope(SoftPrunedWeights& weights, Arena& arena, const Communicator& replicas)
+    : arena_(arena) {
+    if (arena.has_slot(soft_pruned_slot) && !weights.is_current(arena.version())) {
+        std::vector<real> marks(arena.values().size());
+        all_gather_slot(arena, arena.slot_number(soft_pruned_slot), replicas, marks);
+        weights.load_marks(marks, arena.version());
+    }
     if (!weights.any_ || weights.hiding_) return;
     weights_ = &weights;
     weights.hiding_ = true;
@@ -69,6 +77,7 @@ SoftPrunedWeights::MaskScope::~MaskScope() {
 void mark_soft_pruned(Arena& arena, const std::vector<std::vector<std::uint8_t>>& used,
                       const std::vector<std::vector<std::uint8_t>>& trained) {
     const auto marks = arena.slot(arena.slot_number(soft_pruned_slot));
+    arena.mark_changed();
     for (std::size_t i = 0; i < used.size(); ++i) {
         const Block own = arena.slot_range(i);
         for (index_t k = own.first; k < own.first + own.size; ++k) {

@@ -26,8 +26,9 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
     if (result.samples == 0) return result;
     const auto target_width = static_cast<std::size_t>(dataset.target_width());
     std::vector<index_t> numbers;
+    AlignedVector<real> input;
     std::vector<float> targets;
-    std::vector<double> rows;  // of each slice: loss, samples told right
+    std::vector<double> rows;  // of each slice: loss, samples classified correctly
     for (index_t slice = slices.own().first; slice < slices.own().first + slices.own().size; ++slice) {
         const Block block = even_block(result.samples, slice, slices.count());
         double sum = 0;
@@ -37,12 +38,15 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
             numbers.resize(static_cast<std::size_t>(samples));
             std::iota(numbers.begin(), numbers.end(), first);
             targets.resize(numbers.size() * target_width);
-            StepContext step;
-            step.tiling.samples = samples;
-            step.global_samples = samples;
+            const Tiling tiles = network.input_tiling(samples);
+            input.resize(static_cast<std::size_t>(tiles.size(network.input_shape().size())));
+            dataset.assemble(split, numbers, tiles, input.data(), targets.data());
+            NetworkStep step;
+            step.tiling.samples = step.global_samples = samples;
+            step.slices = {{0, samples, input.data()}};
             network.reserve(samples);
-            dataset.assemble(split, numbers, network.input_tiling(samples), network.input(), targets.data());
-            const real* const values = network.forward(step);
+            network.forward(step);
+            const real* const values = network.output();
             const Tiling tiling = network.output_tiling(samples);
             const LossSums sums = loss.evaluate(tiling, network.outputs(), values, targets.data(),
                                                 dataset.target_width(), samples, nullptr);

@@ -6,7 +6,6 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/parallel/partition.hpp"
-#include "pruntrain/train/trainer.hpp"
 
 namespace pruntrain {
 
@@ -54,14 +53,18 @@ StartFile look(Experiment& experiment) {
                        ignored))
         input_error(file, " is a checkpoint of this run itself: go on with --resume, or choose another run.name");
     const CheckpointSummary summary = inspect_checkpoint(file);
-    check_same_model(file, summary, experiment.network);
+    check_same_model(file, summary, experiment.model.network());
     check_normalization(file, summary.normalization, experiment.dataset.normalization());
     const auto any = [&](auto holds) { return std::ranges::any_of(summary.tensors, holds); };
     const bool units_removed = any([](const auto& tensor) { return tensor.shape != tensor.full_shape; });
     const bool sparse = any([](const auto& tensor) { return tensor.sparse; });
     if (experiment.pruner) check_pruning(file, *experiment.pruner, units_removed, sparse);
-    return {file, text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity)),
-            units_removed ? summary.state.partition : "", summary.state.weights_hash};
+    StartFile found{{.path = file, .partition = {}, .pattern_hash = {}, .weights_hash = summary.state.weights_hash},
+                    text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity))};
+    if (units_removed)
+        found.file.partition =
+            text_of(even_partition(parse_partition(summary.state.partition), experiment.grid.model_shards()));
+    return found;
 }
 
 }  // namespace
@@ -77,27 +80,13 @@ std::optional<StartFile> look_at_start(Experiment& experiment, const Communicato
             input_error("run.start_from: ", error.what());
         }
     });
-    for (std::string* const words : {&file.path, &file.state, &file.partition, &file.weights_hash})
-        world.broadcast_text(*words);
+    broadcast(file.file, world);
+    world.broadcast_text(file.state);
     return file;
 }
 
 std::string start_text(const std::optional<StartFile>& file) {
-    return file ? text("\nstart\n  weights of ", file->path, " (", file->state, ")\n") : "";
-}
-
-void Trainer::start(const std::optional<StartFile>& file) {
-    if (!file) return;
-    if (!file->partition.empty()) cut(even_partition(parse_partition(file->partition), grid_.model_shards()), false);
-    read_weights(file->path, network_, world_);
-    const ModelHash hash = consistent_model_hash(network_, 0, grid_);
-    if (!file->weights_hash.empty() && hex(hash.weights) != file->weights_hash)
-        fault("the weights read from ", file->path, " have the hash ", hex(hash.weights), ", those written had ",
-              file->weights_hash);
-    state_.sparsity = count_prunable(network_, count_kept(network_, grid_.shards())).sparsity();
-    progress_.note(text("starting from the weights of ", file->path, " (", file->state, ")"));
-    plan_execution();
-    rebalance(false);
+    return file ? text("\nstart\n  weights of ", file->file.path, " (", file->state, ")\n") : "";
 }
 
 }  // namespace pruntrain

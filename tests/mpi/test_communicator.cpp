@@ -31,11 +31,11 @@ TEST_CASE("communicator: a failure of one rank is a failure of all, with its mes
         const auto throws_there = [&] {
             if (world.rank() >= bad) input_error("file of rank ", world.rank());
         };
-        CHECK_THROWS_WITH_AS(world.together(throws_there), text("file of rank ", bad).c_str(), InputError);
+        CHECK_THROWS_WITH_AS(world.rethrow_collectively(throws_there), text("file of rank ", bad).c_str(), InputError);
         const auto faults_there = [&] {
             if (world.rank() == bad) fault("out of paper");
         };
-        CHECK_THROWS_WITH(world.together(faults_there), text("rank ", bad, ": out of paper").c_str());
+        CHECK_THROWS_WITH(world.rethrow_collectively(faults_there), text("rank ", bad, ": out of paper").c_str());
     }
     CHECK_NOTHROW(world.rethrow_collectively([] {}));
 }

@@ -59,9 +59,7 @@ struct LayerBench {
           dy(y.size()),
           dx(x.size()),
           workspace(static_cast<std::size_t>(layer->workspace_size(tiling.width))) {
-        auto parameters = layer->parameters();
-        std::reverse(parameters.begin(), parameters.end());
-        arena = std::make_unique<Arena>(parameters);
+        arena = std::make_unique<Arena>(layer->parameters());
         step.training = true;
         step.seed = 1;
         step.tiling = tiling;
@@ -69,28 +67,35 @@ struct LayerBench {
     }
 
     void forward() {
-        if (layer->in_place()) y = x;
+        if (in_place()) y = x;
         if (step.training && layer->batch_sums() > 0) {
             own_sums.resize(static_cast<std::size_t>(layer->batch_sums()));
             layer->forward_sums(step, x.data(), own_sums);
             layer->take_forward_sums(step, over_batch(own_sums));
         }
-        layer->forward(step, layer->in_place() ? y.data() : x.data(), y.data(), workspace);
+        layer->forward(step, in_place() ? y.data() : x.data(), y.data(), workspace);
     }
 
     /// After `forward`. Padding lanes of dy are set to 0, as the layer behind would.
     void backward() {
         fill_padding(step.tiling, outputs(), 0, dy);
-        if (layer->in_place()) dx = dy;
+        if (in_place()) dx = dy;
         if (layer->batch_sums() > 0) {
             own_sums.resize(static_cast<std::size_t>(layer->batch_sums()));
             layer->backward_sums(step, x.data(), dy.data(), own_sums);
             step.own_sums = own_sums;
             step.global_sums = over_batch(own_sums);
         }
-        layer->backward(step, layer->in_place() ? y.data() : x.data(), y.data(),
-                        layer->in_place() ? dx.data() : dy.data(), dx.data(), workspace);
+        backward(in_place() ? y.data() : x.data(), in_place() ? dx.data() : dy.data(), dx.data());
     }
+    /// The layer's backward alone.
+    void backward(const real* x_of_step, const real* dy_of_step, real* dx_of_step) {
+        std::vector<std::span<real>> gradients;
+        for (const auto* parameter : layer->parameters()) gradients.push_back(parameter->gradient);
+        layer->backward(step, x_of_step, y.data(), dy_of_step, dx_of_step, gradients, workspace);
+    }
+
+    bool in_place() const { return layer->in_place() != InPlace::never; }
 
     index_t inputs() const { return layer->input_shape().size(); }
     index_t outputs() const { return layer->output_shape().size(); }

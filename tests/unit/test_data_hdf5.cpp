@@ -115,7 +115,7 @@ TEST_CASE("hdf5: a changed byte in a compressed data set is found") {
     file.add("targets", H5T_NATIVE_FLOAT, {50}, std::vector<float>(50, 1.0F));
     CHECK(file.error_of() == "");
     std::string content = content_of(file.path);
-    const auto deflated = content.find("\x78\xDA");  // how a zlib stream of level 9 offsets
+    const auto deflated = content.find("\x78\xDA");  // how a zlib stream of level 9 begins
     REQUIRE(deflated != std::string::npos);
     content[deflated + 4] ^= 1;
     put_content(file.path, content);

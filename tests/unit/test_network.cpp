@@ -144,7 +144,7 @@ TEST_CASE("network: fans of a convolution count its window") {
 TEST_CASE("network: first values depend on seed and weight number, not on what is pruned") {
     Network whole(model("{layer: dense, units: 8}, {layer: dense, units: 9}"), {7, 1, 1});
     Network pruned(model("{layer: dense, units: 8}, {layer: dense, units: 9}"), {7, 1, 1});
-    std::vector<std::vector<std::uint8_t>> keep(4);  // the arena offsets with the last layer: bias, weight
+    std::vector<std::vector<std::uint8_t>> keep(4);  // model order: first layer first: bias, weight
     for (std::size_t k = 0; k < 72; ++k) keep[1].push_back(k % 3 == 0 ? 1 : 0);
     pruned.arena().keep(keep);
     whole.initialize(3);

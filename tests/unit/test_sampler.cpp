@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "pruntrain/base/range.hpp"
 #include "pruntrain/data/sampler.hpp"
 
 using namespace pruntrain;

@@ -17,7 +17,7 @@ class RemoteWindow {
     /// Collective. `own` may be empty; its bytes stay where they are and as they are while there is a window.
     RemoteWindow(const Communicator& ranks, std::span<std::byte> own);
 
-    /// Local: offsets to fill `to` with what lies at `offset` in the memory of `rank`.
+    /// Local: starts to fill `to` with what lies at `offset` in the memory of `rank`.
     void start_get(int rank, std::size_t offset, std::span<std::byte> to);
     /// Local: waits until all that was begun is there.
     void finish();

@@ -61,7 +61,7 @@ class Dataset {
 
     /// Whether `prefetch` does anything.
     bool reads_ahead() const { return store_->reads_ahead(); }
-    /// Local: offsets to bring samples that will be assembled, also by several calls.
+    /// Local: starts to bring samples that will be assembled, also by several calls.
     void prefetch(Split split, std::span<const index_t> samples) const;
     /// Waits until nothing is read in the background: HDF5 has room for one thread.
     void pause_reading() const { store_->pause(); }

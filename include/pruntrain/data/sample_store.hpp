@@ -40,7 +40,7 @@ class SampleStore {
 
     /// Whether it is worth to say in advance what will be fetched.
     virtual bool reads_ahead() const { return false; }
-    /// Local: offsets to bring samples that will be fetched, also in several calls. Failures are thrown there.
+    /// Local: starts to bring samples that will be fetched, also in several calls. Failures are thrown there.
     virtual void prefetch(Part, std::span<const index_t>) {}
     /// Waits until nothing is read in the background.
     virtual void pause() {}

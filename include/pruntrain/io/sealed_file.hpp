@@ -10,7 +10,7 @@
 
 namespace pruntrain {
 
-/// A sealed file offsets with this many bytes: lines that say what it is, the version of its format, its length, and
+/// A sealed file begins with this many bytes: lines that say what it is, the version of its format, its length, and
 /// the checksum of these lines and of all that follows; then zeros. HDF5 calls such a start a user block and passes
 /// over it.
 inline constexpr std::uint64_t seal_bytes = 512;

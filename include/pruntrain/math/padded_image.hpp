@@ -21,7 +21,7 @@ class PaddedImage {
     index_t size() const { return image_.channels * channel_stride_; }
     index_t channel_stride() const { return channel_stride_; }
 
-    /// Where pixel (i, j) of channel 0 offsets, padding counted.
+    /// Where pixel (i, j) of channel 0 begins, padding counted.
     index_t offset(index_t i, index_t j) const {
         return i * row_stride_ + (j % stride_ * phase_columns_ + j / stride_) * width_;
     }

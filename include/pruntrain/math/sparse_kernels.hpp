@@ -34,7 +34,7 @@ struct SparseEntries {
         bool begins_rows;  ///< of the first panel
     };
 
-    std::vector<std::uint32_t> offsets;  ///< of each entry, in the order of the segments: where its input offsets
+    std::vector<std::uint32_t> offsets;  ///< of each entry, in the order of the segments: where its input begins
     std::vector<Segment> segments;
     std::vector<Run> runs;
 

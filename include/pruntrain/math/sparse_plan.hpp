@@ -17,7 +17,7 @@ namespace pruntrain {
 index_t panel_inputs(index_t inputs, double density, index_t bytes);
 
 /// The rows of a pattern: for y = W x and for the gradient of W. Packed numbers stay where they are.
-/// @param column_offsets  where the input of each column offsets
+/// @param column_offsets  where the input of each column begins
 /// @param panel           columns of a panel
 SparseEntries plan_rows(const Pattern& pattern, std::span<const std::uint32_t> column_offsets, index_t panel);
 
@@ -35,7 +35,7 @@ struct TransposedEntries {
 /// Several columns may share a row of the result: the taps of a convolution's window.
 /// @param rows            rows of the result
 /// @param row_of_column   the row of the result that a column's entries belong to; -1: left out
-/// @param column_offsets  the input of entry (i,j) offsets at i * input_stride + column_offsets[j]
+/// @param column_offsets  the input of entry (i,j) begins at i * input_stride + column_offsets[j]
 /// @param panel           rows of the pattern in a panel
 TransposedEntries plan_columns(const Pattern& pattern, index_t rows, std::span<const std::int32_t> row_of_column,
                                std::span<const std::uint32_t> column_offsets, index_t input_stride, index_t panel);

@@ -24,14 +24,15 @@ struct StatePartition {
 };
 
 /// Owns values, gradients and optimizer slots of all parameters, each kind one contiguous array in the order in which
-/// backward finishes the parameters (last layer first). So a range of the arena is a message, a share of the optimizer
-/// state, or a norm, without packing. Laid out anew only when patterns change. The gradients may live in memory of the
-/// caller.
+/// backward finishes the parameters (last layer first). So a range of the arena is a message, a part of the optimizer
+/// state, or a norm, without packing. Only the arena knows this order: all lists here, as everywhere, are in model
+/// order, first layer first. Laid out anew only when patterns change. The gradients may live in memory of the caller.
 class Arena {
    public:
-    /// Lays out the parameters in this order, values and gradients zero. They must outlive the arena and stay in place.
-    /// @param allocate  no: there are no numbers before `reset`
-    explicit Arena(std::vector<Parameter*> backward_order, bool allocate = true);
+    /// Lays out the parameters, values and gradients zero. They must outlive the arena and stay in place.
+    /// @param parameters  in model order
+    /// @param allocate    no: there are no values before `reset`
+    explicit Arena(std::vector<Parameter*> parameters, bool allocate = true);
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
@@ -39,19 +40,29 @@ class Arena {
     std::span<real> values() { return values_; }
     std::span<real> gradients() { return gradients_; }
 
+    /// Counts the changes of what the arena holds that are no updates by an optimizer: weights removed, added, moved,
+    /// read from a file, set back to earlier values, or marked as soft-pruned. What was derived from the arena at
+    /// another version (error-feedback residuals, masks, prepared plans) is stale.
+    std::uint64_t version() const { return version_; }
+    /// For whoever makes such a change through `values()` or a slot.
+    void mark_changed() { ++version_; }
+    /// The arena takes the place of another: its version is larger.
+    void supersede(const Arena& other) { version_ += other.version_ + 1; }
+
     const std::vector<Parameter*>& parameters() const { return parameters_; }
-    /// Where a parameter's packed numbers begin, in the order of `parameters()`.
+    /// Where a parameter's packed values begin.
     index_t offset(std::size_t parameter) const { return offsets_[parameter]; }
 
     /// Optimizer slots: arrays of the arena's size that are kept in step with the values, or of the part of it that
     /// this rank has slots for.
     void create_slots(std::vector<std::string> names, std::optional<StatePartition> sharing = {});
     const std::vector<std::string>& slot_names() const { return slot_names_; }
+    bool has_slot(const std::string& name) const;
     /// Of the slot with this name, which must exist.
     std::size_t slot_number(const std::string& name) const;
     /// The numbers that the slots belong to.
     Block slot_range() const { return slot_range_; }
-    /// Those of them that are a parameter's, in the order of `parameters()`; counted in the arena.
+    /// Those of them that are a parameter's; counted in the arena.
     Block slot_range(std::size_t parameter) const;
     bool state_is_partitioned() const { return sharing_.has_value(); }
     std::span<real> slot(std::size_t number) { return slots_[number]; }
@@ -82,9 +93,11 @@ class Arena {
    private:
     void attach();
     Block own_slots() const;
+    index_t end(std::size_t parameter) const { return offsets_[parameter] + parameters_[parameter]->pattern.kept(); }
 
     std::vector<Parameter*> parameters_;
     std::vector<index_t> offsets_;
+    std::uint64_t version_ = 0;
     AlignedVector<real> values_;
     AlignedVector<real> own_gradients_;  ///< empty where the gradients live elsewhere
     std::span<real> gradients_;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,10 +19,26 @@ namespace pruntrain {
 
 class WeightMatrix;
 
+/// How the outputs of a layer depend on the channels of its input.
+enum class Mixing {
+    none,       ///< each output channel depends on its own input channel alone
+    linear,     ///< on all; partial sums over a part of the channels add up
+    nonlinear,  ///< on all, which must be there
+};
+
+/// Whether forward and backward work with x and y (and dx and dy) in one array.
+enum class InPlace {
+    never,
+    overwrites,  ///< yes, and x is lost: no layer may need its own output in backward as more than a sign
+    view,        ///< yes, always: the output is the input with another shape
+};
+
 /// A part of the global batch that is computed by itself. Usually a rank has one.
 struct Slice {
     index_t first = 0;  ///< position in the global batch of its first sample
     index_t samples = 0;
+    /// (tile, input feature, sample) in the network's input tiling, never written; null: `Network::input` of the slice
+    real* input = nullptr;
 };
 
 /// Relu and max-pool are linear but for what they choose. A second derivative by a difference of gradients is that of
@@ -137,15 +154,15 @@ class Layer {
     /// What batch-norm multiplies each channel with; null in other layers.
     virtual const Parameter* channel_scale() const { return nullptr; }
 
-    /// y and x are one array (and dx and dy): relu, dropout, flatten. Such a layer may change its input, so no layer
-    /// may need its own output in backward as more than a sign.
-    virtual bool in_place() const { return false; }
+    virtual InPlace in_place() const = 0;
 
     /// What channels become in evaluation that are constant, over all samples and pixels. @param inputs  of this shard,
-    /// as many as there are input channels @return as many as there are output channels
-    virtual std::vector<double> of_constants(std::vector<double> inputs) const;
-    /// A constant input channel adds one number to all pixels of an output: not where windows reach over the border.
-    virtual bool adds_constants() const { return true; }
+    /// as many as there are input channels @return as many as there are output channels; nothing if that is unknown:
+    /// then no channel is removed through this layer
+    virtual std::optional<std::vector<double>> of_constants(std::vector<double> inputs) const = 0;
+    /// A layer with weights: a constant input channel adds one value to all pixels of an output. Not where windows
+    /// reach over the border.
+    virtual bool adds_constants() const { return false; }
     /// Changes a bias, or what stands for one, as if the constants were added: for a layer with weights to its outputs,
     /// for others to its inputs. @param constants  for each of `own_channels` @return no: there is none
     virtual bool take_constants(std::span<const double> /*constants*/) { return false; }
@@ -184,7 +201,11 @@ class Layer {
     /// samples, and sets dx = d loss / d x unless dx is null. `x` is forward's input of the same step. Padding lanes of
     /// dy are 0 and must be 0 in dx.
     virtual void backward(const StepContext& step, const real* x, const real* y, const real* dy, real* dx,
-                          Workspace workspace) = 0;
+                          Gradients gradients, Workspace workspace) = 0;
+
+   protected:
+    /// `of_constants` of a layer that leaves constants as they are, also where a channel becomes a vector.
+    std::vector<double> repeat_constants(const std::vector<double>& inputs) const;
 
    private:
     LayerPlace place_;
@@ -196,7 +217,7 @@ class Layer {
 /// Reads all its keys first, then checks the input shape. @throws InputError if it does not accept place.input
 struct LayerFactory {
     std::unique_ptr<Layer> (*make)(const Config&, LayerPlace);
-    bool mixes_channels;  ///< every output depends on all channels: of a part of its input it computes terms
+    Mixing mixing;
 
     std::unique_ptr<Layer> operator()(const Config& config, LayerPlace place) const {
         return make(config, std::move(place));

@@ -72,6 +72,7 @@ class Network {
     const std::vector<Parameter*>& parameters() const { return parameters_; }
     std::vector<std::pair<Layer*, Statistic*>> statistics();
     Arena& arena() { return *arena_; }
+    const Arena& arena() const { return *arena_; }
 
     /// First values of all parameters: a pure function of seed, draw and weight number.
     /// @param draw  0: those of a run's start
@@ -91,12 +92,15 @@ class Network {
     /// Activations, gradients of activations and scratch for them, in bytes.
     std::size_t activation_bytes(index_t samples, index_t slices = 1) const;
 
-    /// Where the caller puts the samples of a slice: (tile, input feature, sample). Valid after `reserve`.
-    real* input(index_t slice = 0) { return place(activations_.front(), 0, input_.size(), slice); }
+    /// Where the caller puts the samples of a slice whose step names no other place: (tile, input feature, sample).
+    /// Call after `reserve`; valid until the next one.
+    real* input(index_t slice = 0);
 
     /// Forward of a batch of one slice: the outputs, (tile, output, sample), valid until the next forward.
     /// @param step  the width of its tiling does not count
     const real* forward(const StepContext& step);
+    /// Forward of all layers; call `reserve` before.
+    void forward(const NetworkStep& step);
     /// One layer's forward; call from the first layer to the last, after `reserve`.
     void forward(const NetworkStep& step, std::size_t layer);
     /// What the last layer's forward has set.
@@ -109,6 +113,8 @@ class Network {
 
     /// Where the caller puts d loss / d outputs before `backward`.
     real* output_gradient(index_t slice = 0) { return place(gradients_[0], layers_.size() - 1, outputs(), slice); }
+    /// Backward of all layers.
+    void backward(const NetworkStep& step);
     /// One layer's backward; call from the last layer to the first.
     void backward(const NetworkStep& step, std::size_t layer);
     /// Backward computes the gradient of this layer's input: some layer before it is trained.
@@ -119,7 +125,10 @@ class Network {
     /// gradients mean nothing until the next step.
     void dry_run_layer(const StepContext& step, std::size_t layer);
     /// Gives scratch memory back; `reserve` takes what layers then need.
-    void release_scratch() { workspace_ = {}; }
+    void release_scratch() {
+        workspace_ = {};
+        activations_.front() = {};
+    }
 
     /// The first `finished(layer)` numbers of the arena's gradients are complete after `backward(layer)`.
     index_t finished(std::size_t layer) const;
@@ -130,7 +139,21 @@ class Network {
     /// The step as this layer sees it.
     StepContext step_of(const StepContext& step, std::size_t layer) const;
     StepContext step_of(const NetworkStep& step, std::size_t layer, std::size_t slice) const;
-    /// Where a slice offsets in an array of this layer's tiling with so many numbers a sample.
+    /// The layer's output is in the array of its input.
+    bool in_place(std::size_t layer) const { return activation_of_[layer] == input_of_[layer]; }
+    /// An activation of a slice in this layer's tiling, with so many values a sample.
+    real* activation(const NetworkStep& step, std::size_t number, std::size_t layer, index_t features, index_t slice) {
+        const auto s = static_cast<std::size_t>(slice);
+        if (number == 0 && s < step.slices.size() && step.slices[s].input != nullptr) return step.slices[s].input;
+        return place(activations_[number], layer, features, slice);
+    }
+    real* input_of(const NetworkStep& step, std::size_t layer, index_t slice) {
+        return activation(step, input_of_[layer], layer, layers_[layer]->input_shape().size(), slice);
+    }
+    real* output_of(const NetworkStep& step, std::size_t layer, index_t slice) {
+        return activation(step, activation_of_[layer], layer, layers_[layer]->output_shape().size(), slice);
+    }
+    /// Where a slice begins in an array of this layer's tiling with so many numbers a sample.
     real* place(AlignedVector<real>& array, std::size_t layer, index_t features, index_t slice) const {
         return array.data() + slice * tiling(layer, slice_samples_).size(features);
     }
@@ -149,7 +172,8 @@ class Network {
     index_t first_gradient(std::size_t layer) const { return layer + 1 < layers_.size() ? finished(layer + 1) : 0; }
     /// A layer's gradients of the slices of a node, added as the tree says. @param depth  scratch from here on is free
     void backward_node(const Backward& backward, const TreeNode& node, real* gradients, std::size_t depth);
-    void backward_slice(const Backward& backward, index_t slice);
+    /// @param gradients  of the layer's parameters, as the arena has them
+    void backward_slice(const Backward& backward, index_t slice, real* gradients);
     /// This layer's input comes from a layer with another width.
     bool retiles(std::size_t layer) const { return layer == first_flat_ && layer > 0; }
     /// The largest activation of a slice that a gradient can belong to.
@@ -161,7 +185,8 @@ class Network {
     std::vector<std::unique_ptr<Layer>> layers_;
     std::vector<bool> fused_;
     std::vector<Parameter*> parameters_;
-    std::vector<std::size_t> input_of_;       ///< for each layer the activation that it reads; 0 is the input
+    std::vector<std::size_t> first_parameter_;  ///< of each layer, in parameters_
+    std::vector<std::size_t> input_of_;  ///< for each layer the activation that it reads; 0 is the input, never written
     std::vector<std::size_t> activation_of_;  ///< and the one that it writes
     std::size_t first_flat_ = 0;              ///< from here on layers see flat vectors, before it images
     TileWidths widths_;
@@ -171,7 +196,7 @@ class Network {
     std::array<AlignedVector<real>, 2> gradients_;  ///< of activations, taken in turn
     std::size_t current_gradient_ = 0;
     AlignedVector<real> workspace_;
-    index_t slice_samples_ = 0;                      ///< for which the slices have room
+    index_t slice_samples_ = 0, slices_ = 0;         ///< for which there is room
     std::vector<double> batch_sums_;                 ///< of one layer: of each slice, and their total
     std::vector<AlignedVector<real>> tree_scratch_;  ///< gradients of one layer, on the way to their sum
 };

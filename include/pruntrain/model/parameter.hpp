@@ -23,6 +23,9 @@ enum class Initializer {
     glorot_uniform,  ///< +- sqrt(6 / (inputs + outputs))
 };
 
+/// Where a layer sets the gradients of its parameters, in the order of `Layer::parameters()`: packed as they are.
+using Gradients = std::span<const std::span<real>>;
+
 /// Of a batch-norm, the parameter that multiplies its channels.
 inline const std::string scale_name = "scale";
 

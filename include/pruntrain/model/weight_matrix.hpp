@@ -51,9 +51,9 @@ class WeightMatrix {
     const real* unpacked_by_forward() const;
 
     /// Where a layer writes its dense gradient: the packed gradient itself, or `workspace`.
-    real* gradient_scratch(std::span<real> workspace);
+    real* gradient_scratch(std::span<real> packed, std::span<real> workspace) const;
     /// Moves the kept positions of what was written there into the packed gradient.
-    void gather_gradient(const real* gradient);
+    void gather_gradient(const real* gradient, std::span<real> packed) const;
 
     index_t workspace_size() const;  ///< numbers
     std::size_t held_bytes() const;
@@ -81,7 +81,7 @@ class WeightMatrix {
 /// @param own  of its `size` numbers, those of this shard
 Parameter make_vector_parameter(std::string name, Block own, index_t size, Initializer initializer);
 
-/// The bias of a dense or convolution layer, or none.
+/// The bias of a dense or convolution layer, its second parameter, or none.
 class Bias {
    public:
     Bias() = default;  ///< none
@@ -97,10 +97,11 @@ class Bias {
 
     /// For each output here; 0 where another shard adds it. Empty: no bias. Valid until `gradient`.
     std::span<const real> values();
-    /// Where the layer sets the gradient for each output here; empty: no bias.
-    std::span<real> gradient();
-    /// Takes what was set there.
-    void gather_gradient();
+    /// Where the layer sets the gradient for each output here: the packed gradient itself where the outputs are the own
+    /// ones. Empty: no bias.
+    std::span<real> gradient_scratch(Gradients gradients);
+    /// Moves what was written there into the packed gradient.
+    void gather_gradient(Gradients gradients) const;
 
    private:
     Parameter parameter_;

@@ -35,7 +35,7 @@ class GradientReducer {
     /// Waits for all sums; then every rank has the same, or its own.
     void finish();
 
-    /// Weights were removed, or a checkpoint was written: the next step depends on no rounding of earlier ones.
+    /// The next step depends on no rounding of earlier ones, as after a change of the arena's version.
     void reset_residual() { sum_.reset_residual(); }
 
     /// Numbers that one step sums over the ranks.
@@ -52,6 +52,7 @@ class GradientReducer {
     Communicator replicas_;
     std::vector<TreeNode> nodes_;  ///< of a tree; none: no tree
     SharedSum sum_;
+    std::uint64_t version_ = 0;  ///< of the arena whose rounding errors are carried over
     index_t size_ = 0;
     index_t started_ = 0;
     double exposed_s_ = 0;

@@ -8,9 +8,15 @@
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/model/arena.hpp"
-#include "pruntrain/prune/criterion.hpp"
+#include "pruntrain/prune/score_input.hpp"
 
 namespace pruntrain {
+
+struct FisherBlocks {
+    index_t size = 1;     ///< weights of a block at most
+    double damping = 0;   ///< on the diagonal, above 0
+    bool update = false;  ///< an event moves the weights that stay
+};
 
 /// F = (1/N) sum_n g_n g_n^T + damping I over the prunable weights, g_n the gradients of N micro-batches, as far as
 /// both weights of an entry are in one block: so many consecutive kept weights of a tensor of this shard. Its inverse
@@ -20,7 +26,7 @@ namespace pruntrain {
 /// Blocks are shared out over the replicas, and each replica has all gradients of its blocks: N x weights / replicas
 /// numbers. An inverse stands in scratch, in double precision, only while its block is worked on. Gradients are moved,
 /// not summed, so the numbers have the same bits on any number of replicas if the gradients have.
-class BlockFisher {
+class BlockFisher final : public Compensation {
    public:
     /// @param gradients  N
     /// @param replicas   ranks with equal weights and patterns, which share out blocks and micro-batches
@@ -41,7 +47,7 @@ class BlockFisher {
     /// out of F^-1 then; so that it is the best for all of a block together (Frantar & Alistarh 2022, lemma 1).
     /// Collective over the replicas, the patterns still those of the gradients.
     /// @param keep  for each parameter one flag for each packed position, or empty to keep all
-    void compensate(Arena& arena, const std::vector<std::vector<std::uint8_t>>& keep);
+    void compensate(Arena& arena, const std::vector<std::vector<std::uint8_t>>& keep) override;
 
    private:
     struct Place {

@@ -1,4 +1,4 @@
-// Groupings: which weights live and die together.
+// Granularities: which weights are pruned together.
 #pragma once
 
 #include <memory>

@@ -11,7 +11,6 @@
 #include "pruntrain/model/network.hpp"
 #include "pruntrain/parallel/census.hpp"
 #include "pruntrain/prune/allocation.hpp"
-#include "pruntrain/prune/block_fisher.hpp"
 #include "pruntrain/prune/criterion.hpp"
 #include "pruntrain/prune/granularity.hpp"
 #include "pruntrain/prune/regrowth.hpp"
@@ -32,9 +31,9 @@ class Pruner {
     Pruner(const Config& section, std::uint64_t seed, const RunLength& length, const Network& network);
 
     bool event_at(index_t step) const { return schedule_->event_at(step); }
-    /// What `prune` wants to find in the arena's gradients at an event.
-    ScoreInput score_input(index_t step) const {
-        return gives_back(step) ? ScoreInput::nothing : criterion_->score_input();
+    /// What `prune` wants to find in the arena's gradients at an event; null: nothing.
+    const ScoreInput* score_input(index_t step) const {
+        return gives_back(step) ? nullptr : criterion_->score_input();
     }
     const Criterion& criterion() const { return *criterion_; }
     const Granularity& granularity() const { return *granularity_; }
@@ -65,10 +64,10 @@ class Pruner {
     /// With straight_through only the last round of the last event removes weights; all others mark them as hidden,
     /// anew. Collective. @return the hash of the pruned model, after a check that all ranks have the same; nothing if
     /// there was nothing to do. @throws std::runtime_error naming the ranks that differ
-    /// @param round   from 1 to `rounds()`; 0: the last
-    /// @param fisher  null, or what moves the weights that stay
+    /// @param round  from 1 to `rounds()`; 0: the last
+    /// @param compensation  null, or what moves the weights that remain
     std::optional<ModelHash> prune(index_t step, Network& network, const Grid& grid, index_t round = 0,
-                                   BlockFisher* fisher = nullptr) const;
+                                   Compensation* compensation = nullptr) const;
 
     /// Removes weights of one prunable layer alone, by criterion and granularity, down to `keep` or, in groups, to as
     /// many whole groups as fit, one at least. Collective over the grid. Not for runs (N:M).

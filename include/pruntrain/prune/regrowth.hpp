@@ -34,8 +34,8 @@ class Regrowth {
     /// The part of each layer's kept weights that goes and comes back, or is added as a reserve.
     double fraction_at(index_t step) const;
 
-    /// What the arena's gradients must be when `score` is called.
-    virtual ScoreInput score_input() const { return ScoreInput::nothing; }
+    /// What the arena's gradients must be when `score` is called; null: it looks at none.
+    virtual const ScoreInput* score_input() const { return nullptr; }
     /// Sets the scores of all positions of a tensor: the highest of those that are not kept come back. Local; must be
     /// the same on every rank that holds the position.
     /// @param places  of a full pattern

@@ -9,12 +9,12 @@
 
 namespace pruntrain {
 
-/// What goes back to a step of the first training when another one offsets there, besides learning rate, order of the
+/// What goes back to a step of the first training when another one begins there, besides learning rate, order of the
 /// data and random numbers, which always do.
 enum class Rewind {
     weights,        ///< weights and optimizer slots (Frankle & Carbin 2019; Frankle et al. 2020)
-    learning_rate,  ///< nothing: the weights are as trained, the optimizer offsets anew (Renda et al. 2020)
-    random,         ///< as weights, but the last training has new first weights, and the optimizer offsets anew
+    learning_rate,  ///< nothing: the weights are as trained, the optimizer starts anew (Renda et al. 2020)
+    random,         ///< as weights, but the last training has new first weights, and the optimizer starts anew
 };
 
 /// One training of the whole length, then, after each of some rounds of pruning, one from the step `to` on. Steps of
@@ -30,12 +30,12 @@ class Rewinding {
     index_t rounds() const { return rounds_; }  ///< 0: none
     index_t to() const { return to_; }
     index_t run_steps() const { return training_ + rounds_ * (training_ - to_); }
-    /// The step at which the last training offsets.
+    /// The step at which the last training begins.
     index_t last_step() const { return run_steps() - (training_ - to_); }
 
     /// The trainings that have ended by this step, without the last one.
     index_t ended_by(index_t step) const;
-    /// After so many updates weights are pruned, and another training offsets.
+    /// After so many updates weights are pruned, and another training begins.
     bool rewinds_at(index_t step) const;
     /// After so many updates the weights are those to which the run goes back.
     bool remembers_at(index_t step) const { return rounds_ > 0 && step == to_ && what_ != Rewind::learning_rate; }

@@ -20,14 +20,11 @@ inline const std::string soft_pruned_slot = "hidden";
 /// waits stays as it is instead, with optimizer slots of 0.
 class SoftPrunedWeights {
    public:
-    /// @param marks  of the whole arena
-    void load_marks(std::span<const real> marks);
-    /// After a change of the marks or of the arena's layout.
-    void invalidate() {
-        known_ = any_ = false;
-        waiting_.clear();
-    }
-    bool known() const { return known_; }
+    /// @param marks    of the whole arena
+    /// @param version  of the arena
+    void load_marks(std::span<const real> marks, std::uint64_t version);
+    /// The marks are those of the arena at this version.
+    bool is_current(std::uint64_t version) const { return version_ == version; }
     bool any() const { return any_; }
 
     /// Sets hidden weights to 0, for good.
@@ -40,9 +37,10 @@ class SoftPrunedWeights {
     void restore_frozen(Arena& arena, const std::vector<std::string>& slots) const;
 
     /// While it lives, the arena's values are those that the network uses. One within another changes nothing.
+    /// Takes the marks of the arena's slot, if there is one, where they are not current: collective over the replicas.
     class MaskScope {
        public:
-        MaskScope(SoftPrunedWeights& weights, Arena& arena);
+        MaskScope(SoftPrunedWeights& weights, Arena& arena, const Communicator& replicas);
         ~MaskScope();
         MaskScope(const MaskScope&) = delete;
         MaskScope& operator=(const MaskScope&) = delete;
@@ -53,7 +51,8 @@ class SoftPrunedWeights {
     };
 
    private:
-    bool known_ = false, any_ = false, hiding_ = false;
+    std::uint64_t version_ = 0;  ///< of the arena whose marks these are; 0: none
+    bool any_ = false, hiding_ = false;
     std::vector<real> used_;            ///< of each weight of the arena 0 if it is hidden, else 1
     std::vector<real> values_;          ///< while they are hidden
     std::vector<std::size_t> waiting_;  ///< their places in the arena

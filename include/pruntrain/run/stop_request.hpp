@@ -24,7 +24,7 @@ class StopRequest {
     StopRequest(const Timer& since_start, double time_limit_s, index_t preempt_step)
         : since_start_(since_start), time_limit_s_(time_limit_s), preempt_step_(preempt_step) {}
 
-    /// Whether this rank wants the step that offsets to be the last one. Asked once for each step.
+    /// True if this rank requests a stop after the current step. Call once a step.
     bool wanted(index_t step, bool is_root);
     /// The time limit is to leave as much for the checkpoint as the last one took.
     void leave_time_for(double checkpoint_s) { checkpoint_s_ = checkpoint_s; }

@@ -1,19 +1,18 @@
-// A new run that offsets with weights of another run: of the file that run.start_from names.
+// A new run that starts from the weights of another run: of the file that run.start_from names.
 #pragma once
 
 #include <optional>
 #include <string>
 
+#include "pruntrain/run/restore.hpp"
 #include "pruntrain/train/experiment.hpp"
 
 namespace pruntrain {
 
-/// What a run must know of the file before it reads the weights.
+/// The file that a new run starts from.
 struct StartFile {
-    std::string path;
-    std::string state;      ///< "step 120, sparsity 0.9", for people
-    std::string partition;  ///< as `parse_partition` reads it: the outputs of layers, if units were removed; else empty
-    std::string weights_hash;  ///< empty: unknown
+    FileToRestore file;
+    std::string state;  ///< "step 120, sparsity 0.9", for people
 };
 
 /// The root verifies the file and compares it with an experiment that has not been changed since it was built, all

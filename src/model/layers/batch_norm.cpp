@@ -102,7 +102,8 @@ class BatchNorm final : public Layer {
 
     std::vector<Parameter*> parameters() override { return {&scale_, &shift_}; }
     const Parameter* channel_scale() const override { return &scale_; }
-    std::vector<double> of_constants(std::vector<double> inputs) const override {
+    InPlace in_place() const override { return InPlace::never; }
+    std::optional<std::vector<double>> of_constants(std::vector<double> inputs) const override {
         for (std::size_t c = 0; c < inputs.size(); ++c)
             inputs[c] = shift_.value[c] + scale_.value[c] * (inputs[c] - running_mean_.values[c]) /
                                               std::sqrt(running_variance_.values[c] + epsilon_);
@@ -157,10 +158,10 @@ class BatchNorm final : public Layer {
         for (std::size_t c = 0; c < channels_; ++c) sums[2 * c + 1] *= inverse_deviation_[c];
     }
 
-    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Workspace) override {
+    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Gradients gradients, Workspace) override {
         for (std::size_t c = 0; c < channels_; ++c) {
-            shift_.gradient[c] = static_cast<real>(step.own_sums[2 * c]);
-            scale_.gradient[c] = static_cast<real>(step.own_sums[2 * c + 1]);
+            gradients[1][c] = static_cast<real>(step.own_sums[2 * c]);
+            gradients[0][c] = static_cast<real>(step.own_sums[2 * c + 1]);
         }
         if (dx == nullptr) return;
         // Running statistics do not depend on x: nothing flows back through them.

@@ -48,6 +48,8 @@ class Conv2d final : public Layer {
         return {&weight_.parameter(), &bias_.parameter()};
     }
 
+    InPlace in_place() const override { return InPlace::never; }
+    std::optional<std::vector<double>> of_constants(std::vector<double>) const override { return {}; }
     WeightMatrix* weight_matrix() override { return &weight_; }
     bool take_constants(std::span<const double> constants) override { return bias_.add(constants); }
     bool adds_constants() const override { return window_.padding == 0; }
@@ -69,10 +71,10 @@ class Conv2d final : public Layer {
     }
 
     void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
-                  Workspace workspace) override {
-        if (direct()) backward_direct(step.tiling, x, dy, dx);
-        else backward_dense(step, x, dy, dx, workspace);
-        bias_.gather_gradient();
+                  Gradients gradients, Workspace workspace) override {
+        if (direct()) backward_direct(step.tiling, x, dy, dx, gradients);
+        else backward_dense(step, x, dy, dx, gradients, workspace);
+        bias_.gather_gradient(gradients);
     }
 
    private:
@@ -99,14 +101,14 @@ class Conv2d final : public Layer {
         });
     }
 
-    void backward_dense(const StepContext& step, const real* x, const real* dy, real* dx, Workspace workspace) {
+    void backward_dense(const StepContext& step, const real* x, const real* dy, real* dx, Gradients gradients, Workspace workspace) {
         const index_t width = step.tiling.width, row = output_shape().pixels() * width;
         real* const columns = workspace.data();
         real* const dcolumns = columns + columns_size(width);
         real* const gradient =
-            weight_.gradient_scratch(workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
+            weight_.gradient_scratch(gradients[0], workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
         if (step.tiling.tiles() == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
-        if (const std::span<real> of_bias = bias_.gradient(); !of_bias.empty()) {
+        if (const std::span<real> of_bias = bias_.gradient_scratch(gradients); !of_bias.empty()) {
             std::ranges::fill(of_bias, real{0});
             for (index_t tile = 0; tile < step.tiling.tiles(); ++tile)
                 add_row_sums(dy + tile * outputs_ * row, row, of_bias);
@@ -125,11 +127,11 @@ class Conv2d final : public Layer {
                             real{0}, dcolumns, numbers);
             col2im(input_shape(), window_, width, first, count, dcolumns, dx + tile_begin);
         });
-        weight_.gather_gradient(gradient);
+        weight_.gather_gradient(gradient, gradients[0]);
     }
 
-    void backward_direct(const Tiling& tiling, const real* x, const real* dy, real* dx) {
-        sparse_.gradient(row_plan(tiling.width), tiling, x, dy, weight_.parameter().gradient, bias_.gradient());
+    void backward_direct(const Tiling& tiling, const real* x, const real* dy, real* dx, Gradients gradients) {
+        sparse_.gradient(row_plan(tiling.width), tiling, x, dy, gradients[0], bias_.gradient_scratch(gradients));
         if (dx == nullptr) return;
         const auto plans = weight_.column_plans(
             tiling.width, [&](const Pattern& pattern) { return sparse_.plan_inputs(pattern, tiling.width); });

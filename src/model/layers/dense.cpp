@@ -31,6 +31,9 @@ class Dense final : public Layer {
         return {&weight_.parameter(), &bias_.parameter()};
     }
 
+    InPlace in_place() const override { return InPlace::never; }
+    std::optional<std::vector<double>> of_constants(std::vector<double>) const override { return {}; }
+    bool adds_constants() const override { return true; }
     WeightMatrix* weight_matrix() override { return &weight_; }
     bool take_constants(std::span<const double> constants) override { return bias_.add(constants); }
     double multiply_adds(index_t samples) const override {
@@ -61,25 +64,25 @@ class Dense final : public Layer {
     }
 
     void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
-                  Workspace workspace) override {
+                  Gradients gradients, Workspace workspace) override {
         const index_t width = step.tiling.width, tiles = step.tiling.tiles();
-        if (weight_.sparse()) backward_sparse(width, tiles, x, dy, dx);
-        else backward_dense(width, tiles, x, dy, dx, workspace);
-        bias_.gather_gradient();
+        if (weight_.sparse()) backward_sparse(width, tiles, x, dy, dx, gradients);
+        else backward_dense(width, tiles, x, dy, dx, gradients, workspace);
+        bias_.gather_gradient(gradients);
     }
 
    private:
-    void backward_dense(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Workspace workspace) {
-        real* const gradient = weight_.gradient_scratch(workspace);
+    void backward_dense(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Gradients gradients, Workspace workspace) {
+        real* const gradient = weight_.gradient_scratch(gradients[0], workspace);
         if (tiles == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
-        const std::span<real> of_bias = bias_.gradient();
+        const std::span<real> of_bias = bias_.gradient_scratch(gradients);
         std::ranges::fill(of_bias, real{0});
         if (!of_bias.empty())
             for (index_t tile = 0; tile < tiles; ++tile) add_row_sums(dy + tile * outputs_ * width, width, of_bias);
         for (index_t tile = 0; tile < tiles; ++tile)
             matrix_multiply(Transpose::no, Transpose::yes, outputs_, inputs_, width, dy + tile * outputs_ * width,
                             width, x + tile * inputs_ * width, width, tile == 0 ? real{0} : real{1}, gradient, inputs_);
-        weight_.gather_gradient(gradient);
+        weight_.gather_gradient(gradient, gradients[0]);
         if (dx == nullptr) return;
         const real* const weight = weight_.unpacked_by_forward();
         for (index_t tile = 0; tile < tiles; ++tile)
@@ -87,17 +90,16 @@ class Dense final : public Layer {
                             dy + tile * outputs_ * width, width, real{0}, dx + tile * inputs_ * width, width);
     }
 
-    void backward_sparse(index_t width, index_t tiles, const real* x, const real* dy, real* dx) {
-        Parameter& weight = weight_.parameter();
-        const std::span<real> of_bias = bias_.gradient();
+    void backward_sparse(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Gradients gradients) {
+        const std::span<real> of_bias = bias_.gradient_scratch(gradients);
         if (tiles == 0) {
-            std::fill(weight.gradient.begin(), weight.gradient.end(), real{0});
+            std::ranges::fill(gradients[0], real{0});
             std::ranges::fill(of_bias, real{0});
         }
         const SparseEntries& rows = row_plan(width);
         for (index_t tile = 0; tile < tiles; ++tile)
             sparse_gradient(rows, x + tile * inputs_ * width, block(width, outputs_), dy + tile * outputs_ * width,
-                            tile > 0, weight.gradient.data(), of_bias.empty() ? nullptr : of_bias.data());
+                            tile > 0, gradients[0].data(), of_bias.empty() ? nullptr : of_bias.data());
         if (dx == nullptr) return;
         const TransposedEntries& columns = column_plan(width);
         for (index_t tile = 0; tile < tiles; ++tile)

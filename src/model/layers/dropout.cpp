@@ -36,13 +36,19 @@ class Dropout final : public Layer {
           all_draws_((input_channels().total * place.input.pixels() + features_per_draw - 1) / features_per_draw) {}
 
     std::string describe() const override { return text("dropout, rate ", rate_); }
-    bool in_place() const override { return true; }
+    InPlace in_place() const override { return InPlace::overwrites; }
+    std::optional<std::vector<double>> of_constants(std::vector<double> inputs) const override {
+        return repeat_constants(inputs);
+    }
     std::size_t held_bytes(const Tiling& tiling) const override {
         return static_cast<std::size_t>(tiling.size(draws_));
     }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {
-        if (!step.training) return;
+        if (!step.training) {
+            if (x != y) std::copy_n(x, step.tiling.size(input_shape().size()), y);
+            return;
+        }
         const RandomStream random(step.seed, Purpose::dropout, number(), step.step);
         const auto threshold = static_cast<std::uint32_t>(std::min(rate_ * 0x1p32, 0x1p32 - 1));
         const index_t needed = (step.first_tile + step.tiling.tiles()) * draws_ * step.tiling.width;
@@ -61,7 +67,7 @@ class Dropout final : public Layer {
         });
     }
 
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
         if (!step.training || dx == nullptr) return;
         for_each_draw(step, [&](index_t, index_t, std::uint8_t* kept, index_t features, index_t begin) {
             drop(features, step.tiling.width, kept, factor_, dy + begin, dx + begin);

@@ -10,9 +10,12 @@ class Flatten final : public Layer {
     explicit Flatten(LayerPlace place) : Layer(place, {place.input.size(), 1, 1}) {}
 
     std::string describe() const override { return "flatten"; }
-    bool in_place() const override { return true; }
+    InPlace in_place() const override { return InPlace::view; }
+    std::optional<std::vector<double>> of_constants(std::vector<double> inputs) const override {
+        return repeat_constants(inputs);
+    }
     void forward(const StepContext&, const real*, real*, Workspace) override {}
-    void backward(const StepContext&, const real*, const real*, const real*, real*, Workspace) override {}
+    void backward(const StepContext&, const real*, const real*, const real*, real*, Gradients, Workspace) override {}
 };
 
 }  // namespace

@@ -13,8 +13,8 @@ class Relu final : public Layer {
     explicit Relu(LayerPlace place) : Layer(place, place.input) {}
 
     std::string describe() const override { return "relu"; }
-    bool in_place() const override { return true; }
-    std::vector<double> of_constants(std::vector<double> inputs) const override {
+    InPlace in_place() const override { return InPlace::overwrites; }
+    std::optional<std::vector<double>> of_constants(std::vector<double> inputs) const override {
         for (double& input : inputs) input = std::max(input, 0.0);
         return inputs;
     }
@@ -25,7 +25,7 @@ class Relu final : public Layer {
         if (step.choices == Choices::remember) remember(step, y);
     }
 
-    void backward(const StepContext& step, const real*, const real* y, const real* dy, real* dx, Workspace) override {
+    void backward(const StepContext& step, const real*, const real* y, const real* dy, real* dx, Gradients, Workspace) override {
         if (dx == nullptr) return;
         if (step.choices == Choices::repeat) take_chosen(step, dy, dx);
         else relu_gradient(all_of(step, y), dy, dx);

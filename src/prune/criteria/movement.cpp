@@ -5,6 +5,7 @@
 // penalty on the sum of sigmoid(score), as for soft movement pruning (their table 1), the rate counts.
 #include <cmath>
 
+#include "pruntrain/parallel/state_partition.hpp"
 #include "pruntrain/prune/criterion.hpp"
 
 namespace pruntrain {
@@ -24,6 +25,19 @@ static void subtract_penalty(real rate, real penalty, std::span<real> sums) {
 
 namespace {
 
+const std::string slot = "movement";
+
+/// What the criterion's slot has accumulated over all steps.
+class Accumulated final : public ScoreInput {
+    std::unique_ptr<Compensation> find(ScoreContext& context) const override {
+        Arena& arena = context.network.arena();
+        all_gather_slot(arena, arena.slot_number(slot), context.grid.replicas(), arena.gradients());
+        return nullptr;
+    }
+    index_t arrays_held(index_t, index_t) const override { return 0; }
+    Requirements requirements() const override { return {.gradients_only = false}; }
+};
+
 class Movement final : public Criterion {
    public:
     explicit Movement(const Config& config)
@@ -33,17 +47,17 @@ class Movement final : public Criterion {
                             "on the sum of sigmoid(score): pushes all scores down, for schedule: threshold"))) {}
 
    private:
-    ScoreInput score_input() const override { return ScoreInput::slot; }
+    const ScoreInput* score_input() const override { return &accumulated_; }
     bool is_signed() const override { return true; }
-    std::string slot_name() const override { return "movement"; }
+    std::string slot_name() const override { return slot; }
 
     void observe(Arena& arena) const override {
-        const auto slot = arena.slot(arena.slot_number(slot_name()));
+        const auto accumulated = arena.slot(arena.slot_number(slot));
         for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
             const Block own = arena.slot_range(i);
             if (!arena.parameters()[i]->prunable || own.size == 0) continue;
             const auto first = static_cast<std::size_t>(own.first), count = static_cast<std::size_t>(own.size);
-            const auto sums = slot.subspan(first - static_cast<std::size_t>(arena.slot_range().first), count);
+            const auto sums = accumulated.subspan(first - static_cast<std::size_t>(arena.slot_range().first), count);
             subtract_products(arena.gradients().subspan(first, count), arena.values().subspan(first, count),
                               sums.data());
             if (penalty_ > 0) subtract_penalty(rate_, penalty_, sums);
@@ -61,6 +75,7 @@ class Movement final : public Criterion {
     }
 
     real rate_, penalty_;
+    Accumulated accumulated_;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ class Taylor final : public Criterion {
    public:
     explicit Taylor(std::string name) : name_(std::move(name)) {}
 
-    ScoreInput score_input() const override { return ScoreInput::loss; }
+    const ScoreInput* score_input() const override { return &loss_gradient(); }
 
     std::vector<real> scores(const Parameter& parameter) const override {
         std::vector<real> all(parameter.value.size());

@@ -13,7 +13,7 @@ class GradientRegrowth final : public Regrowth {
    public:
     using Regrowth::Regrowth;
 
-    ScoreInput score_input() const override { return ScoreInput::loss; }
+    const ScoreInput* score_input() const override { return &loss_gradient(); }
 
     void score(Scored& places, index_t) const override {
         std::ranges::transform(places.parameter->gradient, places.scores.begin(),

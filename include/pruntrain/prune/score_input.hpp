@@ -1,0 +1,93 @@
+// What a criterion looks at besides the weights: one value for each weight, found at a prune event.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "pruntrain/comm/grid.hpp"
+#include "pruntrain/model/network.hpp"
+#include "pruntrain/parallel/slices.hpp"
+
+namespace pruntrain {
+
+/// Batches of the training split, smaller than those of training, whose gradients are looked at one by one.
+struct MicroBatches {
+    index_t samples = 0;  ///< of each
+    index_t count = 0;    ///< of an event, over all ranks
+};
+
+/// What may be used to find a score input: the network at its present weights, training data, and the ranks. The trainer
+/// is one; `sensitivity` another, on one rank alone.
+class ScoreContext {
+   public:
+    ScoreContext(Network& network_of, const Grid& grid_of, const Slices& slices_of, index_t step_of)
+        : network(network_of), grid(grid_of), slices(slices_of), step(step_of) {}
+    virtual ~ScoreContext() = default;
+    ScoreContext(const ScoreContext&) = delete;
+    ScoreContext& operator=(const ScoreContext&) = delete;
+
+    struct LossOptions {
+        real temperature = 1;              ///< the outputs are divided by it before the loss
+        Choices choices = Choices::free;  ///< of relu and max-pool
+    };
+    /// The gradient of the loss of the training batch of `step`, summed over all replicas, in the arena's gradients.
+    /// Collective.
+    virtual void find_loss_gradient(const LossOptions& options) = 0;
+    /// The gradient of the mean loss of one micro-batch, on this rank alone, as in an evaluation: without dropout, with
+    /// the running statistics of batch-norm. @param number  of the micro-batch @param gradient  set: of the arena's size
+    virtual void find_micro_batch_gradient(const MicroBatches& micro_batches, index_t number,
+                                           std::span<real> gradient) = 0;
+    /// The sums over the slices of all replicas, in the order of a training step's sums, in the arena's gradients.
+    /// Collective. @param set  sets what one slice of this rank adds, of the arena's size
+    using SetSlice = std::function<void(index_t slice, std::span<real> values)>;
+    virtual void sum_over_slices(const SetSlice& set) = 0;
+    /// The training batch of `step`, for a forward as in an evaluation.
+    virtual NetworkStep evaluation_step() = 0;
+
+    Network& network;
+    const Grid& grid;
+    const Slices& slices;
+    index_t step;
+};
+
+/// Moves the weights that remain when others are removed.
+class Compensation {
+   public:
+    virtual ~Compensation() = default;
+    /// Before the weights are removed. Collective over the replicas. @param keep  as for `Arena::keep`
+    virtual void compensate(Arena& arena, const std::vector<std::vector<std::uint8_t>>& keep) = 0;
+};
+
+/// One quantity that criteria or regrowth look at. A criterion with a quantity of its own defines it in its own file.
+class ScoreInput {
+   public:
+    virtual ~ScoreInput() = default;
+
+    /// Sets the arena's gradients to the quantity; weights are as before. Collective over the grid.
+    /// @return null, or what moves the remaining weights
+    virtual std::unique_ptr<Compensation> find(ScoreContext& context) const = 0;
+
+    /// Arrays as long as the arena that `find` holds at a time. @param slices  of a rank
+    virtual index_t arrays_held(index_t replicas, index_t slices) const = 0;
+
+    struct Requirements {
+        bool gradients_only;              ///< uses gradients of the loss alone, so it can be found without a run
+        bool exact_sums = false;          ///< not with gradients that are rounded on their way
+        bool all_weights = false;         ///< not with soft-pruned weights
+        index_t micro_batch_samples = 0;  ///< no more than the training split has; 0: no micro-batches
+        bool channel_scale = false;       ///< a batch-norm right behind every prunable layer
+    };
+    virtual Requirements requirements() const = 0;
+};
+
+/// Of the loss of one global batch.
+const ScoreInput& loss_gradient();
+
+/// Gives each unit's value to all weights into it, on all shards, in their gradients.
+/// @param units  one value for each unit that this shard holds
+void give_to_rows(std::span<const real> units, Parameter& weight, const Communicator& shards);
+
+}  // namespace pruntrain

@@ -1,0 +1,77 @@
+// When a run writes checkpoints, and what happens if it cannot.
+#pragma once
+
+#include <future>
+
+#include "pruntrain/run/checkpoint.hpp"
+#include "pruntrain/run/progress.hpp"
+#include "pruntrain/run/run_folder.hpp"
+#include "pruntrain/run/stop_request.hpp"
+#include "pruntrain/train/experiment.hpp"
+
+namespace pruntrain {
+
+/// Writes the checkpoints of a run, at once or concurrently with training, and removes old ones. All is collective.
+class Checkpointer {
+   public:
+    Checkpointer(Experiment& experiment, const RunFolder& folder, const Communicator& world, Progress& progress,
+                 StopRequest& stop_request)
+        : experiment_(experiment), folder_(folder), world_(world), progress_(progress), stop_request_(stop_request) {}
+
+    /// Writes what a run is now. @param state   its hashes, execution plan and partition are set
+    /// @param needed  there is no later one: it is there on return, and a failure is the end
+    /// @return false: there is one of this step already, or it could not be written and the run may do without
+    bool save(RunState& state, const History& history, bool needed);
+    /// Waits for the checkpoint that is being written, if there is one.
+    void finish_writing();
+
+    /// The run goes on from the checkpoint of this step.
+    void resumed_at(index_t step) { saved_step_ = step; }
+    /// Of the newest checkpoint, written or being written; 0: none.
+    index_t newest_step() const { return std::max({saved_step_, writing_step_, index_t{0}}); }
+    std::string path_of(index_t step) const { return (folder_.checkpoints() / checkpoint_name(step)).string(); }
+
+   private:
+    /// A checkpoint is there, or its failure ends the run. @param best  step of the best at its time
+    void settle(const WrittenCheckpoint& written, index_t step, index_t best);
+    /// Of a file that the root could not write, or empty: reports it and lets training continue, if it may.
+    bool tolerates(const std::string& failure);
+
+    Experiment& experiment_;
+    const RunFolder& folder_;
+    Communicator world_;
+    Progress& progress_;
+    StopRequest& stop_request_;
+    index_t saved_step_ = -1;
+    std::future<WrittenCheckpoint> writing_;  ///< concurrently, on the root
+    index_t writing_step_ = -1;               ///< -1: none is being written
+    index_t best_at_writing_ = -1;
+};
+
+/// The rows of a run, in memory and in history.csv.
+class HistoryLog {
+   public:
+    HistoryLog(const RunFolder& folder, bool is_root, bool stops_on_failure, Progress& progress)
+        : folder_(folder), is_root_(is_root), stops_on_failure_(stops_on_failure), progress_(progress) {}
+
+    const History& rows() const { return rows_; }
+    void replace(History rows) { rows_ = std::move(rows); }
+    bool has_row_of(index_t step) const {
+        return !rows_.empty() && rows_.back().step == static_cast<double>(step);
+    }
+    /// Writes the whole file. Does nothing on ranks other than the root.
+    void write(Network& network) const {
+        if (is_root_) folder_.write_history(rows_, network);
+    }
+    /// Adds a row, also to the file; a file that cannot be written is made good with the next row, if it may be.
+    void append(const HistoryRow& row, Network& network);
+
+   private:
+    const RunFolder& folder_;
+    bool is_root_, stops_on_failure_;
+    Progress& progress_;
+    History rows_;
+    bool file_is_incomplete_ = false;  ///< the disk was full
+};
+
+}  // namespace pruntrain

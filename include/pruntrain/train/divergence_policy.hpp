@@ -1,0 +1,45 @@
+// What happens when a loss or a gradient is not finite.
+#pragma once
+
+#include <string>
+
+#include "pruntrain/comm/grid.hpp"
+#include "pruntrain/model/arena.hpp"
+
+namespace pruntrain {
+
+/// Names the loss, or the layer in which backward met the first gradient that is not finite; empty: all are finite.
+/// Collective: the same on all ranks.
+/// @param to_owners  each rank has only the sums that it has optimizer slots for
+std::string describe_non_finite(Arena& arena, const Grid& grid, double loss, bool to_owners);
+
+/// The policy of train.non_finite.
+class DivergencePolicy {
+   public:
+    /// @param policy  stop | skip | roll_back
+    explicit DivergencePolicy(std::string policy) : policy_(std::move(policy)) {}
+
+    enum class Action {
+        apply,      ///< all is finite
+        skip,       ///< the step goes without its update
+        roll_back,  ///< to the last checkpoint, with `rate_factor` of the learning rate
+    };
+    struct Decision {
+        Action action = Action::apply;
+        double rate_factor = 1;
+    };
+    /// @param found        of `describe_non_finite`
+    /// @param where        " at step 12 (..)", for messages
+    /// @param saved_step   of the newest checkpoint
+    /// @param rate_factor  now
+    /// @throws InputError if the run has to end
+    Decision decide(const std::string& found, const std::string& where, index_t saved_step, double rate_factor);
+    /// Ends a run that cannot go back. @throws InputError
+    [[noreturn]] static void stop(const std::string& what, const std::string& why, index_t saved_step);
+
+   private:
+    std::string policy_;
+    int skips_ = 0;  ///< in a row
+};
+
+}  // namespace pruntrain

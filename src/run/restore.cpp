@@ -1,0 +1,48 @@
+#include "pruntrain/run/restore.hpp"
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/parallel/census.hpp"
+#include "pruntrain/parallel/partition.hpp"
+
+namespace pruntrain {
+
+void broadcast(FileToRestore& file, const Communicator& world) {
+    for (std::string* const words : {&file.path, &file.partition, &file.pattern_hash, &file.weights_hash})
+        world.broadcast_text(*words);
+}
+
+namespace {
+
+/// Of the model in the file, for as many shards as there are here.
+Partition partition_here(const FileToRestore& file, index_t shards) {
+    const Partition written = parse_partition(file.partition);
+    const bool same = !written.empty() && std::ssize(written.begin()->second) == shards + 1;
+    return same ? written : even_partition(written, shards);
+}
+
+}  // namespace
+
+RestoredRun restore(const FileToRestore& file, Model& model, Restore what, const Communicator& world) {
+    const Partition partition = partition_here(file, model.grid().model_shards());
+    if (!partition.empty() || !model.partition().empty()) model.repartition(partition, Model::Weights::drop);
+    RestoredRun run;
+    if (what == Restore::weights) {
+        read_weights(file.path, model.network(), world);
+    } else {
+        run.state = read_checkpoint(file.path, model.network(), run.history, world);
+        model.execution().restore(run.state.execution);
+        model.follow_execution();
+    }
+    const ModelHash hash = consistent_model_hash(model.network(), run.state.step, model.grid());
+    const auto check = [&](const char* which, std::uint64_t read, const std::string& written) {
+        if (!written.empty() && hex(read) != written)
+            fault("the model read from ", file.path, " has the ", which, " hash ", hex(read), ", the one written had ",
+                  written);
+    };
+    check("pattern", hash.pattern, file.pattern_hash);
+    check("weights", hash.weights, file.weights_hash);
+    return run;
+}
+
+}  // namespace pruntrain
