@@ -2,6 +2,7 @@
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
 # make torture    kills, stops, fills disks and damages files at random; TORTURE="--faults 200 --seed 1"
+# make golden     compares small trainings of every kind with recorded results, bit for bit; GOLDEN="--against OTHER_PROGRAM"
 # make fuzz       gives the readers of files and configurations hostile input, SECONDS=60 for each; see docs/reliability.md
 # make test-sanitized  runs all tests with address and undefined-behaviour sanitizers, in build-sanitized
 # make lint       checks format, floors and library owners; clang-tidy and cppcheck
@@ -49,7 +50,7 @@ SOURCES  := $(filter-out src/app/main.cpp,$(wildcard src/*/*.cpp src/*/*/*.cpp))
 suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
-.PHONY: all demo test torture lint study bench bench-kernels bench-train bench-peers bench-ordered bench-checkpoints bench-shards setup-% programs clean
+.PHONY: all demo test torture golden lint study bench bench-kernels bench-train bench-peers bench-ordered bench-checkpoints bench-shards setup-% programs clean
 .PHONY: fuzz fuzz-programs test-programs test-sanitized tidy
 .DELETE_ON_ERROR:
 
@@ -120,6 +121,11 @@ test: setup-test
 torture: setup-test
 	@$(MAKE) --no-print-directory -s -j2 pruntrain
 	MPIRUN='$(MPIRUN) --oversubscribe' OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 $(PYTHON) tests/torture/campaign.py $(TORTURE)
+
+# Results that are recorded, or those of another program: docs/reliability.md
+golden: setup-test
+	@$(MAKE) --no-print-directory -s -j2 pruntrain
+	MPIRUN='$(MPIRUN) --oversubscribe' $(PYTHON) tests/golden/golden.py $(GOLDEN)
 
 fuzz: setup-fuzz
 	@$(MAKE) --no-print-directory -s -j2 fuzz-programs
