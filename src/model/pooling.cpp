@@ -53,7 +53,8 @@ class Pooling final : public Layer {
         kernels_.forward(windows(step.tiling), x, y, choices);
     }
 
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients,
+                  Workspace) override {
         if (dx == nullptr) return;
         const PoolingWindows all = windows(step.tiling);
         if (!all.tile_the_plane()) std::fill_n(dx, step.tiling.size(input_shape().size()), real{0});

@@ -113,8 +113,7 @@ std::span<real> Bias::gradient_scratch(Gradients gradients) {
 }
 
 void Bias::gather_gradient(Gradients gradients) const {
-    if (!of_outputs_.empty())
-        std::copy_n(of_outputs_.begin() + before_, gradients[1].size(), gradients[1].begin());
+    if (!of_outputs_.empty()) std::copy_n(of_outputs_.begin() + before_, gradients[1].size(), gradients[1].begin());
 }
 
 }  // namespace pruntrain

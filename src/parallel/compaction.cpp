@@ -159,8 +159,8 @@ AliveChannels fold_dead_channels(Network& network, const Communicator& shards) {
             const auto counts = pairs[i].count(lives(before, i == 0 ? 1 : pairs[before].of_output()), lives(i + 1, 1));
             std::vector<std::uint8_t> dies(alive[i].size(), 0);
             for (std::size_t output = 0; output < dies.size(); ++output)
-                dies[output] = alive[i][output] && (counts.out_of[output] == 0 ||
-                                                    (counts.into[output] == 0 && pairs[i].knows_constants()));
+                dies[output] = alive[i][output] &&
+                               (counts.out_of[output] == 0 || (counts.into[output] == 0 && pairs[i].knows_constants()));
             spare_one_of_each_block(network.layer(layers[i]).own_channels(), alive[i], dies);
             std::vector<std::size_t> constant;
             for (std::size_t output = 0; output < dies.size(); ++output) {

@@ -114,7 +114,8 @@ class Gather final : public ExchangeLayer {
     }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override { gather(step.tiling, x, y); }
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients,
+                  Workspace) override {
         if (dx == nullptr) return;
         if (last_) take(step.tiling, dy, dx);
         else sum(step.tiling, dy, dx);
@@ -135,7 +136,8 @@ class Sum final : public ExchangeLayer {
     }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override { sum(step.tiling, x, y); }
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients,
+                  Workspace) override {
         if (dx != nullptr) gather(step.tiling, dy, dx);
     }
 };
@@ -152,7 +154,8 @@ class SumOfOutputs final : public ExchangeLayer {
         std::copy_n(x, total(step.tiling), y);
         ranks().all_reduce_sum(std::span(y, total(step.tiling)));
     }
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients,
+                  Workspace) override {
         if (dx != nullptr) std::copy_n(dy, total(step.tiling), dx);
     }
 };

@@ -37,7 +37,8 @@ LayerWork work_of_layer(Network& network, std::size_t number, const Share& share
     } else if (const auto [forward, backward] = layer.exchanged(tiling); forward > 0) {
         work.forward_exchanged_bytes = static_cast<double>(forward) * sizeof(real);
         work.backward_exchanged_bytes = static_cast<double>(backward) * sizeof(real);
-    } else if (layer.in_place() == InPlace::never || layer.input_shape() == layer.output_shape()) {  // else the numbers stay: flatten
+    } else if (layer.in_place() == InPlace::never ||
+               layer.input_shape() == layer.output_shape()) {  // else the numbers stay: flatten
         work.moved_bytes =
             static_cast<double>(tiling.size(layer.input_shape().size() + layer.output_shape().size())) * sizeof(real);
     }

@@ -49,9 +49,10 @@ std::string describe_non_finite(Arena& arena, const Grid& grid, double loss, boo
 }
 
 void DivergencePolicy::stop(const std::string& what, const std::string& why, index_t saved_step) {
-    input_error(what, why,
-                ": lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
-                saved_step, " is saved");
+    input_error(
+        what, why,
+        ": lower optimizer.learning_rate, set optimizer.clip_norm, or look for bad samples; nothing after step ",
+        saved_step, " is saved");
 }
 
 DivergencePolicy::Decision DivergencePolicy::decide(const std::string& found, const std::string& where,
@@ -61,7 +62,8 @@ DivergencePolicy::Decision DivergencePolicy::decide(const std::string& found, co
         return {};
     }
     if (policy_ == "skip") {
-        if (++skips_ > most_skips) stop(found + where, text(", after ", most_skips, " skipped steps in a row"), saved_step);
+        if (++skips_ > most_skips)
+            stop(found + where, text(", after ", most_skips, " skipped steps in a row"), saved_step);
         return {Action::skip, rate_factor};
     }
     if (policy_ == "stop") stop(found + where, "", saved_step);

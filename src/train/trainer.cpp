@@ -48,7 +48,8 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
       profile_(profiling, names_of_layers(experiment.model.network())),
       stop_request_(stop_request),
       heartbeat_(experiment.settings.stall_s, experiment.settings.aborts_on_stall, profile_, world),
-      feed_(experiment.dataset, experiment.sampler, slices_, experiment.slice_samples(experiment.grid.replicas().size())),
+      feed_(experiment.dataset, experiment.sampler, slices_,
+            experiment.slice_samples(experiment.grid.replicas().size())),
       step_(experiment, slices_, profile_),
       surgery_(experiment, slices_, feed_, step_, profile_, progress_),
       checkpointer_(experiment, folder, world, progress_, stop_request_),
@@ -151,8 +152,8 @@ void Trainer::prepare_batch_after(index_t step) {
     if (step + 1 >= experiment_.length.steps) return;
     profile_.enter(Phase::input);
     const Rewinding& rewinding = experiment_.rewinding;
-    const auto after = step + 2 < experiment_.length.steps ? std::optional(rewinding.training_step(step + 2))
-                                                           : std::nullopt;
+    const auto after =
+        step + 2 < experiment_.length.steps ? std::optional(rewinding.training_step(step + 2)) : std::nullopt;
     feed_.prepare(rewinding.training_step(step + 1), experiment_.model.network().input_tiling(0).width, after);
 }
 
@@ -176,8 +177,8 @@ DivergencePolicy::Action Trainer::check(const StepSums& sums, bool to_owners) {
     if (decision.action == DivergencePolicy::Action::skip)
         progress_.note(text("warning: ", found, where, ": the step is skipped"));
     if (decision.action != DivergencePolicy::Action::roll_back) return decision.action;
-    progress_.note(text("warning: ", found, where, ": back to the last checkpoint, with ",
-                        exact(decision.rate_factor), " of the rate"));
+    progress_.note(text("warning: ", found, where, ": back to the last checkpoint, with ", exact(decision.rate_factor),
+                        " of the rate"));
     const double seconds_before = seconds_before_;
     checkpointer_.finish_writing();
     if (!resume())

@@ -26,8 +26,8 @@ TrainingStep::TrainingStep(Experiment& experiment, const Slices& slices, Profile
     step_.seed = experiment.settings.seed;
     step_.sum_over_slices = [this](std::span<const double> rows, std::span<double> totals) {
         slices_.finish(slices_.start_sum(rows), totals);
-        profile_.add({.summed_bytes =
-                          experiment_.grid.replicas().size() > 1 ? static_cast<double>(rows.size_bytes()) : 0});
+        profile_.add(
+            {.summed_bytes = experiment_.grid.replicas().size() > 1 ? static_cast<double>(rows.size_bytes()) : 0});
     };
 }
 
@@ -110,9 +110,9 @@ void TrainingStep::update(index_t step, double rate_factor) {
         profile_.enter(Phase::update);
     }
     if (experiment_.regularizer)
-        experiment_.regularizer->apply(
-            arena, learning_rate_at(step, rate_factor),
-            experiment_.length.epoch(static_cast<double>(rewinding.training_step(step))), experiment_.grid.shards());
+        experiment_.regularizer->apply(arena, learning_rate_at(step, rate_factor),
+                                       experiment_.length.epoch(static_cast<double>(rewinding.training_step(step))),
+                                       experiment_.grid.shards());
     soft_pruned_.restore_frozen(arena, experiment_.optimizer->slot_names());
 }
 

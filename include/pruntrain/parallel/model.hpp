@@ -58,9 +58,7 @@ class Model {
     /// After a change of the execution plan: tile widths follow it.
     void follow_execution() { follow_execution(settings_.slice_samples); }
     /// Likewise, for slices of so many samples.
-    void follow_execution(index_t slice_samples) {
-        network_.set_tile_widths(execution_.tile_widths(slice_samples));
-    }
+    void follow_execution(index_t slice_samples) { network_.set_tile_widths(execution_.tile_widths(slice_samples)); }
 
    private:
     Network make_network(const Partition& partition, bool allocate) const;

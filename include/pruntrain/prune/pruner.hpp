@@ -32,9 +32,7 @@ class Pruner {
 
     bool event_at(index_t step) const { return schedule_->event_at(step); }
     /// What `prune` wants to find in the arena's gradients at an event; null: nothing.
-    const ScoreInput* score_input(index_t step) const {
-        return gives_back(step) ? nullptr : criterion_->score_input();
-    }
+    const ScoreInput* score_input(index_t step) const { return gives_back(step) ? nullptr : criterion_->score_input(); }
     const Criterion& criterion() const { return *criterion_; }
     const Granularity& granularity() const { return *granularity_; }
     /// An event is so many calls of `prune`.

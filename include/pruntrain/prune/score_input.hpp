@@ -19,8 +19,8 @@ struct MicroBatches {
     index_t count = 0;    ///< of an event, over all ranks
 };
 
-/// What may be used to find a score input: the network at its present weights, training data, and the ranks. The trainer
-/// is one; `sensitivity` another, on one rank alone.
+/// What may be used to find a score input: the network at its present weights, training data, and the ranks. The
+/// trainer is one; `sensitivity` another, on one rank alone.
 class ScoreContext {
    public:
     ScoreContext(Network& network_of, const Grid& grid_of, const Slices& slices_of, index_t step_of)
@@ -30,14 +30,15 @@ class ScoreContext {
     ScoreContext& operator=(const ScoreContext&) = delete;
 
     struct LossOptions {
-        real temperature = 1;              ///< the outputs are divided by it before the loss
+        real temperature = 1;             ///< the outputs are divided by it before the loss
         Choices choices = Choices::free;  ///< of relu and max-pool
     };
     /// The gradient of the loss of the training batch of `step`, summed over all replicas, in the arena's gradients.
     /// Collective.
     virtual void find_loss_gradient(const LossOptions& options) = 0;
     /// The gradient of the mean loss of one micro-batch, on this rank alone, as in an evaluation: without dropout, with
-    /// the running statistics of batch-norm. @param number  of the micro-batch @param gradient  set: of the arena's size
+    /// the running statistics of batch-norm. @param number  of the micro-batch @param gradient  set: of the arena's
+    /// size
     virtual void find_micro_batch_gradient(const MicroBatches& micro_batches, index_t number,
                                            std::span<real> gradient) = 0;
     /// The sums over the slices of all replicas, in the order of a training step's sums, in the arena's gradients.

@@ -56,9 +56,7 @@ class HistoryLog {
 
     const History& rows() const { return rows_; }
     void replace(History rows) { rows_ = std::move(rows); }
-    bool has_row_of(index_t step) const {
-        return !rows_.empty() && rows_.back().step == static_cast<double>(step);
-    }
+    bool has_row_of(index_t step) const { return !rows_.empty() && rows_.back().step == static_cast<double>(step); }
     /// Writes the whole file. Does nothing on ranks other than the root.
     void write(Network& network) const {
         if (is_root_) folder_.write_history(rows_, network);

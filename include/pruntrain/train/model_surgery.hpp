@@ -7,8 +7,8 @@
 
 namespace pruntrain {
 
-/// Each event does nothing where the configuration has none at the present step, and else leaves the model ready for the
-/// next step: pruned, compacted, executed as is fastest, with its shards in balance. All is collective.
+/// Each event does nothing where the configuration has none at the present step, and else leaves the model ready for
+/// the next step: pruned, compacted, executed as is fastest, with its shards in balance. All is collective.
 class ModelSurgery {
    public:
     ModelSurgery(Experiment& experiment, const Slices& slices, BatchFeed& feed, TrainingStep& training_step,

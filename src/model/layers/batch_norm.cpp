@@ -158,7 +158,8 @@ class BatchNorm final : public Layer {
         for (std::size_t c = 0; c < channels_; ++c) sums[2 * c + 1] *= inverse_deviation_[c];
     }
 
-    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Gradients gradients, Workspace) override {
+    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Gradients gradients,
+                  Workspace) override {
         for (std::size_t c = 0; c < channels_; ++c) {
             gradients[1][c] = static_cast<real>(step.own_sums[2 * c]);
             gradients[0][c] = static_cast<real>(step.own_sums[2 * c + 1]);

@@ -70,8 +70,8 @@ class Conv2d final : public Layer {
         else forward_dense(step, bias, x, y, workspace);
     }
 
-    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
-                  Gradients gradients, Workspace workspace) override {
+    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Gradients gradients,
+                  Workspace workspace) override {
         if (direct()) backward_direct(step.tiling, x, dy, dx, gradients);
         else backward_dense(step, x, dy, dx, gradients, workspace);
         bias_.gather_gradient(gradients);
@@ -101,12 +101,13 @@ class Conv2d final : public Layer {
         });
     }
 
-    void backward_dense(const StepContext& step, const real* x, const real* dy, real* dx, Gradients gradients, Workspace workspace) {
+    void backward_dense(const StepContext& step, const real* x, const real* dy, real* dx, Gradients gradients,
+                        Workspace workspace) {
         const index_t width = step.tiling.width, row = output_shape().pixels() * width;
         real* const columns = workspace.data();
         real* const dcolumns = columns + columns_size(width);
-        real* const gradient =
-            weight_.gradient_scratch(gradients[0], workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
+        real* const gradient = weight_.gradient_scratch(
+            gradients[0], workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
         if (step.tiling.tiles() == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
         if (const std::span<real> of_bias = bias_.gradient_scratch(gradients); !of_bias.empty()) {
             std::ranges::fill(of_bias, real{0});

@@ -63,8 +63,8 @@ class Dense final : public Layer {
         }
     }
 
-    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx,
-                  Gradients gradients, Workspace workspace) override {
+    void backward(const StepContext& step, const real* x, const real*, const real* dy, real* dx, Gradients gradients,
+                  Workspace workspace) override {
         const index_t width = step.tiling.width, tiles = step.tiling.tiles();
         if (weight_.sparse()) backward_sparse(width, tiles, x, dy, dx, gradients);
         else backward_dense(width, tiles, x, dy, dx, gradients, workspace);
@@ -72,7 +72,8 @@ class Dense final : public Layer {
     }
 
    private:
-    void backward_dense(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Gradients gradients, Workspace workspace) {
+    void backward_dense(index_t width, index_t tiles, const real* x, const real* dy, real* dx, Gradients gradients,
+                        Workspace workspace) {
         real* const gradient = weight_.gradient_scratch(gradients[0], workspace);
         if (tiles == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
         const std::span<real> of_bias = bias_.gradient_scratch(gradients);

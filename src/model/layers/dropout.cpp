@@ -67,7 +67,8 @@ class Dropout final : public Layer {
         });
     }
 
-    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients, Workspace) override {
+    void backward(const StepContext& step, const real*, const real*, const real* dy, real* dx, Gradients,
+                  Workspace) override {
         if (!step.training || dx == nullptr) return;
         for_each_draw(step, [&](index_t, index_t, std::uint8_t* kept, index_t features, index_t begin) {
             drop(features, step.tiling.width, kept, factor_, dy + begin, dx + begin);

@@ -25,7 +25,8 @@ class Relu final : public Layer {
         if (step.choices == Choices::remember) remember(step, y);
     }
 
-    void backward(const StepContext& step, const real*, const real* y, const real* dy, real* dx, Gradients, Workspace) override {
+    void backward(const StepContext& step, const real*, const real* y, const real* dy, real* dx, Gradients,
+                  Workspace) override {
         if (dx == nullptr) return;
         if (step.choices == Choices::repeat) take_chosen(step, dy, dx);
         else relu_gradient(all_of(step, y), dy, dx);

@@ -74,8 +74,7 @@ class Curvature final : public ScoreInput {
         return 1 + (micro_batches_.count + replicas - 1) / replicas;
     }
     Requirements requirements() const override {
-        return {
-            .gradients_only = true, .all_weights = blocks_.update, .micro_batch_samples = micro_batches_.samples};
+        return {.gradients_only = true, .all_weights = blocks_.update, .micro_batch_samples = micro_batches_.samples};
     }
 
    private:

@@ -14,8 +14,8 @@ namespace pruntrain {
 namespace {
 
 /// H g: how the gradient g of the loss of a global batch changes along itself, by the central difference
-/// (g(w + e g) - g(w - e g)) / 2e over the prunable weights, on one linear piece of relu and max-pool: a difference over
-/// many pieces has the noise of those few that a batch happens to cross. The step is a small part of the weights:
+/// (g(w + e g) - g(w - e g)) / 2e over the prunable weights, on one linear piece of relu and max-pool: a difference
+/// over many pieces has the noise of those few that a batch happens to cross. The step is a small part of the weights:
 /// rounding of the gradients, 1e-7 of them or more, is divided by it, and the third derivatives are multiplied by its
 /// square. As a power of two it does not depend on the last bits of the norms.
 class HessianGradientProduct final : public ScoreInput {

@@ -72,8 +72,8 @@ class Activations final : public ScoreInput {
             for (auto* parameter : network.layer(i).parameters()) {
                 if (!parameter->prunable) continue;
                 const std::size_t layer = activation_of(network, i);
-                all.push_back({parameter, layer, count,
-                               static_cast<std::size_t>(network.layer(layer).output_shape().channels)});
+                all.push_back(
+                    {parameter, layer, count, static_cast<std::size_t>(network.layer(layer).output_shape().channels)});
                 count += all.back().count;
             }
         const NetworkStep step = context.evaluation_step();
