@@ -51,7 +51,7 @@ def without_code(markdown):
     text = re.sub(r"^```.*?^```$", lambda block: "\n" * block.group().count("\n"), markdown, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"(?:^|(?<=\n\n))(?: {4,}.*\n(?:\n(?= {4}))?)+", lambda block: "\n" * block.group().count("\n"), text)
-    text = re.sub(r"`[^`]*`", "`code`", text)
+    text = re.sub(r"!?\[(?:`[^`]*`|[^\s\]]*)\]\([^)]*\)|`[^`]*`", "`code`", text)
     return re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
 
 
