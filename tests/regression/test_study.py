@@ -63,7 +63,7 @@ class Study(EndToEnd):
         first = self.study("--seeds", "1")
         self.assertEqual(sorted(self.ran(first)), sorted(["uneven_dense_0_1", *(f"uneven_{method}_{sparsity}_1" for method in ("own", "shot")
                                                                                for sparsity in SPARSITIES)]))
-        self.assertIn("5 of 5 runs; seeds: 1; ranks of a run: 1;", self.page.read_text())
+        self.assertIn("5 of 5 runs; seeds: 1; ranks per run: 1;", self.page.read_text())
         self.assertNotIn("**", self.page.read_text())     # one seed says nothing of the noise
 
         # A run that was cut off has checkpoints but no summary.
@@ -163,7 +163,7 @@ class Study(EndToEnd):
         done = self.study("--minutes", "0")
         self.assertIn("10 runs were not started within 0 minutes", done.stdout)
         self.assertFalse(self.page.exists() or os.listdir(self.output))
-        self.assertIn("no run of this study", self.study("--collect", status=1).stderr)
+        self.assertIn("no finished run of this study", self.study("--collect", status=1).stderr)
 
     def test_the_study_of_the_project_is_one_that_can_be_run(self):
         done = subprocess.run([sys.executable, ROOT / "scripts/study.py", "--list", "--output", self.output, "--page", self.page,
