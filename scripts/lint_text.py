@@ -6,6 +6,7 @@ Used by scripts/lint.py. Prose is checked: code, output of the program and table
 import re
 
 LONGEST_SENTENCE = 30   # words
+CONTEXT = 25            # characters around a word that is reported
 
 # What not to write, and what to write instead.
 WORDS = [
@@ -39,11 +40,11 @@ FORBIDDEN = [(re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE), advice) for patt
 
 
 def wrong_words(text):
-    """(words, what to write instead) of each finding."""
+    """(words with their context, what to write instead) of each finding."""
     flat = " ".join(text.split())
     for pattern, advice in FORBIDDEN:
         for found in pattern.finditer(flat):
-            yield found.group(), advice
+            yield f"'{found.group()}' in '..{flat[max(0, found.start() - CONTEXT):found.end() + CONTEXT]}..'", advice
 
 
 def without_code(markdown):
@@ -57,9 +58,8 @@ def without_code(markdown):
 
 def sentences(markdown):
     """The sentences of the prose, without tables and headings. A list of names or a citation counts as one word."""
-    lines = [line for line in without_code(markdown).split("\n")]
     paragraphs, current = [], []
-    for line in [*lines, ""]:
+    for line in [*without_code(markdown).split("\n"), ""]:
         starts_item = re.match(r"\s*([-*]|\d+\.) ", line)
         if not line.strip() or line.startswith(("|", "#")) or starts_item:
             paragraphs.append(" ".join(current))
@@ -81,7 +81,7 @@ def long_sentences(markdown, limit=LONGEST_SENTENCE):
 
 def check_markdown(text):
     for words, advice in wrong_words(without_code(text)):
-        yield f"says '{words}': write {advice}"
+        yield f"says {words}: write {advice}"
     for length, sentence in long_sentences(text):
         yield f"has a sentence of {length} words: '{sentence[:60]}...'"
 
@@ -89,11 +89,11 @@ def check_markdown(text):
 def check_comments(text):
     """Comments of YAML."""
     for words, advice in wrong_words(" ".join(re.findall(r"#(.*)", text))):
-        yield f"says '{words}': write {advice}"
+        yield f"says {words}: write {advice}"
 
 
 def check_description(text):
     """What ./pruntrain --describe prints; its names of types are no prose."""
     meanings = re.sub(r"list of numbers", "", text)
     for words, advice in wrong_words(meanings):
-        yield f"--describe says '{words}': write {advice}"
+        yield f"--describe says {words}: write {advice}"
