@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Test accuracy, time and checkpoint size against sparsity, mean of several seeds, as the table in README.md.
+"""Prints test accuracy, time and checkpoint size for several sparsities, as means of several seeds: the table in docs/results.md.
 
     scripts/accuracy_table.py [NETWORK ...] [--ranks 2] [--seeds 1 2 3] [--output runs/accuracy]
 
-Dense and pruned runs of an input differ in prune.final_sparsity and run.seed only, and take turns. A run whose
-summary.json is there already is not run again, so that a study that was cut off goes on.
+Dense and pruned runs of an input differ only in prune.final_sparsity and run.seed, and alternate. A run with an existing
+summary.json is not repeated, so an interrupted series can be continued.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 STUDY = {"fashion_lenet300": [0, 0.9, 0.95], "fashion_cnn": [0, 0.9], "fashion_mlp1024_fast": [0, 0.95]}
-COLUMNS = ["network", "sparsity", "test accuracy, mean", "deviation", "seeds", "points below dense", "seconds, mean",
+COLUMNS = ["network", "sparsity", "test accuracy, mean", "std", "seeds", "points below dense", "seconds, mean",
            "share of dense", "checkpoint, MB", "share of dense"]
 
 
@@ -42,7 +42,7 @@ def print_row(cells):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", help=f"of {', '.join(STUDY)}; all if none is given")
+    parser.add_argument("networks", nargs="*", help=f"one of {', '.join(STUDY)}; default: all")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("runs/accuracy"))
@@ -61,8 +61,8 @@ def main():
         for sparsity, runs in results.items():
             accuracies = [accuracy for accuracy, _, _ in runs]
             accuracy, seconds, size = [statistics.mean(column) for column in zip(*runs)]
-            deviation = statistics.stdev(accuracies) if len(accuracies) > 1 else 0
-            print_row([network, str(sparsity), f"{accuracy:.4f}", f"{deviation:.4f}", " ".join(f"{one:.4f}" for one in accuracies),
+            std = statistics.stdev(accuracies) if len(accuracies) > 1 else 0
+            print_row([network, str(sparsity), f"{accuracy:.4f}", f"{std:.4f}", " ".join(f"{one:.4f}" for one in accuracies),
                        f"{100 * (dense[0] - accuracy):.2f}", f"{seconds:.0f}", f"{seconds / dense[1]:.2f}", f"{size / 1e6:.2f}",
                        f"{size / dense[2]:.3f}"])
 

@@ -1,23 +1,23 @@
 #!/bin/sh
-# Compiles a few lines against each library that pruntrain needs and names those that are missing, with the Debian
-# package and the Makefile variable that helps. Called by the Makefile with MPICXX, CXXFLAGS and each library's *_LIBS.
+# Compiles a short program against each library that pruntrain needs. Lists those that are missing, with the Debian package
+# and the Makefile variable to set. The Makefile calls it with MPICXX, CXXFLAGS and each library's *_LIBS.
 missing=0
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-say() {     # say NAME PACKAGE VARIABLES
-    [ "$missing" = 1 ] || echo "Missing pieces:" >&2
+report() {     # report NAME PACKAGE VARIABLES
+    [ "$missing" = 1 ] || echo "Missing dependencies:" >&2
     missing=1
     echo "  $1: Debian package $2; elsewhere set $3" >&2
 }
 
 if ! command -v "${MPICXX%% *}" >/dev/null; then
-    say "an MPI compiler ('$MPICXX')" "libopenmpi-dev, openmpi-bin" "MPICXX"
+    report "an MPI compiler ('$MPICXX')" "libopenmpi-dev, openmpi-bin" "MPICXX"
 else
     need() {    # need NAME HEADER EXPRESSION LIBRARIES PACKAGE VARIABLES
         printf '#include <%s>\nint main() { %s; }\n' "$2" "$3" >"$folder/piece.cpp"
-        # eval: the flags are lists of words, with quotes of their own
-        eval "$MPICXX -w $CXXFLAGS -O0 $folder/piece.cpp $4 -o $folder/piece" >"$folder/log" 2>&1 || say "$1" "$5" "$6"
+        # eval: the flags are lists of words that may contain quotes
+        eval "$MPICXX -w $CXXFLAGS -O0 $folder/piece.cpp $4 -o $folder/piece" >"$folder/log" 2>&1 || report "$1" "$5" "$6"
     }
     need "a C++20 compiler" "concepts" "static_assert(__cplusplus >= 202002L)" "" "g++" "MPICXX or OMPI_CXX to a newer compiler"
     need "MPI" "mpi.h" "MPI_Init(nullptr, nullptr)" "" "libopenmpi-dev" "MPICXX"
@@ -32,4 +32,4 @@ else
     need "Random123" "Random123/philox.h" "r123::Philox4x32 philox" "" "librandom123-dev" "EXTRA_CFLAGS"
 fi
 
-[ "$missing" = 0 ] || { echo "On Debian 12 'scripts/setup.sh build' installs them all." >&2; exit 1; }
+[ "$missing" = 0 ] || { echo "On Debian 12 'scripts/setup.sh build' installs all of them." >&2; exit 1; }

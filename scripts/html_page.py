@@ -1,4 +1,4 @@
-"""Pieces of an HTML page. Text is escaped wherever it enters, so that none of it can become markup."""
+"""Elements of an HTML page. All text is escaped on entry, so that none of it can become markup."""
 
 import html
 import re
@@ -7,7 +7,7 @@ NUMBER = re.compile(r"–|-?[\d,]+(\.\d+)?")
 
 
 class Markup(str):
-    """Text that is HTML already: made by the functions here and by figures, never from what a file holds."""
+    """Text that is HTML already: made by the functions here and by figures, never from the content of a file."""
 
 
 def escaped(piece):
@@ -15,13 +15,13 @@ def escaped(piece):
 
 
 def tag(name, *pieces, **attributes):
-    """tag("a", "text", href="..."); a name that Python knows gets an underscore: class_."""
+    """tag("a", "text", href="..."); a Python keyword gets an underscore: class_."""
     words = "".join(f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"' for key, value in attributes.items())
     return Markup(f"<{name}{words}>{''.join(map(escaped, pieces))}</{name}>")
 
 
 def table(caption, heading, rows):
-    """The first cell of a row names it. Columns of numbers stand to the right."""
+    """The first cell of a row is its header. Numeric columns are right-aligned."""
     looks = [{"class_": "number"} if all(NUMBER.fullmatch(str(row[column])) for row in rows) else {}
              for column in range(len(heading))]
     head = tag("tr", *(tag("th", word, scope="col", **look) for word, look in zip(heading, looks)))
@@ -72,7 +72,7 @@ details.run { border: 1px solid var(--line); border-radius: .4rem; padding: .6re
 
 
 def page(title, *pieces):
-    """The whole document. Its policy forbids scripts and everything from outside of the file."""
+    """The whole document. Its content security policy forbids scripts and external resources."""
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     head = f"""<meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

@@ -1,99 +1,106 @@
 #!/usr/bin/env python3
-"""Checks what the compiler cannot: the floors of the house, the owners of libraries, file length, format.
+"""Checks conventions that the compiler does not check: modules, sizes, format, and the language of the documentation.
 
-Run by `make lint`; exit status 1 and a line for each finding if there is one.
+    scripts/lint.py [--program ./pruntrain] [--describe]
+
+Run by `make lint`. Prints one line per finding; exit status 1 if there is any. If the program is built, its --describe texts are
+checked too. Their findings are counted with --describe only; otherwise their number is printed.
 """
 
+import argparse
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
+import lint_code
+import lint_text
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-# A file may include headers of floors below its own. Floors on one line do not see each other.
-FLOORS = [
-    ["base"],
-    ["config"],
-    ["math", "comm"],
-    ["io"],
-    ["data"],
-    ["model"],
-    ["optim"],
-    ["parallel"],
-    ["run"],
-    ["prune"],
-    ["train"],
-    ["plan"],
-    ["app"],
-]
-HEIGHT = {name: height for height, names in enumerate(FLOORS) for name in names}
-
-# Each library is included in the bodies of one floor only.
-OWNERS = {"mpi.h": "comm", "cblas.h": "math", "hwy/": "math", "yaml-cpp/": "config", "hdf5.h": "io", "zlib.h": "io",
-          "CLI/": "app", "sys/socket.h": "run"}
-
-LONGEST_FILE = 500
+LONGEST_FILE = 500      # lines
+LONGEST_README = 150
 FORBIDDEN = re.compile(r"\b(TODO|FIXME|XXX)\b|namespace utils?\b")
+GENERATED = ("configuration.md", "compatibility.md")    # pages whose texts come from the program
 
 
-def floor_of(path):
-    parts = path.relative_to(ROOT).parts
-    inside = parts[1:] if parts[0] == "src" else parts[2:]
-    return inside[0]
+def check_file(path, text):
+    length = text.count("\n")
+    if length > LONGEST_FILE:
+        yield f"has {length} lines: more than {LONGEST_FILE}"
+    if path.name != "lint.py" and FORBIDDEN.search(text):
+        yield f"contains '{FORBIDDEN.search(text).group()}'"
+    if any(line != line.rstrip() for line in text.split("\n")):
+        yield "has trailing blanks"
 
 
-def check_includes(path, text):
-    floor = floor_of(path)
-    if floor not in HEIGHT:
-        yield f"is in the unknown folder {floor}/"
-        return
-    for header in re.findall(r'^\s*#include\s+[<"]([^>"]+)[>"]', text, re.MULTILINE):
-        if header.startswith("pruntrain/"):
-            other = header.split("/")[1]
-            if other != floor and HEIGHT[other] >= HEIGHT[floor]:
-                yield f"({floor}/) includes {header}: not below it"
-        for library, owner in OWNERS.items():
-            if header.startswith(library) and (floor != owner or "include" in path.relative_to(ROOT).parts):
-                yield f"includes {header}, which belongs in the bodies of {owner}/"
+def check_format(sources):
+    done = subprocess.run(["clang-format", "--dry-run", "--Werror", *map(str, sources)], capture_output=True, text=True)
+    for name in sorted(set(re.findall(r"^(\S+?):\d+:\d+: error", done.stderr, re.MULTILINE))):
+        yield f"{pathlib.Path(name).relative_to(ROOT)} is not formatted: run clang-format -i"
+
+
+def check_syntax(script):
+    if script.suffix == ".py":
+        try:
+            compile(script.read_text(), str(script), "exec")
+        except SyntaxError as error:
+            yield f"is not valid Python: {error}"
+    elif script.suffix in (".sh", ".sbatch"):
+        checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
+        if checked.returncode:
+            yield f"is not a valid shell script: {checked.stderr.strip()}"
+
+
+def check_documentation():
+    readme = ROOT / "README.md"
+    for page in (readme, *sorted((ROOT / "docs").glob("*.md"))):
+        if page.name not in GENERATED:
+            for finding in lint_text.check_markdown(page.read_text()):
+                yield f"{page.relative_to(ROOT)} {finding}"
+    length = readme.read_text().count("\n")
+    if length > LONGEST_README:
+        yield f"README.md has {length} lines: more than {LONGEST_README}; move details to docs/"
+    for path in sorted((ROOT / "inputs").rglob("*.yaml")):
+        for finding in lint_text.check_comments(path.read_text()):
+            yield f"{path.relative_to(ROOT)} {finding}"
+
+
+def check_description(program):
+    described = subprocess.run([program, "--describe"], capture_output=True, text=True)
+    if described.returncode:
+        yield f"{program} --describe fails: {described.stderr.strip()}"
+    yield from lint_text.check_description(described.stdout)
 
 
 def findings():
-    code = [p for top in ("src", "include") for p in sorted((ROOT / top).rglob("*.?pp"))]
+    code = {path: path.read_text() for top in ("include", "src") for path in sorted((ROOT / top).rglob("*.?pp"))}
     tests = sorted((ROOT / "tests").rglob("*.?pp"))
-    scripts = [p for p in sorted((ROOT / "scripts").rglob("*")) + sorted((ROOT / "tests").rglob("*.py")) if p.is_file()]
-    for path in code + tests + scripts:
-        if "__pycache__" in path.parts:
-            continue
-        text = path.read_text()
-        if path in code:
-            for finding in check_includes(path, text):
-                yield f"{path.relative_to(ROOT)} {finding}"
-        length = text.count("\n")
-        if length > LONGEST_FILE:
-            yield f"{path.relative_to(ROOT)} has {length} lines: more than {LONGEST_FILE}"
-        if path.name != "lint.py" and FORBIDDEN.search(text):
-            yield f"{path.relative_to(ROOT)} contains '{FORBIDDEN.search(text).group()}'"
-        if any(line != line.rstrip() for line in text.split("\n")):
-            yield f"{path.relative_to(ROOT)} has blanks at the end of a line"
-    sources = [str(p) for p in code + tests]
-    unformatted = subprocess.run(["clang-format", "--dry-run", "--Werror", *sources], capture_output=True, text=True)
-    for line in sorted(set(re.findall(r"^(\S+?):\d+:\d+: error", unformatted.stderr, re.MULTILINE))):
-        yield f"{pathlib.Path(line).relative_to(ROOT)} is not formatted: clang-format -i"
-    for script in scripts:
-        if script.suffix == ".py":
-            compiled = subprocess.run([sys.executable, "-c", f"compile(open({str(script)!r}).read(), {str(script)!r}, 'exec')"],
-                                      capture_output=True, text=True)
-            if compiled.returncode:
-                yield f"{script.relative_to(ROOT)} is no valid Python: {compiled.stderr.strip()}"
-        elif script.suffix in (".sh", ".sbatch"):
-            checked = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
-            if checked.returncode:
-                yield f"{script.relative_to(ROOT)} is no valid shell script: {checked.stderr.strip()}"
+    scripts = [path for path in (*sorted((ROOT / "scripts").rglob("*")), *sorted((ROOT / "tests").rglob("*.py")))
+               if path.is_file() and "__pycache__" not in path.parts]
+    for path in (*code, *tests, *scripts):
+        for finding in check_file(path, path.read_text()):
+            yield f"{path.relative_to(ROOT)} {finding}"
+    for path in scripts:
+        for finding in check_syntax(path):
+            yield f"{path.relative_to(ROOT)} {finding}"
+    yield from lint_code.check(ROOT, code)
+    yield from check_format([*code, *tests])
+    yield from check_documentation()
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=pathlib.Path, default=os.environ.get("PRUNTRAIN", ROOT / "pruntrain"))
+    parser.add_argument("--describe", action="store_true", help="count the findings in the texts of --describe")
+    arguments = parser.parse_args()
     found = list(findings())
+    if pathlib.Path(arguments.program).is_file():
+        described = list(check_description(arguments.program))
+        if arguments.describe:
+            found += described
+        elif described:
+            print(f"lint: allowed: {len(described)} findings in the texts of --describe; scripts/lint.py --describe lists them")
     for finding in found:
         print("lint:", finding)
     print(f"lint: {len(found)} findings" if found else "lint: all good")

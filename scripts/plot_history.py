@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws validation accuracy and sparsity of runs over the epochs, from their history.csv.
+"""Plots validation accuracy and sparsity of runs over the epochs, from their history.csv.
 
     scripts/plot_history.py OUTPUT.svg RUN_FOLDER [RUN_FOLDER ...]
 

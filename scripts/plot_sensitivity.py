@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Draws what each layer, pruned alone, costs at each sparsity, from the CSV of `pruntrain sensitivity --output`.
+"""Plots the accuracy lost by pruning one layer at a time against sparsity, from the CSV of `pruntrain sensitivity --output`.
 
     scripts/plot_sensitivity.py OUTPUT.svg SENSITIVITY.csv [--drop 1]
 
-Points of accuracy, with a line at --drop; the loss where there is no accuracy. Needs python3-matplotlib.
+The loss is in points of accuracy, with a line at --drop. Without an accuracy the plot shows the loss function.
+Needs python3-matplotlib.
 """
 
 import argparse
@@ -17,9 +18,9 @@ import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backen
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("output", help="picture (.svg)")
-    parser.add_argument("table", help="what sensitivity --output has written (.csv)")
-    parser.add_argument("--drop", type=float, default=1, help="points that a layer may cost")
+    parser.add_argument("output", help="the plot (.svg)")
+    parser.add_argument("table", help="output of sensitivity --output (.csv)")
+    parser.add_argument("--drop", type=float, default=1, help="allowed loss of accuracy per layer, in points")
     arguments = parser.parse_args()
     with open(arguments.table, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -27,13 +28,13 @@ def main():
     figure, axes = pyplot.subplots(figsize=(7, 3.2), layout="constrained")
     for layer in dict.fromkeys(row["layer"] for row in rows):
         points = [row for row in rows if row["layer"] == layer]
-        # By what is really gone: whole groups may not hit a sparsity.
+        # The actual sparsity: whole groups may not match the requested one.
         sparsities = [1 - float(row["density"]) for row in points]
         if classifies:
             axes.plot(sparsities, [float(row["drop"]) for row in points], marker="o", markersize=3, label=layer)
         else:
             axes.plot(sparsities, [float(row["loss"] or "nan") for row in points], marker="o", markersize=3, label=layer)
-    axes.set_xlabel("sparsity of the layer, all others as they are")
+    axes.set_xlabel("sparsity of the layer, all others unchanged")
     axes.set_ylabel("points of accuracy lost" if classifies else "loss")
     if classifies:
         axes.axhline(arguments.drop, linestyle="--", color="gray", alpha=0.6)

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Writes one HTML page about a run, or about several side by side, from the files in their folders.
+"""Writes an HTML report about a run, or a comparison of several runs, from the files in their folders.
 
     scripts/report.py runs/fashion_lenet300                                  # runs/fashion_lenet300/report.html
     scripts/report.py runs/dense runs/pruned --output comparison.html
 
-The page holds all that it shows and loads nothing. The runs may still go on, or have been cut off. Exit status 2: a folder is
-none of a run, or the page cannot be written. Needs python3-matplotlib, python3-h5py, python3-scipy, python3-yaml; and
+The page is self-contained and loads nothing. The runs may be finished, running or interrupted. Exit status 2: a folder is not
+the folder of a run, or the page cannot be written. Needs python3-matplotlib, python3-h5py, python3-scipy, python3-yaml, and
 python3-xxhash to verify checkpoints.
 """
 
@@ -50,7 +50,7 @@ def share(kept, size):
 
 
 def kept_of_all(run):
-    """(kept, all) parameters."""
+    """(remaining, all) parameters."""
     if run.done and "parameters" in run.summary:
         return number(run.summary.get("kept")), number(run.summary["parameters"])
     if run.newest:
@@ -59,9 +59,9 @@ def kept_of_all(run):
 
 
 def state(run):
-    """(how far, details)"""
+    """(state, details)"""
     if not len(run.history["step"]):
-        return "done" if run.done else "not begun", "no row of the history yet"
+        return "done" if run.done else "not started", "no row of the history yet"
     if run.done:
         return "finished", f"step {grouped(run.summary.get('steps'))}, epoch {fixed(run.summary.get('epochs'), 2)}"
     newest = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime((run.folder / "history.csv").stat().st_mtime))
@@ -70,7 +70,7 @@ def state(run):
 
 
 def headline(run):
-    """(name, value, details) of the figures that matter."""
+    """(name, value, details) of the main results."""
     summary = run.summary if run.done else {}
     regression = not figures.known(run.history["validation_accuracy"]) and summary.get("test_accuracy") is None
     if regression:
@@ -79,8 +79,8 @@ def headline(run):
         yield "test accuracy", fixed(summary.get("test_accuracy"), 4), f"validation: {fixed(run.last('validation_accuracy'), 4)}"
     yield "sparsity", fixed(summary.get("sparsity", run.last("sparsity")), 4), "of the prunable weights"
     kept, size = kept_of_all(run)
-    yield "parameters", grouped(kept), f"kept of {grouped(size)}"
-    yield "time", duration(summary.get("wall_s", run.last("seconds"))), "over all starts of the run"
+    yield "parameters", grouped(kept), f"remaining of {grouped(size)}"
+    yield "time", duration(summary.get("wall_s", run.last("seconds"))), "over all restarts"
     yield "ranks", grouped(summary.get("ranks", run.newest.state.get("ranks") if run.newest else None)), ""
     yield "samples/s", grouped(summary.get("samples_per_s", run.last("samples_per_s"))), "while training"
     yield "state", *state(run)
@@ -88,7 +88,7 @@ def headline(run):
     if newest:
         yield "last checkpoint", f"step {grouped(newest.step)}", f"epoch {fixed(newest.state.get('epoch'), 2)}, {newest.path.name}"
     else:
-        yield "last checkpoint", UNKNOWN, "none yet" if not run.checkpoints else "none that can be read"
+        yield "last checkpoint", UNKNOWN, "none yet" if not run.checkpoints else "none is readable"
 
 
 def figures_of(run):
@@ -99,18 +99,18 @@ def figures_of(run):
 def layers_of(run):
     rows = [[tensor["name"], crossed(tensor.get("shape", [])) or UNKNOWN, grouped(tensor["kept"]), grouped(tensor["size"]),
              share(tensor["kept"], tensor["size"])] for tensor in run.tensors]
-    heading = ["tensor", "shape", "kept", "of", "density"]
+    heading = ["tensor", "shape", "remaining", "of", "density"]
     if any(tensor.get("full_shape", tensor.get("shape")) != tensor.get("shape") for tensor in run.tensors):
-        heading.append("shape before units were removed")
+        heading.append("shape before compaction")
         for row, tensor in zip(rows, run.tensors):
             row.append(crossed(tensor["full_shape"]))
-    return table("Parameters, in the order of the model", heading, rows) if rows else tag("p", "No layer is known yet.")
+    return table("Parameters, in model order", heading, rows) if rows else tag("p", "No layer is known yet.")
 
 
 def phases_of(run):
     if not run.profile:
-        return tag("p", "Not measured. Start the run with ", tag("code", "--profile"), " to see which phase takes how long; "
-                   "it is written when the run ends.", class_="soft")
+        return tag("p", "Not measured. Start the run with ", tag("code", "--profile"), " to measure the time of each phase; "
+                   "the profile is written when the run ends.", class_="soft")
 
     def rate(row, key, seconds):
         return fixed(number(row[key]) / seconds / 1e9, 1) if number(row[key]) > 0 and seconds > 0 else UNKNOWN
@@ -121,8 +121,8 @@ def phases_of(run):
     rows = [[f"{row['phase']} {row['layer']}".strip(), fixed(row["seconds"], 3), fixed(row["slowest_s"], 3), fixed(row["share"], 4),
              grouped(row["times"]), rate(row, "flops", number(row["seconds"])),
              megabytes(row["moved_bytes"]), megabytes(row["summed_bytes"])] for row in run.profile]
-    return table("Rank 0; shares are of the training step, – stands beside it",
-                 ["phase", "seconds", "of the slowest rank", "share", "times", "GF/s", "MB moved", "MB summed"], rows)
+    return table("Rank 0; shares are of the training step; – marks phases outside of the step",
+                 ["phase", "seconds", "slowest rank", "share", "calls", "GF/s", "MB moved", "MB reduced"], rows)
 
 
 def checkpoints_of(run):
@@ -132,28 +132,28 @@ def checkpoints_of(run):
     def verdict(checkpoint):
         if checkpoint.damage:
             return f"damaged: {checkpoint.damage}"
-        return "by its seal" if checkpoint.whole else "not checked: python3-xxhash is missing"
+        return "checksum valid" if checkpoint.whole else "not verified: python3-xxhash is missing"
 
     rows = [[checkpoint.path.name, grouped(checkpoint.step), fixed(checkpoint.state.get("epoch"), 2), grouped(checkpoint.bytes),
              fixed(checkpoint.state.get("validation_accuracy"), 4), verdict(checkpoint),
-             "the best" if checkpoint.step == run.best_step else ""] for checkpoint in run.checkpoints]
+             "best" if checkpoint.step == run.best_step else ""] for checkpoint in run.checkpoints]
     return table("Newest first", ["file", "step", "epoch", "bytes", "validation accuracy", "verified", "best"], rows)
 
 
 def patterns_of(run):
     if not run.newest:
-        return tag("p", "No checkpoint to read them from.", class_="soft")
+        return tag("p", "There is no readable checkpoint.", class_="soft")
     try:
         pictures = [figures.pattern(*found) for found in run.newest.patterns()]
-    except OSError as error:    # damaged behind its first lines, or removed by the run meanwhile
+    except OSError as error:    # damaged after its first lines, or removed by the run in the meantime
         return tag("p", f"{run.newest.path.name} cannot be read: {error}", class_="soft")
     if not pictures:
-        return tag("p", f"No tensor has lost weights at step {grouped(run.newest.step)}.", class_="soft")
+        return tag("p", f"No tensor is pruned at step {grouped(run.newest.step)}.", class_="soft")
     return tag("div", *pictures, class_="pictures")
 
 
 def sections_of(run):
-    """All about one run, below its figures."""
+    """The sections about one run, below its main results."""
     if len(run.history["step"]):
         yield tag("h2", "Training")
         yield figures.training(run)
@@ -184,7 +184,7 @@ def differences(runs, labels):
             if any(setting.get(key, UNKNOWN) != settings[0].get(key, UNKNOWN) for setting in settings)]
     if not rows:
         return tag("p", "The configurations are the same.", class_="soft")
-    return table("Keys that are not the same in all runs", ["key", *labels], rows)
+    return table("Keys that differ between the runs", ["key", *labels], rows)
 
 
 def page_of_several(runs):
@@ -194,7 +194,7 @@ def page_of_several(runs):
                   for name, value, details in headline(run)} for run in runs]
     rows = [[name, *(of_run.get(name, UNKNOWN) for of_run in headlines)]
             for name in dict.fromkeys(name for of_run in headlines for name in of_run)]
-    pieces = [tag("h1", f"{len(runs)} runs side by side"), table("Results", ["figure", *labels], rows),
+    pieces = [tag("h1", f"Comparison of {len(runs)} runs"), table("Results", ["figure", *labels], rows),
               tag("h2", "Configuration"), differences(runs, labels)]
     if any(len(run.history["step"]) for run in runs):
         pieces += [tag("h2", "Training"), figures.comparison(runs, labels)]
@@ -208,19 +208,19 @@ def main(words=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="folder of a run: runs/NAME")
     parser.add_argument("--output", metavar="FILE.html", type=pathlib.Path,
-                        help="default: report.html in the folder of the run; of several runs, here")
+                        help="default: report.html in the folder of the run; for several runs, in the current folder")
     arguments = parser.parse_args(words)
     output = arguments.output or (arguments.runs[0] if len(arguments.runs) == 1 else pathlib.Path()) / "report.html"
     try:
         runs = [Run(folder) for folder in arguments.runs]
         content = page_of_one(runs[0]) if len(runs) == 1 else page_of_several(runs)
-        beside = output.with_name(output.name + ".tmp")
+        temporary = output.with_name(output.name + ".tmp")
         try:
-            beside.write_bytes(content.encode(errors="replace"))
-            os.replace(beside, output)
+            temporary.write_bytes(content.encode(errors="replace"))
+            os.replace(temporary, output)
         except OSError as error:
-            beside.unlink(missing_ok=True)
-            raise NoRun(f"cannot write {output}: {error.strerror}: is its folder there?") from None
+            temporary.unlink(missing_ok=True)
+            raise NoRun(f"cannot write {output}: {error.strerror}: does its folder exist?") from None
     except NoRun as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""The figures of scripts/report.py, as SVG inside of the page, in the colours of the page."""
+"""The figures of scripts/report.py: inline SVG in the colours of the page."""
 
 import io
 import itertools
@@ -14,17 +14,17 @@ import numpy  # noqa: E402
 from html_page import Markup, tag  # noqa: E402
 from run_folder import number  # noqa: E402
 
-INK = "#010203"     # stands for the page's own colour of text, which is another one in the dark
-COLORS = ["#3b82d6", "#d9772b", "#379a58", "#b556b0", "#cf4a4a", "#7f74d8", "#2a9d9d", "#9a8a2f"]   # read on light and dark
+INK = "#010203"     # placeholder for the text colour of the page, which depends on light or dark mode
+COLORS = ["#3b82d6", "#d9772b", "#379a58", "#b556b0", "#cf4a4a", "#7f74d8", "#2a9d9d", "#9a8a2f"]   # readable on light and dark backgrounds
 PHASE = "#808890"
-PICTURE = (128, 256)    # most rows and columns of a pattern's picture
+PICTURE = (128, 256)    # maximum rows and columns of a pattern image
 LONGEST_NAME = 32
 NO_XML = re.compile("[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-BYTES = 4               # of a value that is summed
+BYTES = 4               # of a reduced value
 
 matplotlib.rcParams.update({
     "svg.hashsalt": "pruntrain", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
-    "text.parse_math": False,   # a name may have dollars
+    "text.parse_math": False,   # a name may contain dollar signs
     "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "grid.color": INK,
     "grid.alpha": 0.15, "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
     "axes.prop_cycle": matplotlib.cycler(color=COLORS), "figure.facecolor": "none", "axes.facecolor": "none",
@@ -34,7 +34,7 @@ _numbers = itertools.count(1)
 
 
 def drawn(figure, caption, description):
-    """A figure of matplotlib as <figure>. description: for who does not see it."""
+    """A matplotlib figure as <figure>. description: text for screen readers."""
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     pyplot.close(figure)
@@ -42,7 +42,7 @@ def drawn(figure, caption, description):
     for node in root.iter():
         for child in [child for child in node if child.tag.split("}")[-1] in ("metadata", "style")]:
             node.remove(child)
-    # Names without their XML namespaces, as HTML has them; ids apart from those of other figures.
+    # HTML has no XML namespaces; the prefix makes ids unique on the page.
     prefix = f"f{next(_numbers)}-"
     for node in root.iter():
         node.tag = node.tag.split("}")[-1]
@@ -71,12 +71,12 @@ def look(place):
 
 
 def line(axes, x, y, label, **style):
-    """Also of few points, of which unknown ones make gaps."""
+    """Draws a line, with markers if there are few points. Unknown values make gaps."""
     return axes.plot(x, y, marker="o" if numpy.isfinite(y).sum() < 25 else None, label=label, **style)[0]
 
 
 def shown(name):
-    """In a legend, which passes over names with an underscore in front, and has no room for long ones."""
+    """A name for a legend: shortened, and protected from matplotlib, which ignores names with a leading underscore."""
     name = NO_XML.sub("?", name)
     return "\u200b" + (name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME - 3] + "...")
 
@@ -97,7 +97,7 @@ def known(values):
 
 
 def training(run):
-    """Loss; accuracy, if there is one, and sparsity."""
+    """Plots the loss, and the accuracy (if there is one) with the sparsity."""
     history = run.history
     figure, (loss, other) = axes_of(2)
     for name, label in (("train_loss", "training"), ("validation_loss", "validation")):
@@ -107,26 +107,26 @@ def training(run):
     if known(history["validation_accuracy"]):
         line(other, history["epoch"], history["validation_accuracy"], "validation accuracy", color=COLORS[1])
         other.set_ylabel("validation accuracy")
-        beside = other.twinx()
-        beside.spines["right"].set_visible(True)
-        beside.grid(False)
+        right = other.twinx()
+        right.spines["right"].set_visible(True)
+        right.grid(False)
     else:
-        beside = other
-    line(beside, history["epoch"], history["sparsity"], "sparsity", color=COLORS[2], linestyle="--")
-    beside.set_ylabel("sparsity")
-    beside.set_ylim(-0.02, 1.02)
+        right = other
+    line(right, history["epoch"], history["sparsity"], "sparsity", color=COLORS[2], linestyle="--")
+    right.set_ylabel("sparsity")
+    right.set_ylim(-0.02, 1.02)
     for axes in (loss, other):
         shade(axes, run)
         axes.set_xlabel("epoch")
     legend(loss)
-    handles = [handle for axes in dict.fromkeys((other, beside)) for handle in axes.get_legend_handles_labels()[0]]
+    handles = [handle for axes in dict.fromkeys((other, right)) for handle in axes.get_legend_handles_labels()[0]]
     other.legend(handles=handles, loc="lower right")
     return drawn(figure, "Loss; accuracy and sparsity. Shaded: the epochs in which the sparsity changes.",
                  f"Loss, validation accuracy and sparsity over {len(history['epoch'])} rows of the history")
 
 
 def density(run):
-    """Of each layer, from layers.csv."""
+    """Plots the density of each layer, from layers.csv."""
     figure, (axes,) = axes_of(1, height=3.2)
     lowest = 1.0
     for place, (name, rows) in enumerate(run.layers.items()):
@@ -141,7 +141,7 @@ def density(run):
     axes.set_xlabel("epoch")
     axes.set_ylabel("density")
     legend(axes, loc="upper left", bbox_to_anchor=(1.01, 1), ncols=1 + len(run.layers) // 16)
-    return drawn(figure, "Kept part of each layer's weights.", f"Density of {len(run.layers)} layers over the epochs")
+    return drawn(figure, "Fraction of remaining weights of each layer.", f"Density of {len(run.layers)} layers over the epochs")
 
 
 def speed(run):
@@ -149,17 +149,17 @@ def speed(run):
     line(samples, run.history["epoch"], run.history["samples_per_s"], "")
     samples.set_ylabel("samples/s")
     line(summed, run.history["epoch"], run.history["values_reduced"] * BYTES / 1e6, "", color=COLORS[1])
-    summed.set_ylabel("MB summed a step")
+    summed.set_ylabel("MB reduced per step")
     for axes in (samples, summed):
         shade(axes, run)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("epoch")
-    return drawn(figure, "Samples per second while training; the gradient's bytes that a step sums over the ranks, 4 a number.",
-                 "Samples per second and bytes summed in a step, over the epochs")
+    return drawn(figure, "Samples per second while training; bytes of the gradient all-reduce per step, 4 per value.",
+                 "Samples per second and bytes reduced per step, over the epochs")
 
 
 def binned(rows, columns, shape):
-    """Kept part of each bin of a matrix, in at most PICTURE bins."""
+    """Fraction of remaining weights of each bin of a matrix, in at most PICTURE bins."""
     bins = [min(size, most) for size, most in zip(shape, PICTURE)]
     at_row, at_column = (place.astype("int64") * count // size for place, count, size in zip((rows, columns), bins, shape))
     kept = numpy.bincount(at_row * bins[1] + at_column, minlength=bins[0] * bins[1]).reshape(bins)
@@ -180,14 +180,14 @@ def pattern(name, rows, columns, shape):
     for spine in axes.spines.values():
         spine.set_visible(True)
     of_cell = [size / cells for size, cells in zip(shape, picture.shape)]
-    cells = "a weight a cell" if picture.shape == shape else f"cells of about {of_cell[0]:.1f} x {of_cell[1]:.1f} weights"
+    cells = "one weight per cell" if picture.shape == shape else f"cells of about {of_cell[0]:.1f} x {of_cell[1]:.1f} weights"
     kept = len(rows) / (shape[0] * shape[1])
-    caption = f"{name}: {shape[0]} x {shape[1]}, density {kept:.4f}; {cells}, the darkest {densest:.2f} full."
+    caption = f"{name}: {shape[0]} x {shape[1]}, density {kept:.4f}; {cells}, the darkest has density {densest:.2f}."
     return drawn(figure, caption, f"Sparsity pattern of {name}: {shape[0]} outputs, {shape[1]} inputs, density {kept:.4f}")
 
 
 def comparison(runs, labels):
-    """Accuracy, or loss where a run has none, and sparsity, over epochs and seconds."""
+    """Plots accuracy (loss if a run has none) and sparsity over epochs and seconds."""
     accurate = all(known(run.history["validation_accuracy"]) for run in runs if len(run.history["step"]))
     losses = "validation_loss" if any(known(run.history["validation_loss"]) for run in runs) else "train_loss"
     quantities = [("validation_accuracy", "validation accuracy") if accurate else (losses, losses.replace("_", " ")),

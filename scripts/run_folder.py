@@ -1,4 +1,4 @@
-"""Reads the folder of a run, also of one that still goes on or was cut off: what is not there yet is empty."""
+"""Reads the folder of a run that is finished, running or interrupted; missing parts are empty."""
 
 import csv
 import functools
@@ -17,11 +17,11 @@ import sealed_file
 
 
 class NoRun(Exception):
-    """The folder is none of a run."""
+    """The folder is not the folder of a run."""
 
 
 def read_rows(path):
-    """The rows of a .csv file as dictionaries of texts, as far as whole lines are there."""
+    """The complete rows of a .csv file as dictionaries of strings."""
     try:
         content = path.read_text(errors="replace")
     except FileNotFoundError:
@@ -31,7 +31,7 @@ def read_rows(path):
 
 
 def number(text):
-    """NaN: unknown."""
+    """The value, or NaN if it is unknown."""
     try:
         return float(text)
     except (TypeError, ValueError):
@@ -51,7 +51,7 @@ def flat(node, path=""):
 
 
 class Checkpoint:
-    """What stands in a checkpoint. damage: why it cannot be read, else empty."""
+    """The content of a checkpoint. damage: why it is not readable, else empty."""
 
     def __init__(self, path):
         self.path, self.bytes, self.damage, self.tensors, self.state = path, path.stat().st_size, "", [], {}
@@ -59,9 +59,9 @@ class Checkpoint:
         try:
             self.whole = sealed_file.seal_is_whole(path)
         except ImportError:
-            self.whole = None   # not known
+            self.whole = None   # unknown
         if self.whole is False:
-            self.damage = "its seal is broken"
+            self.damage = "its checksum is wrong"
             return
         try:
             with h5py.File(path) as file:
@@ -79,7 +79,7 @@ class Checkpoint:
             self.damage = str(error)
 
     def patterns(self):
-        """(name, rows, columns of the kept weights, shape of the matrix) of each tensor that has lost weights."""
+        """(name, rows, columns of the remaining weights, shape of the matrix) of each pruned tensor."""
         for name, node in pruntrain_io.tensors(self.path):
             if isinstance(node, h5py.Group):
                 sizes = numpy.diff(node["pointers_to_1"][:])
@@ -88,7 +88,7 @@ class Checkpoint:
 
 
 class Run:
-    """folder: of the run. All numbers that are not known are NaN."""
+    """The results of a run. Unknown values are NaN."""
 
     HISTORY = ("step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "sparsity", "learning_rate",
                "samples_per_s", "sparse_layers", "values_reduced")
@@ -100,13 +100,13 @@ class Run:
             self.config_text = (self.folder / "config.yaml").read_text(errors="replace")
             history = read_rows(self.folder / "history.csv")
         except OSError as error:
-            raise NoRun(f"{folder} is no folder of a run: {error.strerror}: {error.filename}") from None
+            raise NoRun(f"{folder} is not the folder of a run: {error.strerror}: {error.filename}") from None
         try:
             self.config = yaml.safe_load(self.config_text)
         except yaml.YAMLError:
             self.config = None
         if not isinstance(self.config, dict):
-            raise NoRun(f"{folder} is no folder of a run: its config.yaml is no configuration")
+            raise NoRun(f"{folder} is not the folder of a run: its config.yaml is not a configuration")
         self.history = columns(history, self.HISTORY)
         self.profile = read_rows(self.folder / "profile.csv")
         try:
@@ -115,14 +115,14 @@ class Run:
             self.summary = {}
         if not isinstance(self.summary, dict):
             self.summary = {}
-        self.layers = {}    # of each tensor its rows of layers.csv
+        self.layers = {}    # for each tensor its rows of layers.csv
         for row in read_rows(self.folder / "layers.csv"):
             if number(row.get("of")) > 0 and not math.isnan(number(row.get("kept"))):
                 self.layers.setdefault(row.get("tensor"), []).append(row)
 
     @functools.cached_property
     def checkpoints(self):
-        """Newest first."""
+        """The checkpoints, newest first."""
         found = []
         for path in sorted((self.folder / "checkpoints").glob("step_*.h5"), reverse=True):
             try:
@@ -132,16 +132,16 @@ class Run:
         return found
 
     def setting(self, key):
-        """By its dotted path; None: not set."""
+        """The value of a key by its dotted path, or None if it is not set."""
         return flat(self.config).get(key)
 
     def last(self, name):
-        """Of the newest row of the history."""
+        """A value of the newest row of the history."""
         return float(self.history[name][-1]) if len(self.history[name]) else math.nan
 
     @property
     def newest(self):
-        """The newest checkpoint that can be read, or None."""
+        """The newest readable checkpoint, or None."""
         return next((checkpoint for checkpoint in self.checkpoints if not checkpoint.damage), None)
 
     @property
@@ -150,7 +150,7 @@ class Run:
 
     @property
     def epochs(self):
-        """Of the whole run, with those for which it goes back."""
+        """Epochs of the whole run, including those repeated by rewinding."""
         epochs = number(self.setting("train.epochs"))
         if self.setting("prune.schedule.type") != "rewinding":
             return epochs
@@ -161,7 +161,7 @@ class Run:
 
     @property
     def done(self):
-        """Has ended, and does not go on for more epochs than then."""
+        """True if the run has ended, and has not been extended since."""
         steps = number(self.summary.get("steps"))
         if math.isnan(steps) or math.isnan(self.steps_per_epoch) or math.isnan(self.epochs):
             return bool(self.summary)
@@ -169,7 +169,7 @@ class Run:
 
     @property
     def best_step(self):
-        """Of the best checkpoint, or -1."""
+        """The step of the best checkpoint, or -1."""
         if self.done and self.summary.get("best_checkpoint"):
             digits = re.search(r"step_(\d+)\.h5$", str(self.summary["best_checkpoint"]))
             return int(digits[1]) if digits else -1
@@ -177,7 +177,7 @@ class Run:
 
     @property
     def tensors(self):
-        """name, shape, full_shape, kept, size of each parameter; without shapes as long as there is no checkpoint."""
+        """name, shape, full_shape, kept, size of each parameter; without shapes while there is no checkpoint."""
         if self.done and self.summary.get("layers"):
             return self.summary["layers"]
         if self.newest:

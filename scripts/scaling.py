@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Training speed of ./pruntrain against the number of ranks, measured beside the prediction; prints CSV.
+"""Measures training throughput against the number of ranks and compares it with the prediction; prints CSV.
 
     scripts/scaling.sh [CONFIG.yaml ...] [--ranks 1 2 4] [--densities 1 0.05] [--rounds 3] [--cluster cluster.yaml]
 
-Strong scaling keeps the configuration's global batch, weak scaling multiplies it by the ranks. Without --ranks it takes
-1, 2, 4 .. and all of $SLURM_NTASKS, or of the cores here. A run has its density from the first step, and all settings
-take turns; a row gives medians. efficiency: samples/s of a rank relative to the fewest ranks. --page writes the rows
-between <!-- begin measured --> and <!-- end measured --> of a page too.
+Strong scaling keeps the configuration's global batch, weak scaling multiplies it by the ranks. Without --ranks it uses
+1, 2, 4 .. and all of $SLURM_NTASKS, or of the local cores. The density of a run is constant, and all settings alternate;
+a row contains medians. efficiency: samples/s per rank relative to the smallest number of ranks. --page also writes the rows
+between <!-- begin measured --> and <!-- end measured --> of a page.
 """
 
 import argparse
@@ -28,7 +28,7 @@ COLUMNS = ["configuration", "scaling", "ranks", "density", "global_batch", "samp
 
 
 def counts_of_ranks():
-    """1, 2, 4 .. and the largest."""
+    """1, 2, 4 .. and the largest count."""
     most = int(os.environ.get("SLURM_NTASKS", 0)) or len(os.sched_getaffinity(0))
     return sorted({most, *(1 << power for power in range(most.bit_length()) if 1 << power <= most)})
 
@@ -41,7 +41,7 @@ def predict(config, ranks, arguments, *settings):
 
 
 def pruned_to(density):
-    """The configuration's own way of pruning would reach the density late in the run, and change the speed on the way."""
+    """Prunes at step 0: the configuration's own schedule would reach the density late in the run."""
     return ("prune={criterion: magnitude, allocation: uniform, schedule: {type: one_shot, at_step: 0}, "
             f"final_sparsity: {1 - density:.6g}}}")
 
@@ -71,7 +71,7 @@ def write_page(page, rows):
     marked = re.compile(r"(?<=<!-- begin measured -->\n).*?(?=<!-- end measured -->)", re.DOTALL)
     text, found = marked.subn(lambda _: block + "\n", page.read_text())
     if found != 1:
-        sys.exit(f"{page} has {found} blocks named measured, not one")
+        sys.exit(f"{page} has {found} blocks named measured instead of one")
     page.write_text(text)
 
 
@@ -79,11 +79,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("configs", nargs="*", default=[ROOT / "scripts/bench/mlp1024.yaml"], metavar="CONFIG.yaml")
     parser.add_argument("--ranks", type=int, nargs="+")
-    parser.add_argument("--densities", type=float, nargs="+", help="default: 1 and the one that the configuration prunes to")
+    parser.add_argument("--densities", type=float, nargs="+", help="default: 1 and the final density of the configuration")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=COUNTED_STEPS, help="of a run that are counted, a multiple of 10")
+    parser.add_argument("--steps", type=int, default=COUNTED_STEPS, help="measured steps of a run, a multiple of 10")
     parser.add_argument("--cluster", help="the machine (YAML, docs/scaling.md)")
-    parser.add_argument("--page", type=pathlib.Path, help="whose table of measurements is replaced")
+    parser.add_argument("--page", type=pathlib.Path, help="page whose table of measurements is replaced")
     arguments = parser.parse_args()
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Installs the Debian packages that pruntrain needs and that are missing; does nothing where all are present.
+# Installs missing Debian packages that pruntrain needs; does nothing if all are present.
 #
-#   scripts/setup.sh build     # what `make` needs
-#   scripts/setup.sh demo      # and the Fashion-MNIST data
-#   scripts/setup.sh test      # and what the tests need
-#   scripts/setup.sh lint      # and what `make lint` needs
-#   scripts/setup.sh fuzz      # and what `make fuzz` needs
-#   scripts/setup.sh bench     # and what `make bench` and `make study` need
+#   scripts/setup.sh build     # the dependencies of `make`
+#   scripts/setup.sh demo      # also the Fashion-MNIST data
+#   scripts/setup.sh test      # also the dependencies of the tests
+#   scripts/setup.sh lint      # also the tools of `make lint`
+#   scripts/setup.sh fuzz      # also the tools of `make fuzz`
+#   scripts/setup.sh bench     # also the dependencies of `make bench` and `make study`
 #
-# Needs root, or a user who may use sudo. On a cluster without either, load modules and see docs/building.md: set
-# PRUNTRAIN_SKIP_SETUP=1 and the Makefile names each piece that it cannot find.
+# Needs root or sudo. On a cluster without either, load modules and see docs/building.md: set PRUNTRAIN_SKIP_SETUP=1, and
+# the Makefile lists each dependency that it cannot find.
 set -eu
 
 build="g++ make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libopenblas-dev libyaml-cpp-dev libhwy-dev
@@ -30,7 +30,7 @@ case "${1:-}" in
 esac
 
 if [ "${PRUNTRAIN_SKIP_SETUP:-0}" = 1 ] || ! command -v dpkg-query >/dev/null; then
-    exit 0      # the Makefile checks for each piece and names what is missing
+    exit 0      # the Makefile tests each dependency and lists missing ones
 fi
 
 missing=""
@@ -42,7 +42,7 @@ done
 as_root=""
 if [ "$(id -u)" != 0 ]; then
     if ! command -v sudo >/dev/null; then
-        echo "setup: these packages are missing and there is neither root nor sudo to install them:$missing" >&2
+        echo "setup: these packages are missing, and installing them needs root or sudo:$missing" >&2
         echo "setup: ask an administrator, or see docs/building.md" >&2
         exit 1
     fi

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Runs the study of scripts/study.yaml, methods x networks x sparsities x seeds, and makes docs/results.md of it.
+"""Runs the study of scripts/study.yaml (methods x networks x sparsities x seeds) and writes docs/results.md.
 
     scripts/study.py [--networks N ...] [--methods M ...] [--sparsities S ...] [--seeds K ...] [--minutes 40] [--collect]
 
-Each run is a run of the program as any other, with the prune section of a method on the input of a network; all is run with
-the first seed, then all with the next. A run that is there is not run again and one that was cut off goes on, so that the
-same command goes on with a study; what a run came to stands in docs/results.csv, so that another machine goes on too, as long as
-the recipe is the same. Failures do not stop the others; they are listed at the end, with exit status 1.
-The times of a method are parts of the whole run and scale with its length: at_epoch 16 of 40 is 4 of 10. A schedule of the
-type of the network's own is replaced by that. MPIRUN: the launcher with its flags. Needs python3-yaml, python3-matplotlib.
+Each run combines the prune section of a method with the input of a network. All runs with the first seed precede those with the
+next seed. Finished runs are not repeated and interrupted ones are resumed, so the same command continues a study. The results
+are stored in docs/results.csv, so another machine can continue the study, as long as the recipe is the same. A failed run does
+not stop the others; failures are listed at the end, with exit status 1.
+The times of a method scale with the length of the run: at_epoch 16 of 40 becomes 4 of 10. If the schedule of the method has the
+same type as that of the network, the latter is used. MPIRUN: the launcher with its flags. Needs python3-yaml, python3-matplotlib.
 """
 
 import argparse
@@ -32,12 +32,12 @@ import yaml
 
 ROOT = study_page.ROOT
 STUDY = ROOT / "scripts/study.yaml"
-EXECUTION = "density"   # auto follows what it measures, so a run on a busy machine has other kernels, and other last bits
-NUMBERS = ("test_accuracy", "wall_s", "samples_per_s", "prunable_kept", "ranks")     # of summary.json, for the page
+EXECUTION = "density"   # auto depends on measured times, and so selects other kernels on a busy machine
+NUMBERS = ("test_accuracy", "wall_s", "samples_per_s", "prunable_kept", "ranks")     # fields of summary.json that the page needs
 
 
 class Unusable(Exception):
-    """A run folder or a study that is not what it should be."""
+    """A run folder or a study that cannot be used."""
 
 
 def read_input(path):
@@ -45,7 +45,7 @@ def read_input(path):
 
 
 def scaled(section, epochs, steps):
-    """The section with its times multiplied: those in epochs, those in updates."""
+    """The section with its times multiplied by factors for epochs and for steps."""
     def of(key, value):
         if re.search("_epochs?$", key):
             return round(value * epochs, 6)
@@ -84,7 +84,7 @@ class Run:
         return self.output / self.name
 
     def recipe(self):
-        """All that decides the result: the program itself goes on with a run whose configuration has changed."""
+        """Everything that determines the result. The program itself would resume a run whose configuration has changed."""
         config = read_input(self.input)
         config["run"], config["prune"] = {"seed": self.seed}, self.prune
         config["train"]["execution"] = EXECUTION
@@ -95,17 +95,17 @@ class Run:
         if os.geteuid() == 0 and "--allow-run-as-root" not in launch:
             launch.append("--allow-run-as-root")
         if arguments.jobs > 1 and "--bind-to" not in launch:
-            launch += ["--bind-to", "none"]     # else all of them share the first cores
+            launch += ["--bind-to", "none"]     # otherwise all jobs share the first cores
         prune = yaml.safe_dump(self.prune, default_flow_style=True, sort_keys=False, width=math.inf).strip()
         return [*launch, arguments.program, self.input, "--resume", f"run.output={self.output}", f"run.name={self.name}",
                 f"run.seed={self.seed}", f"train.execution={EXECUTION}", f"prune={prune}"]
 
     def key(self):
-        """What finds the run in a file of results: a digest of its recipe, too."""
+        """The key of the run in a file of results. It contains a digest of the recipe."""
         return (self.network, self.method, f"{self.sparsity:g}", str(self.seed), hashlib.sha256(self.recipe().encode()).hexdigest()[:16])
 
     def result(self):
-        """What the page says of the run, None if it has not come to its end. Raises Unusable if it is of another recipe."""
+        """The result of the run, or None if it is not finished. Raises Unusable if the recipe differs."""
         if not self.folder.exists() or not os.listdir(self.folder):
             return None
         recipe = self.folder / "recipe.json"
@@ -118,10 +118,10 @@ class Run:
             checkpoint = self.folder / "checkpoints" / pathlib.Path(summary["checkpoint"]).name
             return {**{key: summary[key] for key in NUMBERS}, "bytes": checkpoint.stat().st_size, "seed": self.seed}
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None     # cut off, or its summary is no good
+            return None     # interrupted, or the summary is invalid
 
     def train(self, arguments):
-        """Runs to the end. Returns the result; raises Unusable if there is none."""
+        """Trains to the end. Returns the result; raises Unusable if there is none."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "recipe.json").write_text(self.recipe())
         log = self.folder / "study.log"
@@ -136,7 +136,7 @@ class Run:
 
 
 def runs_of(study, arguments):
-    """All runs of the study that the options leave, in their order."""
+    """All runs of the study that the options select, in order."""
     inputs = {name: read_input(method["input"]) for name, method in study["methods"].items() if "input" in method}
     runs = []
     for seed in arguments.seeds or study["seeds"]:
@@ -150,7 +150,7 @@ def runs_of(study, arguments):
                              arguments.output) for sparsity in sparsities]
 
     def wanted(run):
-        dense = run.sparsity == 0   # what all others are compared with
+        dense = run.sparsity == 0   # the reference of all others
         return ((not arguments.networks or run.network in arguments.networks)
                 and (dense or not arguments.methods or run.method in arguments.methods)
                 and (dense or not arguments.sparsities or run.sparsity in arguments.sparsities))
@@ -162,7 +162,7 @@ COLUMNS = (*KEY, *NUMBERS, "bytes")
 
 
 def read_results(path):
-    """{key of a run: what it came to} of a file that `write_results` has written."""
+    """{key of a run: result} from a file written by `write_results`."""
     if not path.exists():
         return {}
     with open(path, newline="") as file:
@@ -171,16 +171,16 @@ def read_results(path):
 
 
 def write_results(path, results):
-    beside = path.with_suffix(".new")
-    with open(beside, "w", newline="") as file:
+    temporary = path.with_suffix(".new")
+    with open(temporary, "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(COLUMNS)
         rows.writerows([*key, *(json.dumps(result[name]) for name in COLUMNS[len(KEY):])] for key, result in sorted(results.items()))
-    beside.replace(path)
+    temporary.replace(path)
 
 
 def run_all(runs, known, arguments):
-    """Runs what is not there. Returns (failures by name, runs not started for want of time)."""
+    """Executes the missing runs. Returns (failures by name, number of runs not started for lack of time)."""
     end = time.monotonic() + 60 * arguments.minutes
     failures, left = {}, 0
 
@@ -210,7 +210,7 @@ def run_all(runs, known, arguments):
 
 
 def command_of(arguments):
-    """What makes the page again, without names of folders."""
+    """The command that reproduces the page, without folder names."""
     words = ["scripts/study.py"]
     for option in ("networks", "methods", "sparsities", "seeds"):
         values = getattr(arguments, option)
@@ -222,16 +222,16 @@ def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", type=pathlib.Path, default=STUDY, help="the table of the study")
     for option, kind in (("networks", str), ("methods", str), ("sparsities", float), ("seeds", int)):
-        parser.add_argument(f"--{option}", type=kind, nargs="+", help="only these; dense runs belong to all")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="start no run after so many minutes")
+        parser.add_argument(f"--{option}", type=kind, nargs="+", help="only these; dense runs are always included")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no run after this many minutes")
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--jobs", type=int, default=1, help="concurrent runs")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "pruntrain")
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "runs/study", help="the folder of the run folders")
-    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/results.md", help="its plots and table of runs are made beside it")
-    parser.add_argument("--untimed", action="store_true", help="the machine does other work: results have no times")
-    parser.add_argument("--collect", action="store_true", help="run nothing, make the page of what is there")
-    parser.add_argument("--list", action="store_true", help="print the runs that are not there, and do nothing else")
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "runs/study", help="parent of the run folders")
+    parser.add_argument("--page", type=pathlib.Path, default=ROOT / "docs/results.md", help="plots and table of runs are written to the same folder")
+    parser.add_argument("--untimed", action="store_true", help="the machine is busy: record no times")
+    parser.add_argument("--collect", action="store_true", help="run nothing, write the page from existing results")
+    parser.add_argument("--list", action="store_true", help="only print the missing runs")
     arguments = parser.parse_args()
     study = yaml.safe_load(arguments.study.read_text())
     for option in ("networks", "methods"):
@@ -240,7 +240,7 @@ def parsed():
             parser.error(f"the study has no {unknown[0]} among its {option}: choose from {', '.join(study[option])}")
     arguments.output, arguments.program = arguments.output.resolve(), arguments.program.resolve()
     if not (arguments.collect or arguments.list or arguments.program.is_file()):
-        parser.error(f"there is no program {arguments.program}: run make, or give --program")
+        parser.error(f"program {arguments.program} not found: run make, or use --program")
     return study, arguments
 
 
@@ -251,7 +251,7 @@ def main():
     known = read_results(table)
     if arguments.list:
         missing = [run for run in runs if run.key() not in known and not run.result()]
-        print("\n".join([*(run.name for run in missing), f"{len(missing)} of {len(runs)} runs are not there"]))
+        print("\n".join([*(run.name for run in missing), f"{len(missing)} of {len(runs)} runs are missing"]))
         return 0
     arguments.output.mkdir(parents=True, exist_ok=True)
     failures, left = ({}, 0) if arguments.collect else run_all(runs, known, arguments)
@@ -274,19 +274,19 @@ def main():
         study_page.write(arguments.page, study, results, len(runs), command_of(arguments), arguments.jobs)
         print(f"wrote {arguments.page}")
     elif arguments.collect:
-        raise Unusable(f"{arguments.output} has no run of this study that has come to its end")
+        raise Unusable(f"{arguments.output} has no finished run of this study")
     if left:
-        print(f"{left} runs were not started within {arguments.minutes:g} minutes: the same command goes on with them")
+        print(f"{left} runs were not started within {arguments.minutes:g} minutes: repeat the command to continue")
     for name, failure in failures.items():
         print(f"failed: {name}: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)   # no run is left behind: waits for those that have started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)   # waits for the runs that have started
     try:
         sys.exit(main())
     except Unusable as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("stopped: the same command goes on with the study, --collect makes the page of what is there")
+        sys.exit("stopped: repeat the command to continue the study; --collect writes the page from existing results")

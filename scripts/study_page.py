@@ -1,4 +1,4 @@
-"""The page of a study: its tables and plots, from what scripts/study.py has found in the run folders."""
+"""Writes the page of a study, with tables and plots, from the results that scripts/study.py has collected."""
 
 import math
 import os
@@ -9,14 +9,14 @@ import statistics
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "pruntrain"   # the same numbers give the same file
+matplotlib.rcParams["svg.hashsalt"] = "pruntrain"   # the same values give the same file
 import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backend)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- begin study -->\n", "<!-- end study -->\n"
-FRAME = f"# Results\n\nMethods of pruning side by side, on several networks and at several sparsities.\n\n{BEGIN}{END}"
-DEEPEST = 10    # points below dense that a plot goes down to
-STANDARD_ERRORS = 2     # between a best method and the others
+FRAME = f"# Results\n\nA comparison of pruning methods on several networks and at several sparsities.\n\n{BEGIN}{END}"
+DEEPEST = 10    # lower end of a plot, in points below dense
+STANDARD_ERRORS = 2     # minimum distance of a best method from the others
 
 
 def table(lines):
@@ -31,14 +31,14 @@ def mean(cell, key):
     return statistics.mean(result[key] for result in cell)
 
 
-def deviation(cell):
+def std(cell):
     return f"{statistics.stdev(accuracies(cell)):.4f}" if len(cell) > 1 else ""
 
 
 def best_of(column):
-    """Of {method: results}, the method that is ahead of all others by more than the noise, or None.
+    """The method of {method: results} that beats all others by more than the noise, or None.
 
-    The deviation is one for the whole column: that of two or three seeds alone would be noise itself.
+    The standard deviation is pooled over the whole column, because two or three seeds alone do not determine it.
     """
     freedom = sum(len(cell) - 1 for cell in column.values())
     if len(column) < 2 or freedom == 0:
@@ -64,7 +64,7 @@ def side_by_side(cells, titles):
             return ""
         number = f"{mean(cell, 'test_accuracy'):.4f}"
         number = f"**{number}**" if best[sparsity] == method else number
-        return f"{number} ± {deviation(cell)} ({len(cell)})" if len(cell) > 1 else f"{number} (1)"
+        return f"{number} ± {std(cell)} ({len(cell)})" if len(cell) > 1 else f"{number} (1)"
 
     rows = [[titles[method], *(text(method, sparsity) for sparsity in sparsities)]
             for method in titles if any(key == method and sparsity for key, sparsity in cells)]
@@ -72,25 +72,24 @@ def side_by_side(cells, titles):
 
 
 def in_detail(cells, titles):
-    """A line for each method at each sparsity."""
+    """A row for each method at each sparsity."""
     dense = [result for (_, sparsity), cell in cells.items() if sparsity == 0 for result in cell]
-    rows = [["method", "sparsity", "seeds", "test accuracy, mean", "deviation", "points below dense", "seconds", "samples/s",
-             "weights kept", "checkpoint, bytes"]]
+    rows = [["method", "sparsity", "seeds", "test accuracy, mean", "std", "points below dense", "seconds", "samples/s", "remaining weights", "checkpoint, bytes"]]
     for method, title in titles.items():
         for sparsity in sorted(sparsity for key, sparsity in cells if key == method):
             cell = cells[method, sparsity]
             below = f"{100 * (mean(dense, 'test_accuracy') - mean(cell, 'test_accuracy')):.2f}" if dense else ""
             timed = min((result for result in cell if result["wall_s"] is not None), key=lambda result: result["seed"], default=None)
-            rows.append([title, f"{sparsity:g}", str(len(cell)), f"{mean(cell, 'test_accuracy'):.4f}", deviation(cell), below,
+            rows.append([title, f"{sparsity:g}", str(len(cell)), f"{mean(cell, 'test_accuracy'):.4f}", std(cell), below,
                          *((f"{timed['wall_s']:.1f}", f"{timed['samples_per_s']:,.0f}") if timed else ("", "")),
                          *(f"{mean(cell, key):,.0f}" for key in ("prunable_kept", "bytes"))])
     return table(rows)
 
 
 def draw(path, title, cells, titles):
-    """Mean accuracy against sparsity, a line for each method; bars are the deviation."""
+    """Mean accuracy against sparsity, a line for each method; error bars are the standard deviation."""
     lines = len({method for method, _ in cells})
-    figure, axes = pyplot.subplots(figsize=(9, max(4.6, 0.17 * lines + 0.6)))     # inches; as high as the legend beside it
+    figure, axes = pyplot.subplots(figsize=(9, max(4.6, 0.17 * lines + 0.6)))     # inches; as high as the legend
     figure.subplots_adjust(left=0.09, right=0.66, bottom=0.1, top=0.94)
     dense = [result for (_, sparsity), cell in cells.items() if sparsity == 0 for result in cell]
     sparsities = sorted({sparsity for _, sparsity in cells if sparsity})
@@ -109,7 +108,7 @@ def draw(path, title, cells, titles):
         axes.axhline(level, color="grey", linewidth=1, label="dense")
         axes.set_ylim(bottom=max(axes.get_ylim()[0], level - DEEPEST / 100))
     axes.set_xscale("log")
-    axes.invert_xaxis()     # sparsity grows to the right
+    axes.invert_xaxis()     # sparsity increases to the right
     axes.set_xticks([1 - sparsity for sparsity in sparsities], [f"{100 * sparsity:g} %" for sparsity in sparsities])
     axes.minorticks_off()
     axes.set_title(title, fontsize="medium")
@@ -129,28 +128,29 @@ def duration(seconds):
 def introduction(results, planned, command, jobs, table):
     every = [result for cells in results.values() for cell in cells.values() for result in cell]
     model = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    at_once = f"; up to {jobs} runs at the same time, which costs each of them speed" if jobs > 1 else ""
+    at_once = f"; up to {jobs} concurrent runs, which slow each other down" if jobs > 1 else ""
 
     def joined(key):
         return ", ".join(map(str, sorted({result[key] for result in every})))
 
     return f"""    {command}
 
-{len(every)} of {planned} runs; seeds: {joined("seed")}; ranks of a run: {joined("ranks")}; sum of wall times: \
+{len(every)} of {planned} runs; seeds: {joined("seed")}; ranks per run: {joined("ranks")}; total wall time: \
 {duration(sum(result["wall_s"] or 0 for result in every))}{at_once}.
 Processor: {model[1] if model else "unknown"}, {os.cpu_count()} cores.
-`scripts/study.yaml` has the methods, networks and sparsities; networks, data and recipes are those of `inputs/`.
-Layers execute dense or sparse by their density (`train.execution: density`), so that a run gives the same again on as many
-ranks of such a processor; on others it may differ by a tenth of a point or two.
+`scripts/study.yaml` lists the methods, networks and sparsities; networks, data and recipes are those of `inputs/`.
+The density of a layer selects dense or sparse kernels (`train.execution: density`). A run is therefore reproducible with the
+same number of ranks on the same type of processor. On another processor the accuracy may differ by 0.1 or 0.2 points.
 
-In the first table of a network: mean test accuracy ± standard deviation (number of seeds). The best of a column is bold if
-it is ahead of every other by more than {STANDARD_ERRORS} standard errors of the difference of the means, with one deviation for the whole column,
-pooled over its methods; where none is bold, the best are within the noise of each other. Plots end {DEEPEST} points below dense.
-Seconds and samples/s are those of one run, of the first seed that was run while the machine did nothing else. [{table}]({table}) has every run."""
+The first table of a network contains the mean test accuracy ± standard deviation (number of seeds). The best value of a column is bold
+if it exceeds every other by more than {STANDARD_ERRORS} standard errors of the difference of the means. The standard deviation is
+pooled over the methods of the column. Without a bold value, the best ones do not differ significantly. Plots end {DEEPEST} points
+below dense. Seconds and samples/s are those of one run: the first seed that ran on an otherwise idle machine.
+[{table}]({table}) lists every run."""
 
 
 def write(page, study, results, planned, command, jobs):
-    """results: {network: {(method, sparsity): [what a run came to]}}"""
+    """results: {network: {(method, sparsity): [result of a run]}}"""
     titles = {name: method["title"] for name, method in study["methods"].items()}
     page.parent.mkdir(parents=True, exist_ok=True)
     parts = [introduction(results, planned, command, jobs, page.with_suffix(".csv").name)]

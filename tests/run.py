@@ -19,32 +19,32 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Steps of one process at a time, or that do little but wait: they run one after the other, beside all others.
-BESIDE = tuple(f"regression test_{name}" for name in
+# Steps that use one process at a time, or mostly wait. They run in sequence, concurrently with all others.
+CONCURRENT = tuple(f"regression test_{name}" for name in
                ("slurm", "bad_input", "command_line", "report", "checkpoint_readers", "study", "docs", "start_from",
                 "scaling", "progress", "signals"))
 
 
 def mpirun_command(program):
-    """mpirun with what it needs to start more ranks than cores, and as root."""
+    """mpirun with the options to start more ranks than cores, and as root."""
     command = shlex.split(program) + ["--oversubscribe", "--mca", "mpi_yield_when_idle", "1"]
     return command + ["--allow-run-as-root"] if os.geteuid() == 0 else command
 
 
 def steps(build, mpirun):
-    """(name, command, seconds allowed) of every step."""
+    """(name, command, time limit in seconds) of every step."""
     yield "unit", [build / "test_unit"], 240
     yield "conformance (real = double)", [build / "test_conformance"], 240
     for ranks in (1, 2, 3, 4):
         yield f"mpi on {ranks} ranks", [*mpirun, "-n", str(ranks), build / "test_mpi"], 120
     yield "mpi on 64 ranks", [*mpirun, "-n", "64", build / "test_mpi", "--test-suite=many ranks"], 240
     files = sorted((ROOT / "tests" / "regression").glob("test_*.py"))
-    for test in sorted(files, key=lambda file: f"regression {file.stem}" not in BESIDE):    # they begin first
+    for test in sorted(files, key=lambda file: f"regression {file.stem}" not in CONCURRENT):    # they start first
         yield f"regression {test.stem}", [sys.executable, test, "-v"], 400
 
 
 def count_cases(output):
-    """(passed, failed) cases in what doctest or unittest printed; (0, 0) if it printed neither."""
+    """(passed, failed) cases in the output of doctest or unittest; (0, 0) if there are none."""
     doctest = re.findall(r"test cases:\s+\d+ \|\s+(\d+) passed \|\s+(\d+) failed", output)
     if doctest:
         return sum(int(p) for p, _ in doctest[:1]), max(int(f) for _, f in doctest)
@@ -52,7 +52,7 @@ def count_cases(output):
     if ran:
         failed = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
         skipped = sum(int(n) for n in re.findall(r"skipped=(\d+)", output))
-        return max(0, int(ran[1]) - failed - skipped), failed     # a skipped class is one that did not run
+        return max(0, int(ran[1]) - failed - skipped), failed     # a skipped class was not run
     return 0, 0
 
 
@@ -69,12 +69,12 @@ def run_step(name, command, limit, environment):
 
 
 def report(name, status, output, seconds):
-    """Prints what became of a step. @return (passed, failed) cases"""
+    """Prints the result of a step. @return (passed, failed) cases"""
     good, bad = count_cases(output)
     if status != 0 and bad == 0:
-        bad = 1     # it crashed or hung before it could count
+        bad = 1     # it crashed or hung before it printed counts
     reason = re.search(r"skipped [\"'](.*)[\"']$", output, re.MULTILINE)
-    if status == 0 and good == 0 and reason:    # all of it
+    if status == 0 and good == 0 and reason:    # all cases
         print(f"skip  {name}: {reason[1]}", flush=True)
         return 0, 0
     if status == 0 and good == 0:
@@ -88,9 +88,9 @@ def report(name, status, output, seconds):
 def main():
     parser = argparse.ArgumentParser(description="Runs all tests.")
     parser.add_argument("--build", default="build", help="folder of the test programs")
-    parser.add_argument("--program", default="pruntrain", help="what the regression tests run")
+    parser.add_argument("--program", default="pruntrain", help="the program under test")
     parser.add_argument("--mpirun", default="mpirun", help="the MPI launcher")
-    parser.add_argument("--patience", type=int, default=1, help="so many times the time that a step is allowed")
+    parser.add_argument("--patience", type=int, default=1, help="factor for the time limits")
     parser.add_argument("names", nargs="*", help="only steps whose name contains one of these")
     arguments = parser.parse_args()
     mpirun = mpirun_command(arguments.mpirun)
@@ -100,14 +100,14 @@ def main():
               if not arguments.names or any(word in name for word in arguments.names)]
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        beside = []
+        concurrent_steps = []
         for step in wanted:
-            if step[0] in BESIDE:
-                beside.append(pool.submit(run_step, *step, environment))
+            if step[0] in CONCURRENT:
+                concurrent_steps.append(pool.submit(run_step, *step, environment))
                 continue
             good, bad = report(*run_step(*step, environment))
             passed, failed = passed + good, failed + bad
-        for future in beside:
+        for future in concurrent_steps:
             good, bad = report(*future.result())
             passed, failed = passed + good, failed + bad
     print(f"{passed} passed, {failed} failed")

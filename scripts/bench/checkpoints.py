@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What checkpoints cost in training time, one every ten seconds; prints CSV.
+"""Measures the cost of checkpoints in training time, with one checkpoint every ten seconds; prints CSV.
 
     scripts/bench/checkpoints.py [--networks mlp2048 ...] [--ranks 2] [--density 1] [--seconds 35] [--rounds 3]
 
-Runs without checkpoints, with them, and with checkpoint.asynchronous take turns; all train the same steps, which take about
---seconds. A row gives the medians over the rounds. overhead: how much longer the steps take than without, 0.035 is 3.5 %.
+Runs without checkpoints, with checkpoints, and with checkpoint.asynchronous alternate. All train the same number of steps, which
+take about --seconds. A row contains medians over the rounds. overhead: additional time relative to no checkpoints, 0.035 is 3.5 %.
 """
 
 import argparse

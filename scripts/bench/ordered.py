@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The price of sums in a fixed order (train.sum: ordered) in training speed; prints CSV.
+"""Measures the cost of reductions in a fixed order (train.sum: ordered) in training throughput; prints CSV.
 
     scripts/bench/ordered.py [--networks mlp1024 ...] [--ranks 1 2] [--slices 2 8] [--densities 1 0.1] [--rounds 3]
 
-Fast and ordered runs take turns; a row gives the medians over the rounds. Both execute by density, so that they run the
-same kernels. overhead: how much longer a sample takes than with train.sum: fast, 0.1 is a tenth.
+Fast and ordered runs alternate; a row contains medians over the rounds. Both select kernels by density, so that they run the
+same kernels. overhead: additional time per sample relative to train.sum: fast, 0.1 is 10 %.
 """
 
 import argparse

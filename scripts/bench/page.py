@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Puts the numbers of docs/performance/*.csv into docs/performance.md and draws docs/performance.svg.
+"""Writes the results of docs/performance/*.csv into docs/performance.md and draws docs/performance.svg.
 
     make -s bench-kernels > docs/performance/kernels.csv
     make -s bench-train > docs/performance/train.csv
     make -s bench-peers > docs/performance/peers.csv
     scripts/bench/page.py
 
-Run it on the machine that was measured: the page says which it was. What stands between <!-- begin NAME --> and
-<!-- end NAME --> is replaced; a table whose CSV file is missing stays as it is.
+Run it on the measured machine, because the page names its processor. The text between <!-- begin NAME --> and
+<!-- end NAME --> is replaced; a table whose CSV file is missing is not changed.
 """
 
 import csv
@@ -33,7 +33,7 @@ def table(heading, rows):
 
 
 def pivot(rows, keys, cell):
-    """A line for each value of the keys, a column for each density."""
+    """A row for each combination of the keys, a column for each density."""
     densities = sorted({row["density"] for row in rows}, key=float, reverse=True)
     lines = {}
     for row in rows:
@@ -81,12 +81,12 @@ def main():
         try:
             block = make()
         except FileNotFoundError as error:
-            print(f"{make.__name__}: {error.filename} is missing, left as it is", file=sys.stderr)
+            print(f"{make.__name__}: {error.filename} is missing, table not changed", file=sys.stderr)
             continue
         marked = re.compile(rf"(?<=<!-- begin {make.__name__} -->\n).*?(?=<!-- end {make.__name__} -->)", re.DOTALL)
         text, found = marked.subn(lambda _: block + "\n", text)
         if found != 1:
-            sys.exit(f"{PAGE} has {found} blocks named {make.__name__}, not one")
+            sys.exit(f"{PAGE} has {found} blocks named {make.__name__} instead of one")
     PAGE.write_text(text)
     data = [ROOT / f"docs/performance/{name}.csv" for name in ("kernels", "train")]
     if all(path.exists() for path in data):

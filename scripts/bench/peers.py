@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Training speed of ./pruntrain, dense and sparse, against dense PyTorch with DistributedDataParallel; prints CSV.
+"""Compares the training throughput of ./pruntrain, dense and sparse, with dense PyTorch and DistributedDataParallel; prints CSV.
 
     scripts/bench/peers.py [--networks mlp1024 ...] [--ranks 2] [--rounds 3]
 
-The same networks and batches, Adam, one thread a rank, the data in memory. The programs take turns in each round; ratio
-is pruntrain / PyTorch in the same round, and a row gives the medians over the rounds.
+Both use the same networks and batches, Adam, one thread per rank, and data in memory. They alternate in each round. ratio
+is pruntrain / PyTorch in the same round; a row contains medians over the rounds.
 """
 
 import argparse
@@ -20,8 +20,8 @@ SPARSE_DENSITY = {"mlp1024": 0.05, "mlp2048": 0.05, "fashion_cnn": 0.1, "lenet5"
 
 
 def blas_core():
-    """The core whose OpenBLAS kernels pruntrain has chosen: without it Debian's PyTorch, which uses the same library, takes
-    the slowest on a processor that the library does not know."""
+    """The processor type whose OpenBLAS kernels pruntrain selects. Debian's PyTorch uses the same library, and would
+    select the slowest kernels on a processor that the library does not recognize."""
     version = subprocess.run([ROOT / "pruntrain", "--version"], check=True, stdout=subprocess.PIPE, text=True).stdout
     return re.search(r"(\w+) MAX_THREADS", version)[1]
 

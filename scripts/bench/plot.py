@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws speed-up against sparsity from what bench-kernels and bench-train have printed, of training the largest rank count.
+"""Plots speed-up against sparsity from the CSV of bench-kernels and bench-train (for training, the largest rank count).
 
     scripts/bench/plot.py docs/performance.svg docs/performance/kernels.csv docs/performance/train.csv
 
@@ -12,7 +12,7 @@ import sys
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "pruntrain"   # the same numbers give the same file
+matplotlib.rcParams["svg.hashsalt"] = "pruntrain"   # the same values give the same file
 import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backend)
 
 
@@ -36,7 +36,7 @@ def draw(axes, title, found):
     axes.plot(densities, [1 / density for density in densities], color="grey", linestyle="--", label="1 / density")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.invert_xaxis()     # sparsity grows to the right
+    axes.invert_xaxis()     # sparsity increases to the right
     axes.set_xticks(densities, [f"{100 * (1 - density):g} %" for density in densities])
     axes.minorticks_off()
     ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]

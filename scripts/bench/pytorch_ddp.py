@@ -3,8 +3,8 @@
 
     pytorch_ddp.py CONFIG.yaml [--ranks 2] [--local-batch 128] [--warm-up-steps 10] [--counted-steps 140]
 
-One thread a rank, Adam, cross-entropy, the data in memory as normalised floats. Prints the training rate of the counted
-steps in samples per second over all ranks.
+One thread per rank, Adam, cross-entropy, data in memory as normalized floats. Prints the throughput of the measured steps in
+samples per second over all ranks.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def load():
 
 
 def build(model):
-    """The layers of a `model` list, as torch modules."""
+    """Converts a `model` list to torch modules."""
     channels, rows, columns = 1, 28, 28
     modules = []
     for layer in model:

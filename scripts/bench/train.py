@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Training speed, memory and messages of ./pruntrain against density; prints CSV.
+"""Measures training throughput, memory and messages of ./pruntrain against density; prints CSV.
 
     scripts/bench/train.py [--networks mlp1024 ...] [--ranks 1 2] [--densities 1 0.5 0.2 0.1 0.05 0.02] [--rounds 3]
 
-A run has its density from the first step: the untrained network is pruned at once. The densities take turns in each
-round; speedup is against density 1 in the same round, and a row gives the medians over the rounds.
+The untrained network is pruned before the first step, so the density of a run is constant. The densities alternate in each
+round. speedup is relative to density 1 in the same round; a row contains medians over the rounds.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs fuzz targets from a few seeds, with a fixed seed of their random numbers.
+"""Runs fuzz targets from a few seed files, with a fixed random seed.
 
-    tests/fuzz/run.py [--seconds 60] FOLDER [NAME ...]     FOLDER: of the programs fuzz_*; NAME: only these
+    tests/fuzz/run.py [--seconds 60] FOLDER [NAME ...]     FOLDER: folder of the programs fuzz_*; NAME: only these
 
-Exit status 1 if a target crashed, leaked, hung or took more memory than files of a few kB can ask for. The input that did
-it is in FOLDER; the program with that file as its argument does it again.
+Exit status 1 if a target crashed, leaked, hung or allocated more memory than files of a few kB can need. The failing input
+is in FOLDER; run the program with that file as its argument to reproduce the failure.
 """
 
 import argparse
@@ -18,8 +18,8 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-LONGEST = 4096     # bytes of an input
-MEMORY = "/dev/shm"     # a disk would set the pace: every input becomes a file
+LONGEST = 4096     # maximum bytes of an input
+MEMORY = "/dev/shm"     # every input becomes a file, so a disk would be the bottleneck
 LIMITS = [f"-max_len={LONGEST}", "-timeout=20", "-malloc_limit_mb=64", "-rss_limit_mb=1024"]
 
 
@@ -33,7 +33,7 @@ def npy(descr, shape, numbers, version=1):
 
 
 def seeds(target):
-    """What a target begins with; the targets without seeds draw what they write."""
+    """The seed files of a target; the other targets generate their files."""
     if target == "config":
         texts = [(ROOT / "inputs" / name).read_bytes() for name in
                  ("fashion_cnn.yaml", "quick_synthetic.yaml", "methods/blocks.yaml", "methods/rigl.yaml")]
@@ -50,7 +50,7 @@ def seeds(target):
 
 
 def run(program, seconds):
-    """@return (finding or none, what libFuzzer says at its end)"""
+    """@return (finding or None, summary of libFuzzer)"""
     target = program.name.removeprefix("fuzz_")
     work = pathlib.Path(tempfile.mkdtemp(prefix="pruntrain_fuzz_", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
     (work / "seeds").mkdir()
@@ -77,7 +77,7 @@ def run(program, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description="Runs fuzz targets.")
-    parser.add_argument("folder", type=pathlib.Path, help="of the programs fuzz_*")
+    parser.add_argument("folder", type=pathlib.Path, help="folder of the programs fuzz_*")
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("names", nargs="*", help="only these targets: config, idx, ...")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What an ONNX model computes, node by node in PyTorch: Debian 12 has neither onnx.reference nor onnxruntime."""
+"""Evaluates an ONNX model node by node in PyTorch, because Debian 12 has neither onnx.reference nor onnxruntime."""
 
 import onnx
 import torch
@@ -25,7 +25,7 @@ def batch_norm(x, scale, shift, mean, variance, epsilon):
     return functional.batch_norm(x, mean, variance, scale, shift, training=False, eps=epsilon)
 
 
-# Strides are 1 where ONNX finds none, unlike PyTorch's.
+# The default stride is 1 in ONNX, unlike PyTorch's pooling.
 OPERATORS = {
     "Sub": torch.sub, "Div": torch.div, "Relu": torch.relu, "Conv": convolution, "Gemm": gemm, "BatchNormalization": batch_norm,
     "Flatten": lambda x: x.flatten(1),
@@ -35,7 +35,7 @@ OPERATORS = {
 
 
 def outputs(path, samples):
-    """The outputs of the model in a file, for samples in a numpy array. Attributes that no operator here knows are errors."""
+    """The outputs of the model in a file, for samples in a numpy array. An unknown attribute is an error."""
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     known = {tensor.name: torch.tensor(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer}

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: starting the program, reading what it left, small configurations.
+"""Common code of the end-to-end tests: starting the program, reading its results, small configurations.
 
 Environment: PRUNTRAIN the program, MPIRUN the launcher with its flags.
 """
@@ -25,13 +25,13 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PRUNTRAIN = os.environ.get("PRUNTRAIN", str(ROOT / "pruntrain"))
 MPIRUN = shlex.split(os.environ.get("MPIRUN", "mpirun"))
 ENVIRONMENT = dict(os.environ, OPENBLAS_NUM_THREADS="1")
-# Under make test-sanitized memory is not what it is for users: a sanitizer takes terabytes of addresses and keeps what is freed.
-by_its_memory = unittest.skipIf("ASAN_OPTIONS" in os.environ, "a sanitizer takes memory of its own")
+# Under make test-sanitized memory cannot be tested: a sanitizer reserves terabytes of addresses and delays freeing.
+by_its_memory = unittest.skipIf("ASAN_OPTIONS" in os.environ, "sanitizers use additional memory")
 
-HANG_S = 60     # every run here takes a few seconds at most, also on a busy machine
-CLOCKS = ("seconds", "samples_per_s")    # columns of history.csv that no two runs share
+HANG_S = 60     # every run takes a few seconds at most, also on a busy machine
+CLOCKS = ("seconds", "samples_per_s")    # columns of history.csv that differ between any two runs
 
-# Sizes that nothing divides: 619 training samples in batches of 50 are 13 steps an epoch, the last of 19 samples.
+# Sizes without common divisors: 619 training samples in batches of 50 are 13 steps per epoch, the last of 19 samples.
 UNEVEN = """
 run: {name: uneven, seed: 3, progress: lines}
 data: {format: synthetic, samples: 800, shape: [13], classes: 3, validation_samples: 101, test_samples: 80}
@@ -75,33 +75,33 @@ checkpoint: {every_epochs: 1}
 
 
 def command(*arguments, ranks=None):
-    """The program on `ranks` ranks; None: without mpirun."""
+    """The command line for `ranks` ranks; None: without mpirun."""
     start = [] if ranks is None else [*MPIRUN, "-n", str(ranks)]
     return [*start, PRUNTRAIN, *map(str, arguments)]
 
 
 def run(*arguments, ranks=None):
-    """Runs to the end, with stdout and stderr apart. A hang raises subprocess.TimeoutExpired."""
+    """Runs to the end, with separate stdout and stderr. A hang raises subprocess.TimeoutExpired."""
     done = subprocess.run(command(*arguments, ranks=ranks), env=ENVIRONMENT, cwd=ROOT, timeout=HANG_S,
                           capture_output=True)
-    # Not text=True, which would turn a carriage return into a new line.
+    # Not text=True, which would convert a carriage return to a newline.
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def at_once(work, jobs):
-    """Calls work(*job) for all jobs, some at a time: most of a short run's time goes by in waiting for MPI to start."""
+    """Calls work(*job) for all jobs concurrently, because a short run mostly waits for MPI to start."""
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda job: work(*job), jobs))
 
 
 def start(*arguments, ranks=None):
-    """Starts, and does not wait."""
+    """Starts the program without waiting."""
     return subprocess.Popen(command(*arguments, ranks=ranks), env=ENVIRONMENT, cwd=ROOT, text=True,
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def process_state(pid):
-    """(state, parent) of a process; ("", 0) if it is gone."""
+    """(state, parent) of a process; ("", 0) if it has ended."""
     try:
         state, parent = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[:2]
         return state, int(parent)
@@ -110,7 +110,7 @@ def process_state(pid):
 
 
 def wait_until_gone(pids):
-    """What was killed lives on for a moment, until the system has taken its memory. @return all are gone"""
+    """Waits until killed processes have ended and freed their memory. @return true if all have ended"""
     end = time.monotonic() + HANG_S
     while any(process_state(pid)[0] not in ("", "Z") for pid in pids):
         if time.monotonic() > end:
@@ -129,8 +129,8 @@ def shared_memory(pid):
 
 
 def kill(process):
-    """Ends a started command and all its descendants at once, as a machine that fails does: mpirun gives each rank a
-    process group of its own, and a rank that outlives it for a moment would still write."""
+    """Kills a command and all its descendants, like a machine failure. mpirun puts each rank into a separate process
+    group, and a rank that survives it for a moment could still write."""
     parents = {int(entry): process_state(entry)[1] for entry in os.listdir("/proc") if entry.isdigit()}
     doomed = [process.pid]
     for pid in doomed:      # grows while it is read: children, their children, ...
@@ -140,20 +140,20 @@ def kill(process):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
-            pass    # it has just ended by itself
+            pass    # it has just exited by itself
     process.communicate(timeout=HANG_S)
     wait_until_gone(doomed)
-    for segment in segments:    # who removes them has been killed
+    for segment in segments:    # the process that removes them has been killed
         segment.unlink(missing_ok=True)
 
 
 def messages(stderr):
-    """What the program itself said: mpirun adds notes of its own about the exit status."""
+    """The messages of the program itself; mpirun adds its own about the exit status."""
     return [line for line in stderr.splitlines() if line.startswith("pruntrain: ")]
 
 
 def tree(folder):
-    """{path: (content, time of change)} of all files."""
+    """{path: (content, modification time)} of all files."""
     return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns)
             for p in sorted(pathlib.Path(folder).rglob("*")) if p.is_file()}
 
@@ -178,7 +178,7 @@ class Run:
         return sorted((self.folder / "checkpoints").glob("step_*.h5"))
 
     def outcome(self):
-        """All that two equal runs have in common, bit for bit."""
+        """The results that must be bit-identical in equal runs."""
         rows = [{name: value for name, value in row.items() if name not in CLOCKS} for row in self.history]
         summary = self.summary
         return {"history": rows, "layers": (self.folder / "layers.csv").read_text(),
@@ -187,7 +187,7 @@ class Run:
 
 
 class EndToEnd(unittest.TestCase):
-    """A test with a temporary folder in which all its runs lie."""
+    """A test with a temporary folder for all its runs."""
 
     maxDiff = 4000
 
@@ -208,12 +208,12 @@ class EndToEnd(unittest.TestCase):
         return Run(self.folder / name)
 
     def assert_refused(self, done, *words, status=2):
-        """One message on stderr with all the words, the exit status, nothing that looks like a crash."""
+        """Checks for one message on stderr with all words, the exit status, and no sign of a crash."""
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         said = messages(done.stderr)
         self.assertEqual(len(said), 1, done.stderr)
         start = done.stderr.index(said[0])
-        whole = done.stderr[start:].split("\n---")[0]   # a message may go on over several lines
+        whole = done.stderr[start:].split("\n---")[0]   # a message may have several lines
         for word in words:
             self.assertIn(word, whole)
         self.assertNotRegex(done.stderr, r"terminate called|Signal:|what\(\)|Segmentation|ORTE_ERROR_LOG")
@@ -229,7 +229,7 @@ def to_dense(tensor):
 
 
 def kept_of(tensor):
-    """Which weights a stored tensor has."""
+    """The mask of the remaining weights of a stored tensor."""
     if isinstance(tensor, h5py.Dataset):
         return numpy.ones(tensor.shape, bool)
     ones = numpy.ones(len(tensor["indices"]))
@@ -237,5 +237,5 @@ def kept_of(tensor):
 
 
 def described_keys(description):
-    """The keys of --describe; a list entry's number is []."""
+    """The keys of --describe; the index of a list entry is []."""
     return set(re.findall(r"^([a-z][\w.\[\]]*\w|[a-z][\w.\[\]]*)(?:   \(.*\))?$", description, re.MULTILINE))

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Every mistake of a user: one message that says what is wrong and what is allowed, exit status 2, nothing changed."""
+"""Invalid input gives one message with the problem and the allowed values, exit status 2, and no changed file."""
 
 import gzip
 import struct
@@ -8,7 +8,7 @@ import unittest
 
 from support import CONVOLUTION, UNEVEN, EndToEnd, at_once, run, tree
 
-QUICK_S = 30    # a wrong input is found before any training; this allows for a busy machine
+QUICK_S = 30    # invalid input is detected before training; allows for a busy machine
 
 
 def idx(magic, sizes, content):
@@ -18,7 +18,7 @@ def idx(magic, sizes, content):
 
 class BadInput(EndToEnd):
     def refuse(self, config, words, *arguments):
-        """At 1 and at 3 ranks, in a short time, and no folder is made."""
+        """Checks on 1 and 3 ranks that it is quick and creates no folder."""
         for ranks in (None, 3):
             begin = time.monotonic()
             done = run(config, f"run.output={self.folder / 'runs'}", *arguments, ranks=ranks)
@@ -27,12 +27,12 @@ class BadInput(EndToEnd):
             self.assertFalse((self.folder / "runs").exists())
 
     def refuse_all(self, cases):
-        """[(text of the configuration, words of the message, override ...)]"""
+        """cases: [(configuration text, words of the message, override ...)]"""
         at_once(self.refuse, [(self.write_config(content, f"case{i}.yaml"), *rest)
                               for i, (content, *rest) in enumerate(cases)])
 
     def refuse_changed(self, cases):
-        """{(old, new): words}: UNEVEN with one place changed."""
+        """cases: {(old, new): words}, each a replacement in UNEVEN."""
         for old, _ in cases:
             self.assertEqual(UNEVEN.count(old), 1, old)
         self.refuse_all([(UNEVEN.replace(old, new), words) for (old, new), words in cases.items()])
@@ -68,12 +68,12 @@ class BadInput(EndToEnd):
             ("end_step: 40", "end_step: 40, end_epoch: 3"): ("schedule.end_step", "schedule.end_epoch", "give one"),
         })
 
-    def test_a_wrong_override_is_said_to_be_one(self):
+    def test_an_invalid_override_is_reported_as_such(self):
         config = self.write_config(UNEVEN)
         self.refuse(config, ("optimizer.learning_rate (command line) is -1", "> 0"), "optimizer.learning_rate=-1")
         self.refuse(config, ("model.0.units (command line)", "'x'"), "model.0={layer: dense, units: x}")
 
-    def test_files_that_are_no_configuration(self):
+    def test_files_that_are_not_a_configuration(self):
         self.refuse_all([
             ("run: {name: a\ndata: 3\n", ("case0.yaml", "no valid YAML", "line 2")),
             (UNEVEN + "run: {name: again}\n", ("case1.yaml", "line 20", "'run'", "twice")),
@@ -145,7 +145,7 @@ optimizer: {learning_rate: 0.01}
 
         at_once(self.refuse, [(config, words, write(f"data{i}", image_bytes, label_bytes))
                               for i, (image_bytes, label_bytes, words) in enumerate(cases)])
-        # the files are good otherwise, packed or not
+        # the files are valid otherwise, compressed or not
         for name, content in (("plain", good_images), ("packed", packed)):
             directory = write(f"{name}-data", content, good_labels)
             done = run(config, f"run.output={self.folder}", f"run.name={name}", directory)
@@ -175,7 +175,7 @@ optimizer: {learning_rate: 0.01}
         self.assert_refused(run("evaluate", checkpoint, "data.test_samples=0"), "no test split", "--split")
         self.assert_refused(run("evaluate", checkpoint, "data.samples=x"), "data.samples", "'x'", "whole number")
 
-    def test_a_folder_that_cannot_be_made(self):
+    def test_a_folder_that_cannot_be_created(self):
         config = self.write_config(UNEVEN)
         (self.folder / "file").write_text("in the way")
         (self.folder / "runs").mkdir()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Checkpoints of short runs, read by others: h5py and SciPy, AnnData, PyTorch, ONNX; and the examples of docs/analysis.md.
+"""Checkpoints of short runs in other readers: h5py and SciPy, AnnData, PyTorch, ONNX; and the examples of docs/analysis.md.
 
 Environment: PRUNTRAIN the program, MPIRUN the launcher with its flags, DATA the folder of Fashion-MNIST.
 """
@@ -48,7 +48,7 @@ prune:
   final_sparsity: 0.9
 """
 
-# Every layer type that the program has; one epoch.
+# Every layer type of the program; one epoch.
 CONVOLUTION = f"""
 run: {{name: convolution, seed: 1}}
 data: {{format: idx, directory: {DATA}, validation_samples: 5000}}
@@ -73,7 +73,7 @@ prune:
 """
 
 
-# All layer types again, two channels, and units removed from the network.
+# All layer types again, with two channels and physical compaction.
 SMALLER = """
 run: {name: smaller, seed: 1}
 data: {format: npy, train_inputs: images.npy, train_targets: y.npy, test_inputs: images.npy, test_targets: y.npy}
@@ -96,7 +96,7 @@ optimizer: {type: sgd, learning_rate: 0.01}
 prune: {grouping: row, reconfigure: true, layer_floor: 0, schedule: {type: one_shot, at_step: 1}, final_sparsity: 0.6}
 """
 
-# Vectors, each number of which has its own mean and deviation; outputs that are no classes.
+# Vectors with a mean and a std per feature; outputs that are not classes.
 VECTORS = """
 run: {name: vectors, seed: 1}
 data: {format: npy, train_inputs: vectors.npy, train_targets: targets.npy, test_inputs: vectors.npy, test_targets: targets.npy}
@@ -163,7 +163,7 @@ class CheckpointReaders(unittest.TestCase):
                 groups = [node for layer in file["model"].values() for node in layer.values()
                           if isinstance(node, h5py.Group)]
                 for g in groups:
-                    dense = numpy.zeros(g.attrs["shape"], numpy.float32)    # the slow obvious twin
+                    dense = numpy.zeros(g.attrs["shape"], numpy.float32)    # a slow reference
                     for row in range(len(dense)):
                         for k in range(g["pointers_to_1"][row], g["pointers_to_1"][row + 1]):
                             dense[row, g["indices_1"][k]] = g["values"][k]
@@ -216,7 +216,7 @@ class CheckpointReaders(unittest.TestCase):
                 for key in ("pattern_hash", "weights_hash"):
                     self.assertEqual(text_of(file.attrs[key]), summary[key])
 
-    def test_optimizer_slots_lie_beside_the_values(self):
+    def test_optimizer_state_has_the_order_of_the_values(self):
         for path in self.files.values():
             with h5py.File(path) as file:
                 self.assertEqual(len(file["optimizer"]), 2)     # Adam's two moments
@@ -249,11 +249,11 @@ class CheckpointReaders(unittest.TestCase):
         with torch.no_grad():
             theirs = network(torch.from_numpy(images)).numpy()
         self.assertEqual(ours.shape, theirs.shape)
-        # Sums of up to 144 products in another order: 1e-4 is a hundred roundings of a float.
+        # Sums of up to 144 products in another order: 1e-4 is about a hundred float roundings.
         tolerance = 1e-4 * max(1, abs(theirs).max() / 10)
         self.assertLess(abs(ours - theirs).max(), tolerance)
         accuracy = self.summaries["convolution"]["test_accuracy"]
-        self.assertGreater(accuracy, 0.7)    # it has learnt; a network that guesses has 0.1
+        self.assertGreater(accuracy, 0.7)    # guessing gives 0.1
         best = numpy.sort(theirs, axis=1)[:, -2:]
         undecided = numpy.mean(best[:, 1] - best[:, 0] < 2 * tolerance)
         self.assertLessEqual(abs(numpy.mean(theirs.argmax(axis=1) == labels) - accuracy), undecided + 1e-9)
@@ -289,7 +289,7 @@ class CheckpointReaders(unittest.TestCase):
                 self.assertEqual({key: float(value) if key == "epsilon" else value for key, value in ours.items()},
                                  {key: float(theirs[key]) if key == "epsilon" else theirs[key] for key in ours})
                 used.add(ours["layer"])
-        registry = (ROOT / "src" / "nn" / "registry.cpp").read_text().split("#define LOSSES")[0]
+        registry = (ROOT / "src" / "model" / "registry.cpp").read_text().split("#define LOSSES")[0]
         known = set(re.findall(r"member\((\w+), ", registry))
         self.assertEqual(set(pruntrain_io.DEFAULTS), known)
         self.assertEqual(used, known)

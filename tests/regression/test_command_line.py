@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Options, subcommands, overrides, and that pruning removes exactly what the configuration says."""
+"""Options, subcommands, overrides, and the exact number of removed weights."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ SUMMARY = {"test_accuracy", "test_loss", "sparsity", "kept", "parameters", "wall
 
 
 def keys_of(node, path=()):
-    """All keys of a YAML tree, as --describe writes them. A word is short for its type only where a map may stand."""
+    """All keys of a YAML tree, in the form of --describe. A word is short for its type only where a map is allowed."""
     if isinstance(node, dict):
         for name, child in node.items():
             yield from keys_of(child, (*path, name))
@@ -42,7 +42,7 @@ class Options(EndToEnd):
         for path in re.findall(r"inputs/\w+\.yaml", run("--help").stdout):
             self.assertTrue((ROOT / path).is_file(), path)
 
-    def test_version_is_said_once(self):
+    def test_version_is_printed_once(self):
         done = run("--version", ranks=2)
         self.assertEqual(done.returncode, 0)
         self.assertRegex(done.stdout, r"\Apruntrain \d+\.\d+\.\d+.*\n\Z")
@@ -56,7 +56,7 @@ class Options(EndToEnd):
                 key = re.sub(r"(prune\.allocation\.sparsity)\.\w+$", r"\1.LAYER", key)    # a table
                 self.assertTrue(key in described or f"{key}.type" in described, f"{path.name}: {key}")
 
-    def test_describe_says_type_default_range_and_meaning(self):
+    def test_describe_has_type_default_range_and_meaning(self):
         text = run("--describe").stdout
         self.assertRegex(text, r"train\.global_batch\n    samples of an update.*\n    whole number, >= 1; required\n")
         self.assertRegex(text, r"optimizer\.beta1   \(type: adam\)\n    .+\n    number, 0 <= x < 1; default 0\.9\n")
@@ -73,7 +73,7 @@ class Options(EndToEnd):
             self.assertEqual(done.stdout.count("dense1 "), 1)
             self.assertEqual([p.name for p in self.folder.iterdir()], ["config.yaml"])
 
-    def test_check_takes_every_input(self):
+    def test_check_accepts_every_input(self):
         for done in at_once(lambda path: run("--check", path), [(path,) for path in (ROOT / "inputs").rglob("*.yaml")]):
             self.assertEqual(done.returncode, 0, done.stderr)
 
@@ -106,7 +106,7 @@ class Options(EndToEnd):
 
 
 class RunFolder(EndToEnd):
-    def test_what_a_run_leaves(self):
+    def test_files_of_a_run(self):
         trained = self.train(UNEVEN, "first", ranks=2)
         summary, history = trained.summary, trained.history
         self.assertEqual(list(history[0]), COLUMNS)
@@ -119,20 +119,20 @@ class RunFolder(EndToEnd):
         self.assertEqual(int(history[-1]["values_reduced"]), summary["kept"])
         self.assertEqual(summary["parameters"], UNEVEN_WEIGHTS + UNEVEN_OTHERS)
         self.assertEqual((summary["ranks"], summary["steps"]), (2, 52))
-        self.assertGreater(summary["resident_mb"], 1)   # a process that has started MPI
+        self.assertGreater(summary["resident_mb"], 1)   # of a process that has initialized MPI
         self.assertGreaterEqual(summary["peak_mb"], summary["resident_mb"])
         self.assertEqual(summary["checkpoint"], str(trained.checkpoints[-1]))
         self.assertEqual([p for p in self.folder.rglob("*") if p.suffix == ".tmp"], [])
 
     def test_values_reduced_in_the_row_of_an_event(self):
-        # Every epoch ends with a prune event, and its row counts what is left after it.
+        # Every epoch ends with a pruning event; its row counts the weights remaining after it.
         trained = self.train(UNEVEN, "events", "prune.schedule.start_step=0", "prune.schedule.end_step=52",
                              "prune.schedule.every_steps=13")
         for row in trained.history:
             removed = round(float(row["sparsity"]) * UNEVEN_WEIGHTS)
             self.assertEqual(int(row["values_reduced"]), UNEVEN_WEIGHTS - removed + UNEVEN_OTHERS)
 
-    def test_an_existing_run_is_left_alone(self):
+    def test_an_existing_run_is_not_changed(self):
         self.train(UNEVEN, "first")
         before = tree(self.folder / "first")
         for ranks in (None, 3):
@@ -169,11 +169,11 @@ class RunFolder(EndToEnd):
         self.assertEqual(done.returncode, 0, done.stderr)
         said = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
         self.assertEqual(float(said["accuracy"]), summary["test_accuracy"])
-        self.assertEqual(float(said["loss"]), summary["test_loss"])    # same ranks: same sums, bit for bit
+        self.assertEqual(float(said["loss"]), summary["test_loss"])    # the same ranks: bit-identical sums
         done = run("evaluate", summary["checkpoint"], "--split", "validation", "data.noise=0.9")
         said = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertLess(float(said["accuracy"]), summary["validation_accuracy"])   # nine in ten labels are drawn
+        self.assertLess(float(said["accuracy"]), summary["validation_accuracy"])   # nine in ten labels are random
         self.assertEqual(tree(trained.folder), before)
 
 
@@ -183,7 +183,7 @@ class Exactness(EndToEnd):
     def prune(self, name, sparsity, *arguments, config=UNEVEN):
         trained = self.train(config, name, f"prune.final_sparsity={sparsity}", *arguments)
         summary = trained.summary
-        # sparsity is a decimal number: 0.7 x 10 is 7, though the double 0.7 is a little below
+        # sparsity is decimal: 0.7 x 10 is 7, although the double 0.7 is slightly smaller
         removed = math.floor(sparsity * summary["prunable"] * (1 + 1e-12))
         self.assertEqual(summary["prunable"] - summary["prunable_kept"], removed)
         self.assertEqual(summary["sparsity"], removed / summary["prunable"])
@@ -197,7 +197,7 @@ class Exactness(EndToEnd):
         jobs = [("nothing", 0.0)]
         for criterion in ("magnitude", "random"):
             for sparsity in (0.1, 0.55):
-                # The table alone may not remove more than the whole.
+                # A table for one layer may not exceed the total.
                 table = f"{{type: per_layer, sparsity: {{dense1: {0.15 if sparsity == 0.1 else 0.3}}}}}"
                 for allocation in ("global", "uniform", table):
                     jobs.append((f"run{len(jobs)}", sparsity, f"prune.criterion={criterion}",
@@ -238,7 +238,7 @@ class Exactness(EndToEnd):
             trained = self.prune(schedule, 0.6, "train.evaluate_every_epochs=0.07692307", "train.epochs=2",
                                  f"prune.schedule={{type: {schedule}, start_step: 4, end_step: 20, every_steps: 5}}")
             sparsity = {int(row["step"]): float(row["sparsity"]) for row in trained.history}
-            self.assertEqual(len(sparsity), 26)     # a row a step: 13 steps an epoch
+            self.assertEqual(len(sparsity), 26)     # one row per step: 13 steps per epoch
             for step in range(1, 27):
                 event = 20 if step >= 20 else 4 + (step - 4) // 5 * 5
                 wanted = 0.6 * (1 - (1 - (event - 4) / 16) ** power) if step >= 4 else 0
@@ -249,7 +249,7 @@ class Exactness(EndToEnd):
         table = "{type: per_layer, sparsity: {dense1: 0.9, dense3: 0}}"
         trained = self.prune("table", 0.6, f"prune.allocation={table}")
         kept = {layer["name"]: layer["kept"] for layer in trained.summary["layers"]}
-        # Shares are whole numbers that add up, so a layer may be one off what the table wants.
+        # Counts are integers with a fixed sum, so a layer may differ from the table by one.
         self.assertAlmostEqual(kept["dense1.weight"], 0.1 * 13 * 23, delta=1)
         self.assertAlmostEqual(kept["dense3.weight"], 11 * 3, delta=1)
         done = run("--check", self.folder / "table.yaml", "prune.allocation={type: per_layer, sparsity: {dens1: 0.9}}")
@@ -261,12 +261,12 @@ class Exactness(EndToEnd):
         trained = self.prune("kept", 0.8, "model.6.prunable=false")
         self.assertEqual(trained.summary["prunable"], UNEVEN_WEIGHTS - 33)
 
-    def test_training_goes_on_after_an_event(self):
+    def test_training_continues_after_an_event(self):
         once = self.prune("once", 0.7, "prune.schedule={type: one_shot, at_epoch: 1}", "train.epochs=6")
         losses = [float(row["train_loss"]) for row in once.history]
         self.assertLess(losses[-1], losses[1])
         start = self.prune("start", 0.7, "prune.schedule={type: one_shot, at_epoch: 1}", "train.epochs=1")
-        self.assertEqual(start.summary["pattern_hash"], once.summary["pattern_hash"])    # nothing comes back
+        self.assertEqual(start.summary["pattern_hash"], once.summary["pattern_hash"])    # no weight returns
         self.assertNotEqual(start.summary["weights_hash"], once.summary["weights_hash"])
 
 

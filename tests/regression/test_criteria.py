@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Criteria that look at gradients and activations against their formulas in NumPy, in double precision."""
+"""Compares criteria based on gradients and activations with their formulas in NumPy, in double precision."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from support import CONVOLUTION, ROOT, UNEVEN, EndToEnd, Run, at_once, run, to_d
 
 SAMPLES, INPUTS, CLASSES = 48, 13, 3
 LAYERS = ("dense1", "dense2", "dense3")
-# Every batch is all samples, so that the order in which they come does not matter.
+# Every batch contains all samples, so their order has no effect.
 TWIN = """
 run: {{name: twin, seed: 3, progress: lines}}
 data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: y.npy, test_inputs: x.npy, test_targets: y.npy,
@@ -34,7 +34,7 @@ SHARDED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, sl
 
 
 class Twin:
-    """The network of TWIN."""
+    """A NumPy reference of the network of TWIN."""
 
     def __init__(self, checkpoint):
         with h5py.File(checkpoint) as file:
@@ -42,7 +42,7 @@ class Twin:
             self.biases = [to_dense(file[f"model/{layer}/bias"]).ravel() for layer in LAYERS]
 
     def activations(self, x):
-        """Of the inputs and behind each layer."""
+        """The inputs and the outputs of each layer."""
         all_of = [x]
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases)):
             y = all_of[-1] @ weight.T + bias
@@ -50,7 +50,7 @@ class Twin:
         return all_of
 
     def gradients(self, x, y, along=None, step=0.0, temperature=1.0):
-        """Of the mean loss, at the weights or at a step away from them."""
+        """Gradients of the mean loss, at the weights or displaced by a step."""
         weights = self.weights
         if along is not None:
             self.weights = [weight + step * direction for weight, direction in zip(weights, along)]
@@ -77,7 +77,7 @@ class Criteria(EndToEnd):
         self.config = TWIN.format(folder=self.folder)
 
     def before(self, *settings):
-        """The run that has not pruned at step 5, where all others do."""
+        """The reference run, which does not prune at step 5."""
         return self.train(self.config, "before", "prune.final_sparsity=0", *settings)
 
     def masks(self, name, *settings, ranks=None):
@@ -85,7 +85,7 @@ class Criteria(EndToEnd):
         return [weight != 0 for weight in Twin(pruned.checkpoints[-1]).weights]
 
     def assert_keeps_best(self, masks, scores, tolerance=1e-3):
-        """The best are kept, up to those that are as good as the last within the rounding of single precision."""
+        """Checks that the best scores are kept, except for ties with the last one within single-precision rounding."""
         mask = numpy.concatenate([mask.ravel() for mask in masks])
         score = numpy.concatenate([score.ravel() for score in scores])
         last = numpy.sort(score)[-mask.sum()]
@@ -113,7 +113,7 @@ class Criteria(EndToEnd):
         self.assert_keeps_best(self.masks("movement", "prune.criterion=movement"), scores)
         rows = self.masks("rows", "prune.criterion=movement", "prune.grouping={type: row, norm: l1}")
         self.assertTrue(all((mask.all(axis=1) | ~mask.any(axis=1)).all() for mask in rows))
-        for mask, score in zip(rows, scores):   # layer by layer: each has a row at least, which may be worse than others'
+        for mask, score in zip(rows, scores):   # layer by layer, because each layer keeps at least one row, even of a low score
             kept, sums = mask.any(axis=1), score.sum(axis=1)
             if not kept.all():
                 self.assertGreater(sums[kept].min(), sums[~kept].max())
@@ -142,14 +142,14 @@ class Criteria(EndToEnd):
         twin = Twin(self.before().checkpoints[-1])
         each = [twin.gradients(self.x[i:i + 1], self.y[i:i + 1]) for i in range(SAMPLES)]
         scores = [numpy.mean([g[layer] ** 2 for g in each], axis=0) * twin.weights[layer] ** 2 / 2 for layer in range(3)]
-        # As many micro-batches of one sample as there are samples: each of them once.
+        # With one micro-batch per sample, each sample is used once.
         settings = (f"prune.criterion={{type: fisher, samples: 1, batches: {SAMPLES}}}",)
         self.assert_keeps_best(self.masks("fisher", *settings), scores)
         self.assert_keeps_best(self.masks("fisher-fast", *settings, "train.sum=fast", ranks=3), scores)
-        # Blocks of one weight, with hardly any damping, are the same.
+        # Blocks of one weight with little damping give the same result.
         self.assert_keeps_best(self.masks("wood", f"prune.criterion={{type: wood_fisher, samples: 1, batches: {SAMPLES}, "
                                                   "block: 1, damping: 1e-9}"), scores)
-        one = [g ** 2 * w ** 2 for g, w in zip(twin.gradients(self.x, self.y), twin.weights)]    # of all samples at once
+        one = [g ** 2 * w ** 2 for g, w in zip(twin.gradients(self.x, self.y), twin.weights)]    # from one batch of all samples
         self.assert_keeps_best(self.masks("fisher-one", f"prune.criterion={{type: fisher, samples: {SAMPLES}, batches: 1}}"), one)
 
     def test_wood_fisher(self):
@@ -172,7 +172,7 @@ class Criteria(EndToEnd):
         moved = Twin(run.checkpoints[-1]).weights
         self.assert_keeps_best([weight != 0 for weight in moved], scores)
         for weight, now, of_layer in zip(twin.weights, moved, inverses):
-            for place, inverse in of_layer:     # the minimum of the quadratic form without the weights that are gone
+            for place, inverse in of_layer:     # the minimum of the quadratic form without the removed weights
                 old, new = weight.ravel()[place], now.ravel()[place]
                 gone = new == 0
                 step = inverse[:, gone] @ numpy.linalg.solve(inverse[numpy.ix_(gone, gone)], old[gone])
@@ -180,7 +180,7 @@ class Criteria(EndToEnd):
         self.assertGreater(max(numpy.abs(now - weight)[now != 0].max() for weight, now in zip(twin.weights, moved)), 0.01)
 
     def test_straight_through(self):
-        """Four steps of it: SGD on all weights, with the gradient at those that are not hidden."""
+        """Four reference steps: SGD on all weights, with the gradient at the masked weights."""
         rate, decay, sparsity = 0.2, 0.3, 0.6
         settings = ("prune.straight_through=true", f"prune.hidden_decay={decay}", "optimizer.weight_decay=0.1",
                     "prune.schedule={type: linear, initial_sparsity: 0.6, start_step: 1, end_step: 4, every_steps: 1}")
@@ -212,7 +212,7 @@ class Criteria(EndToEnd):
         self.assertEqual(sum(int((weight != 0).sum()) for weight in steps[3][0].weights),
                          sum(weight.size for weight in steps[3][0].weights) - int(sparsity * sum(w.size for w in masters)))
 
-        # Of half of the hidden weights, the larger ones, the rest waits.
+        # The larger half of the soft-pruned weights is trained, the rest is frozen.
         some = self.train(self.config, "some", *settings, "prune.hidden_trained=0.5", "optimizer.momentum=0.9")
         shared = self.train(self.config, "some-shared", *settings, "prune.hidden_trained=0.5", "optimizer.momentum=0.9",
                             "parallel.shard_optimizer=true", ranks=4)
@@ -230,7 +230,7 @@ class Criteria(EndToEnd):
             self.assertFalse(momentum[mark == 2].any())
             self.assertTrue((after[mark == 1] != weights[mark == 1]).mean() > 0.9)
 
-        # What uses a checkpoint with hidden weights goes without them, as the run did.
+        # Readers of a checkpoint omit soft-pruned weights, as the run does.
         said = run("evaluate", run_of.checkpoints[1], "--split", "test").stdout
         used = Twin(run_of.checkpoints[1])
         used.weights = [weight * (1 - mark.reshape(weight.shape)) for weight, mark in zip(used.weights, hidden(run_of.checkpoints[1]))]
@@ -246,11 +246,11 @@ class Criteria(EndToEnd):
     def test_grasp(self):
         twin = Twin(self.before().checkpoints[-1])
         g = twin.gradients(self.x, self.y)
-        step = 1e-6     # so small that no activation changes its sign
+        step = 1e-6     # small enough that no activation changes its sign
         change = [(after - before) / (2 * step) for after, before in
                   zip(twin.gradients(self.x, self.y, g, step), twin.gradients(self.x, self.y, g, -step))]
         scores = [h * w for h, w in zip(change, twin.weights)]
-        # The sign, from the definition: a weight of high score is one without which the gradient is smaller.
+        # The sign follows from the definition: removing a weight of high score reduces the gradient norm.
         def squares(number, row, column, share):
             away = [numpy.zeros_like(weight) for weight in twin.weights]
             away[number][row, column] = -twin.weights[number][row, column]
@@ -280,7 +280,7 @@ class Criteria(EndToEnd):
             self.assertGreaterEqual(scores[kept].min(), scores[~kept].max() * (1 - 1e-6))
             self.assertLess(kept.sum(), len(kept))
 
-    def test_activations_of_channels_whose_relu_the_pooling_takes_over(self):
+    def test_activations_of_channels_with_a_relu_fused_into_pooling(self):
         random = numpy.random.default_rng(6)
         x = random.normal(size=(SAMPLES, 2, 9, 8)).astype(numpy.float32)
         numpy.save(self.folder / "x.npy", x)
@@ -297,7 +297,7 @@ class Criteria(EndToEnd):
                              "prune.grouping={type: row, norm: mean}", "prune.schedule.at_step=0", ranks=3)
             with h5py.File(run.checkpoints[-1]) as file:
                 kept = (to_dense(file["model/conv2d1/weight"]).reshape(9, -1) != 0).all(axis=1)
-            self.assertEqual(kept.sum(), 3)     # of 9, of which 0.4 may stay
+            self.assertEqual(kept.sum(), 3)     # of 9, of which 0.4 may remain
             self.assertGreater(scores[kept].min(), scores[~kept].max())
 
     def test_one_result_on_images(self):
@@ -322,10 +322,10 @@ class Criteria(EndToEnd):
         pruned = self.train(UNEVEN, "pruned", *settings, f"train.epochs={40 / 13}", ranks=None)
         with h5py.File(pruned.checkpoints[-1]) as file:
             kept = (to_dense(file["model/dense1/weight"]) != 0).any(axis=1)
-        self.assertEqual(kept.sum(), 6)     # of 23 rows, of which 0.3 may stay
+        self.assertEqual(kept.sum(), 6)     # of 23 rows, of which 0.3 may remain
         self.assertGreater(scale[kept].min(), scale[~kept].max())
 
-    def test_slots_are_shared_moved_and_restored(self):
+    def test_state_is_partitioned_moved_and_restored(self):
         settings = ("prune.criterion=movement", "optimizer.clip_norm=1")
         whole, shared = at_once(lambda name, *more: self.train(SHARDED, name, *settings, *more, ranks=4),
                                 [("whole",), ("shared", "parallel.shard_optimizer=true")])

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The documentation: the tutorial runs, the page of all keys is current, links lead somewhere."""
+"""The documentation: the tutorial runs, the page of all keys is current, links are valid."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def anchors_of(text):
-    """As GitHub makes them of headings: small letters, no punctuation, hyphens for blanks, numbers for equals."""
+    """Anchors of headings as on GitHub: lower case, no punctuation, hyphens for blanks, a suffix for duplicates."""
     anchors = set()
     for heading in re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE):
         heading = re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading)
@@ -42,7 +42,7 @@ def links_of(text):
 
 
 class Tutorial(EndToEnd):
-    """Blocks marked "run" of docs/tutorial.md, one after the other, in a folder that looks like that of the source."""
+    """Runs the blocks marked "run" of docs/tutorial.md in order, in a folder with the layout of the source."""
 
     def setUp(self):
         super().setUp()
@@ -51,7 +51,7 @@ class Tutorial(EndToEnd):
         (self.folder / "pruntrain").symlink_to(pathlib.Path(PRUNTRAIN).resolve())
         programs = self.folder / "programs"
         programs.mkdir()
-        launcher = [shutil.which(MPIRUN[0]), *MPIRUN[1:]]   # with the flags that this machine needs
+        launcher = [shutil.which(MPIRUN[0]), *MPIRUN[1:]]   # with the flags for this machine
         for name, words in {"mpirun": launcher, "python3": [sys.executable]}.items():
             (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
             (programs / name).chmod(0o755)
@@ -76,7 +76,7 @@ class Tutorial(EndToEnd):
 
         summaries = {path.parent.name: json.loads(path.read_text()) for path in self.folder.glob("runs/*/summary.json")}
         hashes = {summaries[f"stripes_{name}"]["weights_hash"] for name in ("npy", "idx", "hdf5")}
-        self.assertEqual(hashes, set(re.findall(r"^  weights_hash +(\w+)$", said, re.MULTILINE)))   # of csv, by inspect
+        self.assertEqual(hashes, set(re.findall(r"^  weights_hash +(\w+)$", said, re.MULTILINE)))   # for csv, from inspect
         self.assertEqual(summaries["stripes"]["steps"], 20 * 50)
         self.assertEqual(session["W"].shape, (100, 64))
         self.assertIn("resuming from runs/stripes/checkpoints/step_00000500.h5 at step 500\n", said)
@@ -90,7 +90,7 @@ class Pages(unittest.TestCase):
         self.assertTrue(made == (ROOT / "docs/configuration.md").read_text(),
                         "docs/configuration.md is not what ./pruntrain --describe says: run python3 scripts/make_docs.py")
 
-    def test_the_page_has_every_key_with_what_is_allowed(self):
+    def test_the_page_has_every_key_with_its_allowed_values(self):
         keys = list(make_docs.keys_of(run("--describe").stdout))
         made = make_docs.page(run("--describe").stdout)
         self.assertGreater(len(keys), 150)
@@ -108,7 +108,7 @@ class Pages(unittest.TestCase):
                               input="".join(blocks), text=True, capture_output=True, timeout=HANG_S)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_links_lead_somewhere(self):
+    def test_links_are_valid(self):
         lost = []
         for page in PAGES:
             for path, anchor in links_of(page.read_text()):
@@ -119,7 +119,7 @@ class Pages(unittest.TestCase):
                     lost.append(f"{page.relative_to(ROOT)}: {path} has no heading #{anchor}")
         self.assertEqual(lost, [])
 
-    def test_the_readme_leads_to_every_page(self):
+    def test_the_readme_links_every_page(self):
         linked = {path for path, _ in links_of((ROOT / "README.md").read_text())}
         self.assertEqual({f"docs/{page.name}" for page in PAGES[1:]} - linked, set())
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Numbers that are not finite, and files that cannot be written: what the configuration says is what happens, on all ranks."""
+"""Non-finite values, unwritable files and hung ranks: all ranks react as the configuration requires."""
 
 import math
 import os
@@ -32,7 +32,7 @@ optimizer: {{type: adam, learning_rate: 0.01}}
 prune: {{schedule: {{type: linear, start_step: 3, end_step: 15, every_steps: 3}}, layer_floor: 0, final_sparsity: 0.6}}
 checkpoint: {{every_epochs: 0.5, keep: 99}}
 """
-# Gradient descent on squares diverges at this rate, slowly, and converges at half of it.
+# Gradient descent on a quadratic diverges slowly at this rate, and converges at half of it.
 STEEP = """
 run: {{name: steep, seed: 3, progress: lines}}
 data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: z.npy, test_inputs: t.npy, test_targets: v.npy,
@@ -61,7 +61,7 @@ class Faults(EndToEnd):
         self.x[17, 2] = math.inf
         numpy.save(self.folder / "x.npy", self.x)
 
-    def test_a_spoilt_sample_is_skipped_alike_on_all_ranks(self):
+    def test_a_corrupt_sample_is_skipped_on_all_ranks(self):
         self.spoil()
         config = SPOILT.format(folder=self.folder)
         grids = ((1, ()), (3, ()), (4, ("parallel.shard_optimizer=true",)), (4, ("parallel.shard_optimizer=true", "optimizer.clip_norm=9")))
@@ -76,10 +76,10 @@ class Faults(EndToEnd):
 
         done = run(self.folder / "skip-1-0.yaml", f"run.output={self.folder}", "--overwrite", "train.non_finite=skip", ranks=2)
         warnings = re.findall(r"^warning: .*", done.stdout, re.MULTILINE)
-        self.assertEqual(len(warnings), 4, done.stdout)     # once an epoch
+        self.assertEqual(len(warnings), 4, done.stdout)     # once per epoch
         for warning in warnings:
             self.assertRegex(warning, r"the gradient of dense[12]\.\w+ is not finite at step \d+ \(epoch .*\): the step is skipped")
-        # Resumed from any checkpoint it skips the same.
+        # A run resumed from any checkpoint skips the same samples.
         cut = Run(self.folder / "cut")
         shutil.copytree(runs[0].folder, cut.folder)
         for checkpoint in cut.checkpoints[2:]:
@@ -88,7 +88,7 @@ class Faults(EndToEnd):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(cut.outcome(), runs[0].outcome())
 
-    def test_a_spoilt_sample_stops_the_run_by_name(self):
+    def test_a_corrupt_sample_stops_the_run_with_a_report(self):
         self.spoil()
         path = self.write_config(SPOILT.format(folder=self.folder), "stop.yaml")
         for ranks, settings in ((None, ()), (4, ("parallel.model_shards=2",)), (3, ("train.non_finite=roll_back", "checkpoint.every_epochs=9"))):
@@ -98,7 +98,7 @@ class Faults(EndToEnd):
             self.assertEqual(len(messages(done.stderr)), 1)
             self.assertFalse((self.folder / f"stop-{ranks}" / "summary.json").exists())
         self.assertIn("no checkpoint to go back to", messages(done.stderr)[0])
-        # From the same sample again and again: after three times it is enough.
+        # The same sample fails repeatedly; the run ends after three attempts.
         done = run(path, f"run.output={self.folder}", "run.name=again", "train.non_finite=roll_back", "data.normalization=none",
                    "checkpoint.every_epochs=0.1", ranks=2)
         self.assertEqual(done.returncode, 2)
@@ -112,7 +112,7 @@ class Faults(EndToEnd):
         self.assertIn("at step 11", messages(done.stderr)[0])
         self.assertIn("after 10 skipped steps in a row", messages(done.stderr)[0])
 
-    def test_a_run_that_diverges_goes_back_and_converges_at_a_smaller_rate(self):
+    def test_a_diverging_run_rolls_back_and_converges_at_a_smaller_rate(self):
         augmented = numpy.hstack([self.x, numpy.ones((SAMPLES, 1))]).astype(float)
         steepest = numpy.linalg.eigvalsh(2 * augmented.T @ augmented / SAMPLES)[-1]    # of the mean squared error
         config = STEEP.format(folder=self.folder, rate=3 / steepest)
@@ -125,7 +125,7 @@ class Faults(EndToEnd):
         with h5py.File(back[0].checkpoints[-1]) as file:
             self.assertEqual(file.attrs["rate_factor"], 0.5)
             self.assertTrue(numpy.isfinite(to_dense(file["model/dense1/weight"])).all())
-        # The factor is in the checkpoints, so a restart goes on with it.
+        # The factor is in the checkpoints, so a restart uses it.
         cut = Run(self.folder / "cut")
         shutil.copytree(back[0].folder, cut.folder)
         cut.checkpoints[-1].unlink()
@@ -134,7 +134,7 @@ class Faults(EndToEnd):
         self.assertEqual(cut.outcome(), back[0].outcome())
 
     def on_small_disk(self, name, kib, config, *settings):
-        """A run with a file system of its own, of so many KiB."""
+        """Starts a run on a separate file system of this size in KiB."""
         disk = self.folder / f"disk_{name}"
         disk.mkdir()
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", disk], capture_output=True)
@@ -144,7 +144,7 @@ class Faults(EndToEnd):
         return run(self.write_config(config, f"{name}.yaml"), f"run.output={disk}", f"run.name={name}", *settings, ranks=2), Run(disk / name)
 
     def test_a_checkpoint_that_cannot_be_written(self):
-        # Dense it is large, in the end a small part of that.
+        # A dense checkpoint is large, the final one is small.
         wide = UNEVEN.replace("units: 23", "units: 900").replace("final_sparsity: 0.7", "final_sparsity: 0.98")
         settings = ("checkpoint.keep=1", "prune.layer_floor=0.01")
         straight = self.train(wide, "straight", "checkpoint.keep=99", *settings[1:], ranks=2)
@@ -159,22 +159,22 @@ class Faults(EndToEnd):
         done, stopped = self.on_small_disk("stopped", room, wide, *settings)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertRegex(messages(done.stderr)[0], r"cannot write \S+step_\d+\.h5")
-        # At the end there is nothing to go on to.
+        # The last checkpoint cannot be retried.
         done, end = self.on_small_disk("end", sizes[-1] // 2048, wide, *settings, "checkpoint.on_failure=go_on")
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertFalse((end.folder / "summary.json").exists())
 
-    def test_checkpoints_written_beside_training(self):
+    def test_asynchronous_checkpoints(self):
         settings = ("checkpoint.asynchronous=true", "checkpoint.every_epochs=0.2", "checkpoint.keep=99")
         straight = self.train(UNEVEN, "straight", *settings[1:], ranks=2)
         beside = self.train(UNEVEN, "beside", *settings, ranks=2)
         self.assertEqual(beside.outcome(), straight.outcome())
         self.assertEqual([path.name for path in beside.checkpoints], [path.name for path in straight.checkpoints])
-        for ours, theirs in zip(beside.checkpoints, straight.checkpoints):    # all but names, times and the key itself
+        for ours, theirs in zip(beside.checkpoints, straight.checkpoints):    # all except names, times and the key itself
             with h5py.File(ours) as a, h5py.File(theirs) as b:
                 self.assertEqual((a.attrs["weights_hash"], a.attrs["step"]), (b.attrs["weights_hash"], b.attrs["step"]))
             self.assertEqual(run("inspect", ours).returncode, 0)
-        # Interrupted while one is being written, on shards, it is all there.
+        # After an interruption during a write, on shards, the file is complete.
         shards = ("parallel.model_shards=2", "parallel.shard_optimizer=true")
         whole = self.train(UNEVEN, "whole", *shards, ranks=4)
         config = self.write_config(UNEVEN, "cut.yaml")
@@ -184,7 +184,7 @@ class Faults(EndToEnd):
         done = run(config, f"run.output={self.folder}", "run.name=cut", *settings, *shards, "--resume", ranks=4)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(Run(self.folder / "cut").outcome(), whole.outcome())
-        # A full disk is told with the next one.
+        # A full disk is reported with the next checkpoint.
         done, stopped = self.on_small_disk("stopped", 100, UNEVEN, *settings)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertRegex(messages(done.stderr)[0], r"cannot write \S+step_\d+\.h5")
@@ -198,11 +198,11 @@ class Faults(EndToEnd):
         self.assertRegex(done.stderr, r"(history|layers)\.csv: is the disk full\?")
         done, on = self.on_small_disk("on", 16, UNEVEN, *settings, "checkpoint.on_failure=go_on")
         self.assertRegex(done.stdout, r"csv: is the disk full\?; training goes on, the row is written with the next one")
-        self.assertEqual(done.returncode, 1)    # there is no room for the last checkpoint either
+        self.assertEqual(done.returncode, 1)    # there is no space for the last checkpoint either
         self.assertEqual([path.name for path in on.folder.glob("*.tmp")], [])
 
     def begin_endless(self, name, *settings, ranks=3):
-        """A run that goes on until it is ended. @return (process, {rank: process id}), when all of them train"""
+        """Starts an endless run. @return (process, {rank: process ID}) once all ranks train"""
         config = self.write_config(UNEVEN.replace("epochs: 4", "epochs: 100000"), f"{name}.yaml")
         process = start(config, f"run.output={self.folder}", f"run.name={name}", *settings, ranks=ranks)
         self.addCleanup(lambda: process.poll() is None and kill(process))
@@ -215,7 +215,7 @@ class Faults(EndToEnd):
                          for pid in pids}
 
     def said_within(self, process, pattern, seconds):
-        """Lines of the standard error up to the first that has the pattern."""
+        """Reads standard error up to the first line with the pattern."""
         end, lines = time.monotonic() + seconds, ""
         while not re.search(pattern, lines):
             ready, _, _ = select.select([process.stderr], [], [], max(0, end - time.monotonic()))
@@ -223,8 +223,8 @@ class Faults(EndToEnd):
             lines += os.read(process.stderr.fileno(), 65536).decode()
         return lines
 
-    def test_a_rank_that_stands_still_is_told_by_name(self):
-        for stopped in (2, 0):     # rank 0 is watched by rank 1
+    def test_a_hung_rank_is_reported(self):
+        for stopped in (2, 0):     # rank 1 monitors rank 0
             process, pids = self.begin_endless(f"still-{stopped}", "run.stall_s=2")
             os.kill(pids[stopped], signal.SIGSTOP)
             self.said_within(process, rf"pruntrain: warning: rank {stopped} on {re.escape(socket.gethostname())}, in step \d+, phase "
@@ -235,7 +235,7 @@ class Faults(EndToEnd):
             process.communicate(timeout=HANG_S)
             self.assertEqual(process.returncode, 75)
 
-    def test_a_rank_that_stands_still_ends_the_run_if_it_is_to(self):
+    def test_a_hung_rank_ends_the_run_with_abort(self):
         process, pids = self.begin_endless("abort", "run.stall_s=2", "run.on_stall=abort")
         os.kill(pids[1], signal.SIGSTOP)
         begin = time.monotonic()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Every criterion, grouping, allocation, schedule and regrowth: one result on any number of ranks, and the same after a restart."""
+"""Every criterion, granularity, allocation, schedule and regrowth gives one result on any number of ranks, also after a restart."""
 
 import re
 import shutil
@@ -12,9 +12,9 @@ from support import UNEVEN, EndToEnd, Run, at_once, run, to_dense
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
 N_M = ("prune={grouping: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}, "
-       "final_sparsity: 0.5}")      # it takes no allocation
+       "final_sparsity: 0.5}")      # without an allocation
 UNITS = ("prune.grouping={type: row, norm: mean}",)
-SCALES = (*UNITS, "model.4.prunable=false", "model.6.prunable=false")   # no batch_norm stands behind them
+SCALES = (*UNITS, "model.4.prunable=false", "model.6.prunable=false")   # no batch_norm follows them
 ALSO = {"activation": UNITS, "apoz": UNITS, "batch_norm_scale": SCALES}
 NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}",
          "rewinding": "{type: rewinding, rounds: 2, to_step: 4}",
@@ -22,7 +22,7 @@ NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": 
 
 
 def members(kind):
-    """The members of a family, as --describe lists them."""
+    """The members of a family, from the output of --describe."""
     described = run("--describe").stdout
     return re.search(rf"^prune\.{kind}\.type\n.*\n    word, ([\w |]+);", described, re.MULTILINE).group(1).split(" | ")
 
@@ -40,14 +40,14 @@ def settings_for(kind, member):
 
 
 def methods():
-    """(name, settings) for every member of every family, the others at their defaults."""
+    """(name, settings) for every member of every family, with the other families at their defaults."""
     also = {"criterion": (), "allocation": (), "grouping": ("prune.final_sparsity=0.5",), "schedule": ("prune.criterion=taylor",),
             "regrow": ()}
     return [(f"{kind}-{member}", (settings_for(kind, member), "prune.layer_floor=0.01", *settings, *ALSO.get(member, ())))
             for kind, settings in also.items() for member in members(kind)]
 
 
-STRAIGHT_THROUGH = [    # hidden weights are trained on, and come back
+STRAIGHT_THROUGH = [    # soft-pruned weights are trained, and may return
     ("straight-magnitude", ("prune.straight_through=true", "prune.layer_floor=0.01")),
     ("straight-some", ("prune.straight_through=true", "prune.hidden_trained=0.3", "prune.layer_floor=0.01")),
     ("straight-movement", ("prune.criterion=movement", "prune.straight_through=true", "prune.layer_floor=0.01")),
@@ -71,7 +71,7 @@ class Methods(EndToEnd):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
         groups = ("grouping", "straight-n_m", "straight-soft", *(f"criterion-{member}" for member in ALSO))
         self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith(groups)}), 1)
-        for kind in ("criterion", "allocation", "grouping", "regrow", "straight"):    # they do differ
+        for kind in ("criterion", "allocation", "grouping", "regrow", "straight"):    # the results must differ
             hashes = {of[name, 1].summary["pattern_hash"] for name, _ in METHODS if name.startswith(kind)}
             self.assertGreaterEqual(len(hashes), 3, kind)
 
@@ -105,7 +105,7 @@ class Methods(EndToEnd):
             self.assertEqual(both, sharded, member)
 
     def test_one_regrown_pattern_on_a_grid_of_shards(self):
-        # A rate so small that weights stay as they are: sums of gradients in another order change nothing.
+        # The learning rate is so small that weights do not change, so the order of gradient sums has no effect.
         settings = (settings_for("regrow", "random"), "optimizer={type: sgd, learning_rate: 1e-60}")
         runs = at_once(lambda ranks, shards: self.train(UNEVEN, f"regrown-{ranks}", *settings,
                                                         f"parallel.model_shards={shards}", ranks=ranks),
@@ -119,7 +119,7 @@ class Methods(EndToEnd):
             return {layer: to_dense(file[f"model/{layer}/weight"]) for layer in ("dense1", "dense2", "dense3")}
 
     def test_a_regularizer_leaves_zeros_and_events_remove_them(self):
-        # L1 empties about a half, more than the 10 % that the schedule asks for.
+        # L1 sets about half of the weights to 0, more than the 10 % of the schedule.
         settings = ("optimizer.regularizer={type: l1, strength: 0.1, warmup_epochs: 1}", "optimizer.type=sgd",
                     "optimizer.learning_rate=0.05", "prune.final_sparsity=0.1", "prune.layer_floor=0.01")
         def one(ranks, *more):
@@ -145,14 +145,14 @@ class Methods(EndToEnd):
         first = {layer: numpy.abs(matrix) for layer, matrix in self.weights("first", "prune.final_sparsity=0").items()}
         size = sum(matrix.size for matrix in first.values())
         kept = {layer: numpy.ones_like(matrix) for layer, matrix in first.items()}
-        scale = 1 / numpy.sqrt(1 + 1e-5)    # batch_norm of an untrained network, between dense1 and dense2
+        scale = 1 / numpy.sqrt(1 + 1e-5)    # from the batch_norm of an untrained network, between dense1 and dense2
         for number in range(1, rounds + 1):
             one, two, three = (first[layer] * kept[layer] for layer in first)
             into_two, into_three = scale * one.sum(axis=1), two @ (scale * one.sum(axis=1))
             out_of_two = three.sum(axis=0)
             scores = {"dense1": one * (scale * (out_of_two @ two))[:, None], "dense2": two * numpy.outer(out_of_two, into_two),
                       "dense3": three * into_three[None, :]}
-            for total in (score.sum() for score in scores.values()):    # what flows in flows out
+            for total in (score.sum() for score in scores.values()):    # the flow is conserved
                 self.assertAlmostEqual(total / scores["dense1"].sum(), 1, places=12)
             keep = size - int(size * (1 - (1 - sparsity) ** (number / rounds)) * (1 + 1e-12))
             cut = numpy.sort(numpy.concatenate([score.ravel() for score in scores.values()]))[-keep]
@@ -170,14 +170,14 @@ class Methods(EndToEnd):
         kept = {layer["name"]: layer["kept"] for layer in alive.summary["layers"] if layer["prunable"]}
         self.assertEqual(sum(kept.values()), 52)        # of 51,600
         self.assertGreaterEqual(min(kept.values()), 3, kept)
-        # The floor of one weight is all that snip leaves some layers.
+        # In some layers snip leaves only the minimum of one weight.
         starved = self.train(UNEVEN, "starved", *settings, "prune.criterion=snip",
                              "prune.schedule={type: one_shot, at_step: 0}", ranks=2)
         self.assertEqual(min(layer["kept"] for layer in starved.summary["layers"] if layer["prunable"]), 1)
 
     def test_a_restart_between_events_changes_nothing(self):
         def one(name, settings):
-            fixed = "model_shards" in str(settings)     # sums of sharded gradients are those of one grid
+            fixed = "model_shards" in str(settings)     # sums of sharded gradients depend on the grid
             straight = self.train(ORDERED, f"straight-{name}", "checkpoint.keep=99", *settings, ranks=4 if fixed else 2)
             cut = Run(self.folder / f"cut-{name}")
             shutil.copytree(straight.folder, cut.folder)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""With train.sum: ordered the number of ranks does not change a bit of the result, not even in the middle of a run."""
+"""With train.sum: ordered the result is bit-identical on any number of ranks, even if it changes during a run."""
 
 import random
 import shutil
@@ -24,9 +24,9 @@ class Ordered(EndToEnd):
         for outcome in outcomes[1:]:
             self.assertEqual(outcome, outcomes[0])
 
-    def test_any_number_of_ranks_gives_the_same_bits(self):
-        # 619 samples in batches of 50 in 8 slices of 6 or 7; the last batch of 19 in slices of 2 or 3; 3, 5 and 7 ranks
-        # have slices that are no node of the tree
+    def test_any_number_of_ranks_is_bit_identical(self):
+        # 619 samples in batches of 50 in 8 slices of 6 or 7; the last batch of 19 in slices of 2 or 3. With 3, 5 and 7 ranks
+        # the slices of a rank are not one node of the tree.
         for name, config in (("mlp", MLP), ("convolution", IMAGES)):
             outcomes = self.outcomes(name, config, ranks=(1, 2, 3, 4, 5, 7, 8))
             self.assert_all_equal(outcomes)
@@ -46,14 +46,14 @@ class Ordered(EndToEnd):
         self.assertAlmostEqual(float(one["history"][0]["train_loss"]), float(other["history"][0]["train_loss"]),
                                delta=3e-4)
 
-    def test_a_shared_optimizer_state_changes_no_bit(self):
+    def test_a_partitioned_optimizer_state_is_bit_identical(self):
         for optimizer in ("optimizer.type=adamw", "optimizer={type: sgd, momentum: 0.9, learning_rate: 0.02}"):
             alone, = self.outcomes("alone", MLP, optimizer, "optimizer.weight_decay=0.01", "--overwrite", ranks=(1,))
             shared = self.outcomes("shared", MLP, optimizer, "optimizer.weight_decay=0.01",
                                    "parallel.shard_optimizer=true", "checkpoint.keep=99", "--overwrite", ranks=(2, 3, 4))
             self.assert_all_equal([alone, *shared])
 
-    def test_a_shared_optimizer_state_goes_on_shared_otherwise(self):
+    def test_a_partitioned_optimizer_state_resumes_with_another_partition(self):
         straight = self.train(MLP, "straight", "parallel.shard_optimizer=true", "checkpoint.keep=99", ranks=3)
         for ranks, shared in ((1, True), (2, False), (4, True)):
             cut = Run(self.folder / f"cut-{ranks}")
@@ -89,7 +89,7 @@ class Ordered(EndToEnd):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(killed.outcome(), straight.outcome(), f"seed of the moments: {seed}")
 
-    def test_what_does_not_go_together_is_refused(self):
+    def test_incompatible_settings_are_rejected(self):
         config = self.write_config(MLP)
         where = f"run.output={self.folder}"
         self.assert_refused(run(config, where, "train.slices=2", ranks=3), "train.slices is 2", "3 ranks", "at most 2")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""--profile: the table, profile.csv and summary.json agree, and training is the same as without."""
+"""--profile: the table, profile.csv and summary.json agree, and the option does not change the training."""
 
 import csv
 import math
@@ -13,7 +13,7 @@ STEPS = 52      # of UNEVEN
 
 class Profile(EndToEnd):
     def profile(self, config, name, *arguments, ranks=None):
-        """Trains with --profile: (run, rows of profile.csv with numbers, what was printed)."""
+        """Trains with --profile: (run, parsed rows of profile.csv, standard output)."""
         path = self.write_config(config, f"{name}.yaml")
         done = run("--profile", path, f"run.output={self.folder}", f"run.name={name}", *arguments, ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -44,31 +44,31 @@ class Profile(EndToEnd):
             self.assertEqual(math.isnan(row["share"]), row["phase"] not in STEP)
         self.assertLess(sum(row["seconds"] for row in rows), summary["wall_s"])
 
-        # The table has the same rows, the same numbers, and the step's total.
+        # The table has the same rows and values, and the total of the step.
         table = printed[printed.index("profile of 52 steps on 2 ranks"):]
         for row in rows:
             name = f"{row['phase']} {row['layer']}".strip()
             self.assertRegex(table, rf"(?m)^  {name} +{row['seconds']:.3f} +{row['slowest_s']:.3f} ", table)
         self.assertRegex(table, r"(?m)^  step +\d+\.\d{3} +- +1\.0000 ")
-        # summary.json has the seconds of phases, layers together.
+        # summary.json has the seconds of each phase, summed over layers.
         for phase in {row["phase"] for row in rows}:
             self.assertAlmostEqual(summary["seconds"][phase], sum(r["seconds"] for r in rows if r["phase"] == phase))
 
-    def test_what_is_counted_of_a_dense_run(self):
+    def test_counters_of_a_dense_run(self):
         rows, _ = self.profile(UNEVEN, "dense", "prune.final_sparsity=0", ranks=2)
         of = {(row["phase"], row["layer"]): row for row in rows}
-        # Rank 0 has half of every batch: 12 batches of 50 and one of 19 an epoch, 4 epochs.
+        # Rank 0 has half of every batch: 12 batches of 50 and one of 19 per epoch, 4 epochs.
         samples = 4 * (12 * 25 + 9)
         self.assertEqual(of["forward", "dense2"]["flops"], 2 * 23 * 11 * samples)
         self.assertEqual(of["backward", "dense2"]["flops"], 2 * 2 * 23 * 11 * samples)
-        self.assertEqual(of["backward", "dense1"]["flops"], 2 * 13 * 23 * samples)     # no gradient of the input
+        self.assertEqual(of["backward", "dense1"]["flops"], 2 * 13 * 23 * samples)     # no input gradient
         self.assertEqual(of["forward", "relu1"]["flops"], 0)
         numbers = UNEVEN_WEIGHTS + UNEVEN_OTHERS
         self.assertEqual(of["reduce", ""]["summed_bytes"], 4 * numbers * STEPS)
         self.assertGreater(of["forward", "batch_norm1"]["summed_bytes"], 0)
         self.assertEqual(of["update", ""]["moved_bytes"], 7 * 4 * numbers * STEPS)     # g; w, m, v read and written
 
-    def test_one_rank_sums_nothing_and_kept_weights_count(self):
+    def test_one_rank_reduces_nothing_and_remaining_weights_count(self):
         rows, printed = self.profile(CONVOLUTION, "convolution", "prune.schedule={type: one_shot, at_step: 0}")
         of = {(row["phase"], row["layer"]): row for row in rows}
         self.assertEqual(sum(row["summed_bytes"] for row in rows), 0)
@@ -77,7 +77,7 @@ class Profile(EndToEnd):
         self.assertEqual(of["forward", "conv2d1"]["flops"], 2 * kept["conv2d1.weight"] * 9 * 9 * 100)
         self.assertIn("profile of 4 steps on 1 rank\n", printed)
 
-    def test_the_model_is_the_same_and_nothing_is_left_without(self):
+    def test_the_model_is_the_same(self):
         self.profile(UNEVEN, "profiled", "prune.final_sparsity=0")
         plain = self.train(UNEVEN, "plain", "prune.final_sparsity=0")
         self.assertEqual(Run(self.folder / "profiled").summary["weights_hash"], plain.summary["weights_hash"])

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What a run prints: lines in a log, a line that is redrawn on a terminal."""
+"""Progress output of a run: lines in a log, a redrawn line on a terminal."""
 
 import os
 import pty
@@ -25,12 +25,12 @@ class Progress(EndToEnd):
             self.assertNotIn("\r", out)
             self.assertNotIn("\033", out)
             rows = [line for line in out.splitlines() if line.startswith("epoch ") and "train loss" in line]
-            self.assertEqual(len(rows), 40)     # one for each evaluation, from one rank only
+            self.assertEqual(len(rows), 40)     # one per evaluation, from one rank only
             self.assertEqual(len(set(rows)), 40)
-            # no progress line between the rows: 30 s are far away
+            # no progress line between the rows, because the run takes less than 30 s
             self.assertFalse([line for line in out.splitlines() if line.endswith(" left")])
 
-    def test_one_line_an_interval(self):
+    def test_one_line_per_interval(self):
         out = self.output("run.progress=lines", "run.log_every_s=0.01", "train.epochs=150", "run.name=lines")
         shown = [line for line in out.splitlines() if line.endswith(" left")]
         self.assertGreater(len(shown), 0)
@@ -39,12 +39,12 @@ class Progress(EndToEnd):
                                    r"sparsity 0\.\d{4}  [\d,]+ samples/s  .+ left$")
         steps = [int(line.split("step ")[1].split("/")[0]) for line in shown]
         self.assertEqual(steps, sorted(set(steps)))
-        self.assertLessEqual(len(shown), Run(self.folder / "lines").summary["wall_s"] / 0.01)    # intervals that fit
+        self.assertLessEqual(len(shown), Run(self.folder / "lines").summary["wall_s"] / 0.01)    # at most one per interval
 
     def test_redraw_returns_the_carriage(self):
         out = self.output("run.progress=redraw", "run.log_every_s=0.001", "run.name=redraw")
         self.assertIn("\r\033[K", out)
-        # What remains of each line when all redraws are done is a row or a note.
+        # After all redraws, each line is a row or a message.
         last = [line.split("\r\033[K")[-1] for line in out.split("\n")]
         self.assertEqual(len([line for line in last if line.startswith("epoch ") and "train loss" in line]), 40)
         self.assertTrue(out.endswith("\n"))
@@ -63,7 +63,7 @@ class Progress(EndToEnd):
         while True:
             try:
                 piece = os.read(ours, 65536)
-            except OSError:     # Linux says EIO when the last writer has gone
+            except OSError:     # Linux reports EIO after the last writer has closed
                 break
             if not piece:
                 break

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""layers.csv, the page of scripts/report.py, and the drawing of `pruntrain watch`."""
+"""layers.csv, the HTML report of scripts/report.py, and the display of `pruntrain monitor`."""
 
 import contextlib
 import csv
@@ -40,7 +40,7 @@ RUNS = pathlib.Path(tempfile.mkdtemp(prefix="pruntrain_test_"))
 
 
 def setUpModule():
-    """The runs that the tests look at and copy."""
+    """Trains the runs that the tests read and copy."""
     unittest.addModuleCleanup(shutil.rmtree, RUNS, ignore_errors=True)
 
     def train(config, name, ranks, *arguments):
@@ -56,7 +56,7 @@ def setUpModule():
 
 
 class Page(html.parser.HTMLParser):
-    """A page, whose tags must be closed in order."""
+    """A parsed page; tags must be closed in order."""
 
     def __init__(self, content):
         super().__init__()
@@ -97,7 +97,7 @@ class Results(EndToEnd):
         return self.folder / to
 
     def report(self, *folders):
-        """The page about these runs, made in this process: it takes a second to load what draws."""
+        """The page about these runs, generated in this process, because importing matplotlib takes a second."""
         output = self.folder / "page.html"
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -106,7 +106,7 @@ class Results(EndToEnd):
         return self.checked(output.read_text())
 
     def checked(self, content):
-        """What every page must be."""
+        """Checks the requirements of every page."""
         page = Page(content)
         names = {name for name, _ in page.tags}
         self.assertFalse(names & {"script", "link", "iframe", "object", "embed", "base", "form"})
@@ -133,7 +133,7 @@ class Results(EndToEnd):
 
 
 class Layers(Results):
-    def test_what_stands_in_it(self):
+    def test_content(self):
         for name in ("pruned", "units", "images", "regression"):
             trained = Run(RUNS / name)
             rows, history = rows_of(trained.folder / "layers.csv"), trained.history
@@ -188,9 +188,9 @@ class Report(Results):
             "test accuracy": f"{summary['test_accuracy']:.4f}", "sparsity": f"{summary['sparsity']:.4f}",
             "parameters": f"{summary['kept']:,}", "time": f"{summary['wall_s']:.0f} s", "ranks": "2",
             "samples/s": f"{summary['samples_per_s']:,.0f}", "state": "finished", "last checkpoint": "step 52"})
-        self.assertIn(f"kept of {summary['parameters']:,}", page.texts["small"])
+        self.assertIn(f"remaining of {summary['parameters']:,}", page.texts["small"])
         self.assertIn(f"validation: {float(history[-1]['validation_accuracy']):.4f}", page.texts["small"])
-        self.assertEqual(len(page.all("svg")), 3 + 3)   # training, density, speed; a pattern of each weight
+        self.assertEqual(len(page.all("svg")), 3 + 3)   # training, density, speed; one pattern per weight
         self.assertEqual(len(page.all("image")), 3)
         for layer in summary["layers"]:
             self.assertIn(layer["name"], page.texts["th"])
@@ -202,16 +202,16 @@ class Report(Results):
         for checkpoint in Run(RUNS / "pruned").checkpoints:
             self.assertIn(checkpoint.name, page.texts["th"])
             self.assertIn(f"{checkpoint.stat().st_size:,}", page.texts["td"])
-        self.assertEqual(page.texts["td"].count("by its seal"), 8)
-        self.assertEqual(page.texts["td"].count("the best"), 1)
+        self.assertEqual(page.texts["td"].count("checksum valid"), 8)
+        self.assertEqual(page.texts["td"].count("best"), 1)
         self.assertIn((RUNS / "pruned" / "config.yaml").read_text(), page.texts["pre"])
         self.assertIn("sparsity changes", page.texts["text"])
         self.assertFalse([path for path in self.folder.iterdir() if path.suffix == ".tmp"])
 
-    def test_units_that_left_and_images(self):
+    def test_compacted_units_and_images(self):
         page = self.report(RUNS / "units")
         smaller = [layer for layer in Run(RUNS / "units").summary["layers"] if layer["shape"] != layer["full_shape"]]
-        self.assertIn("shape before units were removed", page.texts["th"])
+        self.assertIn("shape before compaction", page.texts["th"])
         for layer in smaller:
             self.assertIn("x".join(map(str, layer["full_shape"])), page.texts["td"])
         self.assertIn("--profile", page.texts["code"])
@@ -236,7 +236,7 @@ class Report(Results):
         self.assertIn("The configurations are the same.", page.texts["p"])
         self.assertIn("2: pruned", page.texts["summary"])
 
-    def test_runs_that_are_not_done(self):
+    def test_unfinished_runs(self):
         going = self.copy("pruned", "going")
         (going / "summary.json").unlink()
         for name in ("history.csv", "layers.csv"):
@@ -257,10 +257,10 @@ class Report(Results):
         for name in ("history.csv", "layers.csv"):
             (going / name).unlink()
         page = self.report(going)
-        self.assertEqual(dict(zip(page.texts["dt"], page.texts["dd"]))["state"], "not begun")
+        self.assertEqual(dict(zip(page.texts["dt"], page.texts["dd"]))["state"], "not started")
         self.report(going, RUNS / "pruned")
 
-    def test_a_finished_run_that_goes_on_for_more_epochs(self):
+    def test_a_finished_run_that_is_extended(self):
         folder = self.copy("pruned", "longer")
         config = folder / "config.yaml"
         config.write_text(config.read_text().replace("epochs: 4\n", "epochs: 5\n"))
@@ -272,7 +272,7 @@ class Report(Results):
         values = dict(zip(page.texts["dt"], page.texts["dd"]))
         self.assertEqual(values["test loss"], f"{Run(RUNS / 'regression').summary['test_loss']:.4f}")
         self.assertNotIn("test accuracy", values)
-        self.assertIn("No tensor has lost weights at step 8.", page.texts["p"])
+        self.assertIn("No tensor is pruned at step 8.", page.texts["p"])
         folder = self.copy("pruned", "unknown")
         history = folder / "history.csv"
         lines = history.read_text().splitlines()
@@ -284,18 +284,18 @@ class Report(Results):
         self.report(folder)
         self.assertIn("\n? samples/s", run("watch", "--once", folder).stdout)
 
-    def test_a_damaged_checkpoint_is_told(self):
+    def test_a_damaged_checkpoint_is_reported(self):
         folder = self.copy("pruned", "damaged")
         *_, older, newest = Run(folder).checkpoints
         content = newest.read_bytes()
         for damaged in (content[:300] + b"!" + content[301:], content[:-9] + b"!" + content[-8:], b""):
             newest.write_bytes(damaged)
             page = self.report(folder)
-            self.assertIn("damaged: its seal is broken", page.texts["td"])
-            self.assertEqual(page.texts["td"].count("by its seal"), 7)
+            self.assertIn("damaged: its checksum is wrong", page.texts["td"])
+            self.assertEqual(page.texts["td"].count("checksum valid"), 7)
             self.assertEqual(dict(zip(page.texts["dt"], page.texts["dd"]))["last checkpoint"], f"step {int(older.stem[5:])}")
 
-    def test_what_is_no_run_is_refused(self):
+    def test_a_folder_without_a_run_is_rejected(self):
         (self.folder / "empty").mkdir()
         (self.folder / "broken").mkdir()
         (self.folder / "broken" / "config.yaml").write_text("a: [")
@@ -304,7 +304,7 @@ class Report(Results):
             done = subprocess.run([sys.executable, REPORT, RUNS / "pruned", wrong, "--output", output],
                                   capture_output=True, text=True, timeout=HANG_S)
             self.assertEqual((done.returncode, done.stdout), (2, ""))
-            self.assertIn(f"report.py: {wrong} is no folder of a run", done.stderr)
+            self.assertIn(f"report.py: {wrong} is not the folder of a run", done.stderr)
             self.assertEqual(done.stderr.count("\n"), 1)
             self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["broken", "empty"])
         done = subprocess.run([sys.executable, REPORT, RUNS / "pruned", "--output", self.folder / "no" / "page.html"],
@@ -338,7 +338,7 @@ class Report(Results):
                                "--enable-logging=stderr", f"--user-data-dir={home}", *arguments, f"file://{page}"],
                               capture_output=True, text=True, timeout=HANG_S, env=dict(ENVIRONMENT, HOME=str(home)))
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertNotIn("CONSOLE", done.stderr)    # what a page's errors and forbidden things are logged as
+        self.assertNotIn("CONSOLE", done.stderr)    # chromium logs errors and policy violations with this word
         return done.stdout
 
     @unittest.skipUnless(shutil.which("chromium"), "chromium is not installed")
@@ -353,10 +353,10 @@ class Report(Results):
         pixels = (255 * matplotlib.image.imread(picture)[:, :, :3]).astype(int)
         self.assertEqual(pixels.shape, (1200, 900, 3))
         self.assertGreater(len(numpy.unique(pixels.reshape(-1, 3), axis=0)), 50)
-        blue = (abs(pixels - [0x3b, 0x82, 0xd6]).max(axis=2) < 40).sum()    # the first line of each figure
+        blue = (abs(pixels - [0x3b, 0x82, 0xd6]).max(axis=2) < 40).sum()    # the first curve of each figure
         self.assertGreater(blue, 300)
-        self.assertGreater((pixels.max(axis=2) < 80).sum(), 3000)           # letters and axes
-        self.assertGreater((pixels.min(axis=2) > 250).mean(), 0.4)          # on light paper
+        self.assertGreater((pixels.max(axis=2) < 80).sum(), 3000)           # text and axes
+        self.assertGreater((pixels.min(axis=2) > 250).mean(), 0.4)          # light background
 
         self.test_no_text_of_a_file_becomes_markup()
         document = self.browse(self.folder / "page.html", "--dump-dom")
@@ -401,9 +401,9 @@ class Watch(Results):
         self.assertTrue(plot[0].startswith("  0.4000 ") and plot[7].startswith("  0.1000 "))
         places = [min(place for place, letter in enumerate(line[9:]) if letter != "\u2800") for line in plot]
         self.assertEqual(places, sorted(places, reverse=True))
-        self.assertEqual(places[7], 17)     # epoch 1 of 4 in 71 letters
+        self.assertEqual(places[7], 17)     # epoch 1 of 4 in 71 characters
 
-    def test_a_run_that_goes_on(self):
+    def test_an_unfinished_run(self):
         folder = self.copy("pruned", "going")
         (folder / "summary.json").unlink()
         lines = (folder / "history.csv").read_text().splitlines(keepends=True)
@@ -417,13 +417,13 @@ class Watch(Results):
         self.assertEqual(len(out.splitlines()), 2)      # from one rank
         self.assertIn("no row of the history yet", out)
 
-    def test_what_is_no_run(self):
+    def test_a_folder_without_a_run(self):
         self.assert_refused(run("watch", self.folder), str(self.folder), "no folder of a run")
         self.assert_refused(run("watch", self.folder / "missing"), "missing", "no folder of a run")
         self.assert_refused(run("watch"), "run is required", "--help")
 
     def on_a_terminal(self, folder, columns, rows):
-        """(process, function that waits for a text and returns all since the last call)"""
+        """(process, function that waits for a text and returns the output since the last call)"""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         process = subprocess.Popen(command("watch", folder), env=ENVIRONMENT, cwd=ROOT, stdout=theirs, stderr=theirs,
@@ -438,7 +438,7 @@ class Watch(Results):
             while True:
                 try:
                     piece = os.read(ours, 65536)
-                except OSError:     # Linux says EIO when the last writer has gone
+                except OSError:     # Linux reports EIO after the last writer has closed
                     return
                 pieces.append(piece)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Where the samples are changes memory and nothing else; a data file that changes while it is read ends the run."""
+"""The residency of samples changes the memory only; a data file that changes during a run ends the run."""
 
 import time
 import unittest
@@ -9,7 +9,7 @@ import numpy
 
 from support import HANG_S, EndToEnd, at_once, by_its_memory, described_keys, messages, run, start
 
-# Uneven in all: 211 training samples in batches of 20, 3 test samples, 40 of validation.
+# Uneven sizes: 211 training samples in batches of 20, 3 test samples, 40 validation samples.
 CONFIG = """
 run: {{name: residency, seed: 3, progress: lines}}
 data: {{format: hdf5, directory: {folder}, train_file: train.h5, test_file: test.h5, validation_samples: 40}}
@@ -42,7 +42,7 @@ class Residency(EndToEnd):
         write_h5(self.folder / "test.h5", 3, (1, 5, 7), chunks=(2, 1, 5, 7), compression="gzip")
         self.config = self.write_config(CONFIG.format(folder=self.folder))
 
-    def test_the_same_run_wherever_samples_are(self):
+    def test_residency_does_not_change_the_run(self):
         jobs = [(residency, ranks) for residency in ("node", "shard", "disk") for ranks in (1, 2, 3)]
         outcomes = at_once(lambda residency, ranks: self.train(self.config, f"{residency}-{ranks}",
                                                                f"data.residency={residency}", ranks=ranks).outcome(),
@@ -58,10 +58,10 @@ class Residency(EndToEnd):
         self.assertEqual({**changed, "history": changed["history"][-2:]},
                          {**straight, "history": straight["history"][-2:]})
 
-    def test_check_says_what_a_node_needs(self):
+    def test_check_reports_the_memory_of_a_node(self):
         said = {residency: run("--check", self.config, f"data.residency={residency}").stdout
                 for residency in ("node", "shard", "disk")}
-        for residency in ("node", "shard"):     # one node holds all: 254 samples of 35 bytes, and targets
+        for residency in ("node", "shard"):     # the only node holds everything: 254 samples of 35 bytes, and targets
             self.assertIn(f"9.7 KiB a node (residency: {residency})", said[residency])
         self.assertIn("1016 B a node (residency: disk)", said["disk"])
         self.assertIn("data.residency", described_keys(run("--describe").stdout))
@@ -77,8 +77,8 @@ class Residency(EndToEnd):
                                  "train.epochs=0.1", "train.evaluate_every_epochs=0.1", "checkpoint.every_epochs=0",
                                  "prune.schedule.at_step=0", ranks=2)
             peak[residency, name] = trained.summary["peak_mb"]
-        # Beside features a sample has 4 bytes of targets; the pieces of 4 MiB in which the mean is measured are there
-        # for large files only, and 5 MB are less than a tenth of the file.
+        # In addition to features, a sample has 4 bytes of targets. Only large files need the 4 MiB buffers that measure the
+        # mean, and 5 MB are less than 10 % of the file.
         self.assertLess(peak["disk", "large"] - peak["disk", "small"], 5, peak)
         self.assertGreater(peak["node", "large"] - peak["disk", "large"], 50, peak)
 
@@ -124,7 +124,7 @@ class Refused(EndToEnd):
         self.assertEqual(process.returncode, 1, said)
         faults = messages(said)
         self.assertGreater(len(faults), 0, said)
-        for fault in faults:    # of all ranks that came to it before the first one ended them
+        for fault in faults:    # from all ranks that reached it before the first one ended them
             self.assertRegex(fault, "fault on rank .*: the samples cannot be read any more: .*" + path.name)
             self.assertRegex(fault, "has changed since it was opened|cannot be read: ")
         self.assertNotRegex(said, r"terminate called|Signal:|what\(\)|Segmentation")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A run that was cut off and resumed ends bit for bit like one that was not."""
+"""An interrupted and resumed run ends bit-identical to an uninterrupted one."""
 
 import math
 import pathlib
@@ -12,7 +12,7 @@ import unittest
 
 from support import HANG_S, UNEVEN, EndToEnd, Run, kill, messages, run, start, tree
 
-# Long enough (some seconds) to be killed in the middle; pruning goes on until the last epochs.
+# Long enough (some seconds) to be killed in the middle; pruning continues until the last epochs.
 LONG = UNEVEN.replace("epochs: 4,", "epochs: 60,").replace("end_step: 40", "end_step: 700")
 MOMENTUM = "optimizer={type: sgd, momentum: 0.9, learning_rate: 0.02, schedule: {type: cosine, warmup_epochs: 1}}"
 
@@ -32,7 +32,7 @@ class Restart(EndToEnd):
         return done.stdout + done.stderr
 
     def cut(self, straight, name, keep):
-        """A copy of a finished run as it was when only its first `keep` checkpoints were written."""
+        """A copy of a finished run in the state with only its first `keep` checkpoints."""
         shutil.copytree(straight.folder, self.folder / name)
         copy = Run(self.folder / name)
         (copy.folder / "summary.json").unlink()
@@ -40,13 +40,13 @@ class Restart(EndToEnd):
             checkpoint.unlink()
         return copy
 
-    def test_a_clean_cut(self):
+    def test_an_interruption_between_checkpoints(self):
         decay = ("optimizer.type=adamw", "optimizer.weight_decay=0.01")
         for name, ranks, arguments in (("adam", 1, ()), ("momentum", 2, (MOMENTUM, "train.execution=dense")),
                                        ("adamw", 2, decay)):
             straight = self.train(UNEVEN, name, *arguments, "checkpoint.keep=99", ranks=ranks)
             self.assertGreater(len(straight.checkpoints), 5)
-            for keep in (2, 5):     # steps 13 and 33: both while the pattern still shrinks
+            for keep in (2, 5):     # steps 13 and 33, both before the last pruning event
                 cut = self.cut(straight, f"{name}-cut-{keep}", keep)
                 said = self.resume(self.folder, cut.folder.name, self.folder / f"{name}.yaml", *arguments,
                                    "checkpoint.keep=99", ranks=ranks)
@@ -68,7 +68,7 @@ class Restart(EndToEnd):
                 time.sleep(moment.uniform(0, 0.15))
                 kill(process)
                 if (killed.folder / "summary.json").exists():
-                    break       # a fast machine: it was done before it was killed
+                    break       # on a fast machine it may finish before it is killed
             self.resume(self.folder, killed.folder.name, config, *arguments, ranks=ranks)
             self.assertEqual(killed.outcome(), straight.outcome(), f"seed of the moments: {seed}")
 
@@ -78,7 +78,7 @@ class Restart(EndToEnd):
         self.assertIn("starting at step 0", self.resume(self.folder, "fresh", self.folder / "straight.yaml"))
         self.assertEqual(fresh.outcome(), straight.outcome())
 
-    def test_a_finished_run_stays_as_it_is(self):
+    def test_a_finished_run_is_not_changed(self):
         straight = self.train(UNEVEN, "straight", ranks=2)
         before, files = straight.outcome(), {p.name: p.read_bytes() for p in straight.checkpoints}
         for _ in range(2):
@@ -86,14 +86,14 @@ class Restart(EndToEnd):
             self.assertEqual(straight.outcome(), before)
             self.assertEqual({p.name: p.read_bytes() for p in straight.checkpoints}, files)
 
-    def test_a_longer_run_goes_on_from_a_finished_one(self):
+    def test_an_extended_run_resumes_from_a_finished_one(self):
         self.train(UNEVEN, "grown", "train.epochs=2")
         said = self.resume(self.folder, "grown", self.folder / "grown.yaml", "train.epochs=3")
         self.assertIn("the configuration has changed", said)
         self.assertIn("+   epochs: 3", said)
         self.assertEqual(Run(self.folder / "grown").summary["steps"], 39)
 
-    def test_a_damaged_newest_checkpoint_is_passed_over(self):
+    def test_a_damaged_newest_checkpoint_is_skipped(self):
         straight = self.train(UNEVEN, "straight", "checkpoint.keep=4", ranks=2)
 
         def flip(content):
@@ -112,10 +112,10 @@ class Restart(EndToEnd):
             self.assertIn(f"resuming from {older}", said)
             self.assertEqual(said.count("warning"), 1)
             self.assertEqual(damaged.outcome(), straight.outcome())
-            self.assertEqual(run("inspect", newest).returncode, 0)      # written anew
+            self.assertEqual(run("inspect", newest).returncode, 0)      # written again
 
-    def test_a_damaged_later_checkpoint_does_not_push_out_good_ones(self):
-        # Without a validation split there is no best checkpoint, which would stay anyway.
+    def test_a_damaged_newer_checkpoint_does_not_remove_valid_ones(self):
+        # Without a validation split there is no best checkpoint, which would be kept in any case.
         no_best = UNEVEN.replace("validation_samples: 101", "validation_samples: 0")
         straight = self.train(no_best, "straight", "checkpoint.keep=99")
         damaged = self.cut(straight, "damaged", 3)
@@ -127,12 +127,12 @@ class Restart(EndToEnd):
         self.assertTrue(pathlib.Path(damaged.summary["checkpoint"]).exists())
 
     def test_the_newest_and_the_best_stay(self):
-        # A rate that grows too large at once: the best model is an early one.
+        # The learning rate is too large, so the best model is an early one.
         trained = self.train(UNEVEN, "kept", "checkpoint.keep=2", "train.epochs=8", "optimizer.learning_rate=0.3",
                              "prune.schedule.end_step=10", "train.evaluate_every_epochs=0.5")
         summary = trained.summary
         scores = {int(row["step"]): float(row["validation_accuracy"]) for row in trained.history}
-        del scores[7]       # the only one before the final sparsity, which is reached at step 10
+        del scores[7]       # the only one before step 10, where the final sparsity is reached
         best = max(scores, key=lambda step: (scores[step], -step))
         self.assertEqual(pathlib.Path(summary["best_checkpoint"]).name, f"step_{best:08d}.h5")
         every = range(1, 17)    # half epochs of 6.5 steps
@@ -154,7 +154,7 @@ class Restart(EndToEnd):
 
 
 class FullDisk(EndToEnd):
-    """A write that fails names its file, and what was saved before stays good."""
+    """A failed write reports its file, and older checkpoints stay valid."""
 
     def check_what_is_left(self, done, folder, last_good):
         self.assertEqual(done.returncode, 1, done.stderr)
@@ -164,12 +164,12 @@ class FullDisk(EndToEnd):
         self.assertEqual([p for p in folder.rglob("*.tmp")], [])
         self.assertEqual(run("inspect", last_good).returncode, 0)
 
-    def test_a_file_that_may_not_grow(self):
+    def test_a_file_size_limit(self):
         config = self.write_config(LONG)
         trained = Run(self.folder / "limited")
         process = start(config, f"run.output={self.folder}", "run.name=limited")
         wait_for(lambda: trained.checkpoints, process)
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (9000, 9000))      # a checkpoint has some 30 kB
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (9000, 9000))      # a checkpoint has about 30 kB
         stderr = process.communicate(timeout=HANG_S)[1]
         done = subprocess.CompletedProcess([], process.returncode, "", stderr)
         self.check_what_is_left(done, trained.folder, trained.checkpoints[-1])
@@ -177,7 +177,7 @@ class FullDisk(EndToEnd):
         self.assertEqual(run(config, f"run.output={self.folder}", "run.name=limited", "--resume").returncode, 0)
         self.assertEqual(trained.outcome(), straight.outcome())
 
-    def test_a_disk_that_is_full(self):
+    def test_a_full_disk(self):
         disk = self.folder / "disk"
         disk.mkdir()
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", disk], capture_output=True)

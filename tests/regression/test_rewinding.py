@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Iterative pruning that goes back to an earlier step: to which weights, and the same after a restart in any round."""
+"""Rewinding: the weights of each training, and bit-identical restarts in any round."""
 
 import shutil
 import unittest
@@ -9,7 +9,7 @@ import numpy
 
 from support import UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, kept_of, run, to_dense
 
-# 26 steps, then twice those from step 13 on: prune events after 26 and 39 steps, 52 in all.
+# 26 steps, then twice the steps from 13 to 26: pruning events after 26 and 39 steps, 52 in total.
 REWINDING = UNEVEN
 for old, new in {
         "train: {execution: sparse, epochs: 4,": "train: {sum: ordered, slices: 8, epochs: 2,",
@@ -21,7 +21,7 @@ for old, new in {
 
 
 class Rewinding(EndToEnd):
-    def test_survivors_go_back_to_the_weights_of_their_step(self):
+    def test_remaining_weights_rewind_to_their_step(self):
         once = REWINDING[:REWINDING.index("prune:")] + "checkpoint: {every_epochs: 0.5, keep: 99}\n"
         jobs = [(once, "once", ()), *((REWINDING, what, (f"prune.schedule.rewind={what}",))
                                       for what in ("weights", "learning_rate", "random"))]
@@ -33,7 +33,7 @@ class Rewinding(EndToEnd):
             self.assertEqual(rows[1]["learning_rate"], rows[3]["learning_rate"])
             self.assertEqual(rows[1]["learning_rate"], rows[2]["learning_rate"])
             self.assertEqual([float(row["sparsity"]) for row in rows[:2]], [0, 0])
-            # The row at an event is of the network that was trained, all of it.
+            # The row at an event describes the trained network before pruning.
             for name in ("validation_loss", "validation_accuracy", "train_loss"):
                 self.assertEqual(rows[1][name], once.history[1][name])
             kept = UNEVEN_WEIGHTS - int(UNEVEN_WEIGHTS * 0.7)
@@ -43,7 +43,7 @@ class Rewinding(EndToEnd):
         self.assertNotEqual(weights.summary["weights_hash"], random.summary["weights_hash"])
 
         def compare(one, step, other, other_step, slots):
-            """All that `one` has left after `step` is as `other` had it."""
+            """Checks that the remaining weights of `one` after `step` equal those of `other`."""
             with h5py.File(one.folder / f"checkpoints/step_{step:08}.h5") as after, \
                     h5py.File(other.folder / f"checkpoints/step_{other_step:08}.h5") as before:
                 for layer, group in after["model"].items():
@@ -78,10 +78,10 @@ class Rewinding(EndToEnd):
                  ("random", ((), (shards, shared)))) for number, settings in enumerate(variants)]
 
         def one(name, settings):
-            fixed = shards in settings      # sums of sharded gradients are those of one grid
+            fixed = shards in settings      # sums of sharded gradients depend on the grid
             straight = self.train(REWINDING, name, *settings, ranks=4)
             outcomes = []
-            for step in (20, 26, 33, 39, 46):      # in each training, and where one has just gone back
+            for step in (20, 26, 33, 39, 46):      # in each training, and directly after a rewind
                 cut = Run(self.folder / f"{name}-from-{step}")
                 shutil.copytree(straight.folder, cut.folder)
                 (cut.folder / "summary.json").unlink()
@@ -100,7 +100,7 @@ class Rewinding(EndToEnd):
             for name, cut in outcomes:
                 self.assertEqual(cut, straight, name)
         straight = {name: outcome for (name, _), (outcome, _) in of.items()}
-        self.assertEqual(straight["weights-1"], straight["weights-0"])      # however the optimizer's state is shared out
+        self.assertEqual(straight["weights-1"], straight["weights-0"])      # for any partition of the optimizer state
         self.assertEqual(straight["weights-3"], straight["weights-2"])
 
 

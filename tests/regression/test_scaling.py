@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""--check --ranks: plans for ranks that are not there."""
+"""--check --ranks: predictions for more ranks than are available."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ network: {latency_us: 1.5, bandwidth_gb_s: 12.5, algorithm: halving}
 
 class Scaling(EndToEnd):
     def plan(self, config, ranks, *arguments):
-        """The plan as --json gives it."""
+        """The plan in the form of --json."""
         done = run("--check", "--ranks", ranks, "--json", config, *arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
@@ -38,7 +38,7 @@ class Scaling(EndToEnd):
             self.assertIn(part, done.stdout)
         self.assertEqual([p.name for p in self.folder.iterdir() if p.is_dir()], [])
 
-    def test_the_numbers_of_a_plan_agree_with_each_other(self):
+    def test_the_values_of_a_plan_are_consistent(self):
         config, cluster = self.write_config(UNEVEN), self.write_config(CLUSTER, "cluster.yaml")
         plan = self.plan(config, 64, "--cluster", cluster, "--density", "0.5")
         self.assertEqual((plan["ranks"], plan["replicas"], plan["shards"], plan["rank_samples"]), (64, 64, 1, 1))
@@ -79,7 +79,7 @@ class Scaling(EndToEnd):
         self.assertGreater(plan["densities"][0]["exchanged_bytes"], 0)
         self.assertLess(plan["densities"][0]["memory_bytes"], 1e9)
 
-    def test_what_does_not_fit_is_refused(self):
+    def test_incompatible_files_are_rejected(self):
         config = self.write_config(UNEVEN)
         self.assert_refused(run("--check", "--ranks", 4098, config, "parallel.model_shards=4"),
                             "parallel.model_shards is 4", "4098 ranks", "one of 1, 2, 3, 6", "4098")
@@ -99,7 +99,7 @@ class Scaling(EndToEnd):
         for key in re.findall(r"^(\S+)   \(--cluster FILE\)$", done.stdout, re.MULTILINE):
             self.assertIn(f"| `{key}` |", page)
 
-    def test_the_script_measures_beside_the_prediction(self):
+    def test_the_script_measures_and_predicts(self):
         config = self.write_config(UNEVEN)
         done = subprocess.run(["sh", ROOT / "scripts/scaling.sh", config, "--ranks", "1", "2", "--steps", "10", "--densities", "1", "--rounds", "1"],
                               env=dict(ENVIRONMENT, MPIRUN=" ".join(MPIRUN), PYTHON=sys.executable), cwd=ROOT,

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The sensitivity analysis against runs that prune one layer at their end, and what follows from it."""
+"""Compares the sensitivity analysis with runs that prune one layer at their end, and tests the resulting allocation."""
 
 import csv
 import subprocess
@@ -11,7 +11,7 @@ import yaml
 from support import CONVOLUTION, ROOT, UNEVEN, UNEVEN_WEIGHTS, EndToEnd, at_once, run
 
 LAYERS = {"dense1": 13 * 23, "dense2": 23 * 11, "dense3": 11 * 3}
-# Dense, so that a pruned layer computes with the same kernels in a run's last evaluation as in the analysis.
+# Dense, so that the last evaluation of a run and the analysis use the same kernels.
 NETWORK = UNEVEN.replace("execution: sparse, epochs: 4", "execution: dense, epochs: 2")
 UNPRUNED = NETWORK[:NETWORK.index("prune:")] + NETWORK[NETWORK.index("checkpoint:"):]
 COLUMNS = ["layer", "sparsity", "density", "loss", "accuracy", "drop"]
@@ -28,7 +28,7 @@ def evaluated(checkpoint, split):
 
 class Sensitivity(EndToEnd):
     def analyze(self, checkpoint, name, *arguments, ranks=None):
-        """Rows of the CSV, as numbers; its text; what was printed."""
+        """(parsed rows of the CSV, its text, standard output)"""
         path = self.folder / f"{name}.csv"
         done = run("sensitivity", checkpoint, "--output", path, *arguments, ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -39,11 +39,11 @@ class Sensitivity(EndToEnd):
         return rows, path.read_text(), done.stdout
 
     def whole(self, *settings):
-        """The network of a run that prunes nothing."""
+        """The network of a run without pruning."""
         return self.train(NETWORK, "whole", "prune.final_sparsity=0", *settings).checkpoints[-1]
 
     def pruned_alone(self, layer, sparsity, *settings):
-        """The same run, but it removes weights of one layer after its last step."""
+        """The same run, which removes weights of one layer after its last step."""
         count = removed(sparsity, LAYERS[layer])
         table = ", ".join(f"{name}: {count / size if name == layer else 0}" for name, size in LAYERS.items())
         return self.train(NETWORK, f"{layer}-{sparsity}", f"prune.final_sparsity={(count + 0.5) / UNEVEN_WEIGHTS}",
@@ -71,7 +71,7 @@ class Sensitivity(EndToEnd):
                     self.assertAlmostEqual(row["drop"], 100 * (accuracy - row["accuracy"]), delta=1e-9)
 
     def test_gradients_of_a_batch(self):
-        # Without dropout and batch-norm, and with all samples in the batch, a gradient in training is as in the analysis.
+        # Without dropout and batch-norm, and with all samples in the batch, training has the same gradient as the analysis.
         settings = ("model.3.rate=0", "model.1={layer: relu}", "train.global_batch=619", "train.epochs=26")
         whole = self.whole(*settings)
         for criterion in ("taylor", "fisher", "wood_fisher"):
@@ -81,7 +81,7 @@ class Sensitivity(EndToEnd):
                              [(row,) for row in rows])
             for row, checkpoint in zip(rows, pruned):
                 loss, accuracy = evaluated(checkpoint, "validation")
-                # The order of the samples may decide a weight at the border.
+                # The order of the samples may decide ties.
                 self.assertAlmostEqual(row["loss"], loss, delta=0.02 * loss)
                 self.assertAlmostEqual(row["accuracy"], accuracy, delta=0.03)
 
@@ -104,7 +104,7 @@ class Sensitivity(EndToEnd):
         rows = written[0][0]
         loss, accuracy = evaluated(trained.checkpoints[-1], "validation")
         kept = {layer["name"]: layer["kept"] / layer["size"] for layer in trained.summary["layers"]}
-        for row in rows:    # it has lost 0.8 already: a layer that has no more than is asked for is left alone
+        for row in rows:    # it is at 0.8 already: a layer that is sparse enough is not changed
             density = kept[row["layer"] + ".weight"]
             self.assertLessEqual(row["density"], density)
             if row["density"] == density:
@@ -128,7 +128,7 @@ class Sensitivity(EndToEnd):
         whole = self.whole("train.epochs=6")
         path = self.folder / "allocation.yaml"
         rows, _, _ = self.analyze(whole, "drops")
-        drop = sorted(row["drop"] for row in rows)[len(rows) // 2]      # some cost just that
+        drop = sorted(row["drop"] for row in rows)[len(rows) // 2]      # some rows have exactly this cost
         _, _, said = self.analyze(whole, "drops", "--drop", drop, "--allocation", path)
         self.assertIn(path.read_text(), said)
         lines = yaml.safe_load(path.read_text())
@@ -141,7 +141,7 @@ class Sensitivity(EndToEnd):
         for layer, size in LAYERS.items():
             kept = next(entry["kept"] for entry in trained.summary["layers"] if entry["name"] == layer + ".weight")
             self.assertAlmostEqual(kept, (1 - wanted[layer]) * size, delta=1)
-        # A unit that has to stay is more than the last sparsity allows: it is not offered.
+        # The one unit that must remain exceeds the last sparsity, so it is not proposed.
         self.analyze(whole, "rows", "--sparsities", "0,0.99", "--drop", "100", "--allocation", path, "prune.grouping=row")
         self.assertEqual(yaml.safe_load(path.read_text())["allocation"]["sparsity"], dict.fromkeys(LAYERS, 0))
 
@@ -177,7 +177,7 @@ class Sensitivity(EndToEnd):
         self.assert_refused(run("sensitivity", unpruned, "prune.grouping=n_m", "prune.final_sparsity=0.5"),
                             "2 of 4", "prune.grouping=weight")
 
-    def test_the_picture(self):
+    def test_the_plot(self):
         self.analyze(self.whole(), "table")
         try:
             import matplotlib  # noqa: F401

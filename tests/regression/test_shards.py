@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A model cut in shards: one mask and one checkpoint on every grid of replicas x shards, losses within rounding."""
+"""Model shards: one mask and one checkpoint on every grid of replicas x shards, losses within rounding."""
 
 import re
 import resource
@@ -28,12 +28,12 @@ optimizer: {type: sgd, momentum: 0.9, learning_rate: 0.01}
 prune: {criterion: magnitude, schedule: {type: one_shot, at_step: 1}, final_sparsity: 0.95}
 checkpoint: {every_epochs: 1}
 """
-LARGE_LIMIT = 1_000_000_000     # bytes of address space; a rank with nothing to do takes 60 % of it
+LARGE_LIMIT = 1_000_000_000     # bytes of address space; an idle rank needs 60 % of it
 
 
 class Shards(EndToEnd):
     def train_on(self, name, config, grids, *arguments):
-        """The runs of a configuration on these grids."""
+        """Trains a configuration on these grids."""
         def one(replicas, shards):
             return self.train(config, f"{name}-{replicas}x{shards}", f"parallel.model_shards={shards}", *arguments,
                               ranks=replicas * shards)
@@ -70,14 +70,14 @@ class Shards(EndToEnd):
             for one in runs[1:]:
                 self.assertEqual(one.outcome(), runs[0].outcome())
 
-    def test_a_checkpoint_goes_on_on_another_grid(self):
+    def test_a_checkpoint_resumes_on_another_grid(self):
         straight = self.train(UNEVEN, "straight", "checkpoint.keep=99", "parallel.model_shards=2", ranks=4)
         config = self.folder / "straight.yaml"
         for replicas, shards in ((2, 2), (1, 1), (3, 1), (1, 3), (2, 3)):
             cut = Run(self.folder / f"cut-{replicas}x{shards}")
             shutil.copytree(straight.folder, cut.folder)
             (cut.folder / "summary.json").unlink()
-            for checkpoint in cut.checkpoints[2:]:      # pruning is in the middle of its schedule
+            for checkpoint in cut.checkpoints[2:]:      # in the middle of the prune schedule
                 checkpoint.unlink()
             done = run(config, f"run.output={self.folder}", f"run.name={cut.folder.name}", "--resume",
                        "checkpoint.keep=99", f"parallel.model_shards={shards}", ranks=replicas * shards)
@@ -88,19 +88,19 @@ class Shards(EndToEnd):
                 self.assertAlmostEqual(float(row["train_loss"]), float(expected["train_loss"]), delta=10 * ROUNDING)
             self.assertEqual(cut.summary["kept"], straight.summary["kept"])
 
-    def test_rows_move_between_shards_and_a_resumed_run_moves_on(self):
+    def test_rows_move_between_shards_also_after_a_resume(self):
         config = self.write_config(UNEVEN)
         where = (f"run.output={self.folder}", "checkpoint.keep=99", "parallel.rebalance_above=1")
         done = run(config, *where, "run.name=straight", "parallel.model_shards=2", ranks=4)
         self.assertEqual(done.returncode, 0, done.stderr)
         moves = [int(step) for step in re.findall(r"^step (\d+): rows moved between shards", done.stdout, re.MULTILINE)]
-        self.assertGreaterEqual(len(moves), 2, done.stdout)     # one before the cut below, one after it
+        self.assertGreaterEqual(len(moves), 2, done.stdout)     # one before the interruption below, one after it
         straight = Run(self.folder / "straight")
         middle = next(file for file in straight.checkpoints if int(file.stem.split("_")[1]) > moves[0])
         self.assertLess(int(middle.stem.split("_")[1]), moves[-1])
         with h5py.File(middle) as file:
             cuts = file.attrs["shard_cuts"].decode()
-            self.assertRegex(cuts, r"^dense1 0 \d+ 23, dense2 0 \d+ 11$")  # dense3 is cut by its inputs
+            self.assertRegex(cuts, r"^dense1 0 \d+ 23, dense2 0 \d+ 11$")  # dense3 is row-parallel
 
         for ranks, shards in ((4, 2), (2, 2), (3, 3), (1, 1)):
             name = f"resumed-{ranks}-{shards}"
@@ -141,7 +141,7 @@ class Shards(EndToEnd):
         self.assertNotEqual(alone.returncode, 0)
         self.assertIn("not enough memory", alone.stderr)
 
-    def test_what_does_not_fit_is_refused(self):
+    def test_incompatible_files_are_rejected(self):
         config = self.write_config(UNEVEN)
         where = f"run.output={self.folder}"
         self.assert_refused(run(config, where, "parallel.model_shards=4", ranks=6),
@@ -151,7 +151,7 @@ class Shards(EndToEnd):
         self.assert_refused(run(config, where, "parallel.model_shards=2", "model.0={layer: batch_norm}", ranks=2),
                             "batch_norm1", "before the first dense or conv2d")
 
-    def test_check_looks_at_shards_without_starting_them(self):
+    def test_check_reports_shards_without_starting_them(self):
         done = run("--check", self.write_config(UNEVEN), "parallel.model_shards=3")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("1 replica of 3 shards", done.stdout)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Units and channels leave the network while it trains: on any ranks and shards alike, and through checkpoints."""
+"""Physical compaction during training: identical on any ranks and shards, and through checkpoints."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, sl
 
 
 def shapes(run):
-    """{tensor: (shape, shape before)} of all tensors that are smaller than they were."""
+    """{tensor: (shape, original shape)} of all tensors that have shrunk."""
     return {layer["name"]: (layer["shape"], layer["full_shape"]) for layer in run.summary["layers"]
             if layer["shape"] != layer["full_shape"]}
 
@@ -46,7 +46,7 @@ class Shrink(EndToEnd):
                 self.assertEqual(one.summary["pattern_hash"], runs[0].summary["pattern_hash"], name)
             self.assertNotEqual(shapes(runs[0]), {})
 
-    def test_a_resumed_run_goes_on_with_the_smaller_network(self):
+    def test_a_resumed_run_continues_with_the_smaller_network(self):
         for settings, ranks, others in (((), 2, ((2, 1), (3, 1), (4, 2))),
                                         (("parallel.model_shards=2", "parallel.shard_optimizer=true"), 4, ((4, 2), (1, 1)))):
             straight = self.train(ORDERED, f"straight-{ranks}", "checkpoint.keep=99", *ROWS, *settings, ranks=ranks)
@@ -65,7 +65,7 @@ class Shrink(EndToEnd):
                 self.assertAlmostEqual(Run(self.folder / name).summary["test_loss"], straight.summary["test_loss"], delta=0.05)
 
     def test_rows_move_between_shards_of_a_smaller_network(self):
-        # dense1 executes sparse and is balanced, the others dense; all of them lose units.
+        # dense1 uses sparse kernels and is rebalanced, the others are dense; all lose units.
         config = UNEVEN.replace("execution: sparse", "execution: density").replace("  - {layer: batch_norm}\n", "")
         prune = ("prune={allocation: {type: per_layer, sparsity: {dense1: 0.8, dense2: 0.5, dense3: 0.55}}, final_sparsity: 0.656, "
                  "layer_floor: 0, reconfigure: true, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}}")
@@ -88,7 +88,7 @@ class Shrink(EndToEnd):
         loss = float(re.search(r"loss +(\S+)", evaluated.stdout).group(1))
         self.assertAlmostEqual(loss, trained.summary["test_loss"], delta=1e-6)
 
-    def test_what_does_not_go_together_is_refused(self):
+    def test_incompatible_settings_are_rejected(self):
         config = self.write_config(UNEVEN)
         self.assert_refused(run("--check", config, "prune.reconfigure=true", "prune.regrow={type: random, every_steps: 3}"),
                             "prune.reconfigure", "removes units for good", "set it to false")

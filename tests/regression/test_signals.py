@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A run that is asked to stop saves a checkpoint, ends with 75, and resumed ends as one that was left in peace."""
+"""A run that is asked to stop saves a checkpoint and exits with 75; after a resume it ends like an undisturbed run."""
 
 import os
 import pathlib
@@ -14,19 +14,19 @@ from support import ENVIRONMENT, HANG_S, PRUNTRAIN, ROOT, UNEVEN, EndToEnd, Run,
 
 INTERRUPTED = 75
 STEPS = 260
-# Long enough to be interrupted in the middle: a checkpoint every half epoch takes longer than training.
+# Long enough to be interrupted: a checkpoint every half epoch takes longer than training.
 LONG = UNEVEN.replace("epochs: 4,", "epochs: 20,").replace("end_step: 40", "end_step: 240")
-# By the number of ranks: gradients in half the bytes between nodes, sums in one order, two replicas of two shards.
+# By number of ranks: bf16 gradients between nodes, ordered sums, two replicas of two shards.
 KINDS = {1: (), 2: ("reduce.precision=bf16",), 3: ("train.sum=ordered", "train.slices=4"), 4: ("parallel.model_shards=2",)}
 
 
 def ranks_of(process):
-    """The process ids of the ranks that mpirun has started so far."""
+    """The process IDs of the ranks that mpirun has started so far."""
     return [int(pid) for pid in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 def catches(pid, number):
-    """Whether a process of the program has a handler for a signal; what mpirun forks has mpirun's at first."""
+    """True if a process of the program has a handler for a signal; a forked process has that of mpirun at first."""
     try:
         if pathlib.Path(os.readlink(f"/proc/{pid}/exe")).name != pathlib.Path(PRUNTRAIN).name:
             return False
@@ -48,7 +48,7 @@ class Signals(EndToEnd):
         return [self.folder / "config.yaml", f"run.output={self.folder}", f"run.name={name}", *more]
 
     def begin(self, name, *more, ranks):
-        """Starts a run, and waits until all its ranks catch signals, long before they train."""
+        """Starts a run, and waits until all ranks catch signals, which is long before training."""
         self.write_config(LONG)
         process = subprocess.Popen(command(*self.arguments(name, *more), ranks=ranks), env=ENVIRONMENT, cwd=ROOT,
                                    text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -58,7 +58,7 @@ class Signals(EndToEnd):
         return process
 
     def check_interrupted(self, name, done, why, steps=STEPS):
-        """The status, the one message, the checkpoint that it names, no summary. @return the step"""
+        """Checks status, message, its checkpoint, and that there is no summary. @return the step"""
         self.assertEqual(done.returncode, INTERRUPTED, done.stdout + done.stderr)
         said = re.findall(rf"^stopped at step (\d+) of {steps} by (\S+): (\S+) is saved, resume with --resume$", done.stdout,
                           re.MULTILINE)
@@ -79,8 +79,8 @@ class Signals(EndToEnd):
         return Run(self.folder / name).outcome()
 
     def interrupt(self, name, ranks, number, wait_s):
-        """One signal to the last rank, so long after the first row of the history; None: while the ranks set up.
-        @return what the resumed run came to"""
+        """Sends one signal to the last rank, this long after the first row of the history; None: during the setup.
+        @return the outcome of the resumed run"""
         process = self.begin(name, *KINDS[ranks], ranks=ranks)
         if wait_s is not None:
             history = self.folder / name / "history.csv"
@@ -105,7 +105,7 @@ class Signals(EndToEnd):
         for (name, ranks, *_), outcome in zip(jobs, at_once(self.interrupt, jobs)):
             self.assertEqual(outcome, straight[ranks].outcome(), f"{name}, seed of the moments: {seed}")
 
-    def test_mpirun_gives_a_signal_to_all_ranks_and_a_second_one_changes_nothing(self):
+    def test_mpirun_forwards_a_signal_to_all_ranks_and_a_second_one_changes_nothing(self):
         process = self.begin("forwarded", ranks=2)
         for _ in range(2):
             process.send_signal(signal.SIGUSR1)
@@ -119,7 +119,7 @@ class Signals(EndToEnd):
         preempt = ("--simulate-preempt", 29)
         done = run(*self.arguments("stopped", *preempt), ranks=2)
         self.assertEqual(self.check_interrupted("stopped", done, "--simulate-preempt", 52), 29)
-        self.assertEqual(self.resume("stopped", *preempt, ranks=2), straight.outcome())     # the step lies behind it
+        self.assertEqual(self.resume("stopped", *preempt, ranks=2), straight.outcome())     # the step is in the past
 
     def test_a_run_that_finishes_does_not_stop(self):
         self.write_config(UNEVEN)
@@ -128,7 +128,7 @@ class Signals(EndToEnd):
         self.assertNotIn("stopped", done.stdout)
         self.assertEqual(Run(self.folder / "finished").summary["steps"], 52)
 
-    def test_a_run_that_goes_on_has_no_summary_of_before(self):
+    def test_a_resumed_run_has_no_old_summary(self):
         self.train(UNEVEN, "grown")
         self.write_config(UNEVEN)
         done = run(*self.arguments("grown", "--resume", "train.epochs=5", "--simulate-preempt", 60))
@@ -139,9 +139,9 @@ class Signals(EndToEnd):
         self.write_config(LONG)
         begin = time.monotonic()
         done = run(*self.arguments("limited", "train.epochs=20000", f"run.time_limit=0:00:0{limit_s}"), ranks=2)
-        self.assertLess(time.monotonic() - begin, limit_s + 3)      # mpirun takes its time too
+        self.assertLess(time.monotonic() - begin, limit_s + 3)      # including the time of mpirun
         step = self.check_interrupted("limited", done, "run.time_limit", 13 * 20000)
-        epochs = f"train.epochs={max(20, step // 13 + 2)}"      # the schedule of pruning stays the same
+        epochs = f"train.epochs={max(20, step // 13 + 2)}"      # the prune schedule does not change
         straight = self.train(LONG, "straight", epochs, "checkpoint.every_epochs=0", ranks=2).outcome()
         resumed = self.resume("limited", epochs, ranks=2)
         self.assertEqual(resumed["weights_hash"], straight["weights_hash"], f"stopped at step {step}")
@@ -158,7 +158,7 @@ class Signals(EndToEnd):
         self.assertFalse((self.folder / "wrong").exists())
 
     def test_other_commands_end_at_once(self):
-        config = self.write_config(LONG.replace("samples: 800", "samples: 3000000"))     # some seconds to make
+        config = self.write_config(LONG.replace("samples: 800", "samples: 3000000"))     # takes some seconds to generate
         process = start("--check", config)
         self.wait_for(lambda: catches(process.pid, signal.SIGUSR1), process)
         self.wait_for(lambda: not catches(process.pid, signal.SIGUSR1), process)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The batch scripts as they are shipped, on a SLURM that these tests start on this machine: needs root, and Debian's packages."""
+"""The batch scripts on a local SLURM that these tests start; needs root and Debian's packages."""
 
 import contextlib
 import os
@@ -16,20 +16,20 @@ from support import ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, run
 
 SCRIPTS = pathlib.Path("scripts/slurm")
 CLUSTER = ROOT / "tests" / "support" / "slurm.sh"
-NODE_TIMEOUT_S = 60     # until SLURM gives up a node that does not answer
-# No end in sight, and slow: most of the time goes into checkpoints. Its end is set once it has been interrupted.
+NODE_TIMEOUT_S = 60     # until SLURM declares a silent node down
+# Endless and slow: checkpoints take most of the time. The end is set after the interruption.
 ENDLESS = UNEVEN.replace("epochs: 4,", "epochs: 100000,").replace("every_epochs: 0.5", "every_epochs: 0.1")
 SLURM = {
     "SLURM_TEST_CPUS": "4",
     "SLURM_TEST_KILL_WAIT": "5",
-    # A partition whose jobs give way, with notice, to those of another one.
+    # A partition whose jobs are preempted, with notice, by those of another one.
     "SLURM_TEST_EXTRA": "\n".join((
         "PreemptType=preempt/partition_prio",
         "PreemptMode=REQUEUE",
         "SlurmctldParameters=preempt_send_user_signal",
         "PartitionName=low Nodes=ALL PriorityTier=1 GraceTime=20 PreemptMode=REQUEUE",
         "PartitionName=urgent Nodes=ALL PriorityTier=9 PreemptMode=OFF")),
-    # Open MPI as root, off the network, with more ranks than cores.
+    # Open MPI as root, without network, with more ranks than cores.
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_btl": "self,vader,tcp",
@@ -46,7 +46,7 @@ def hashes(trained):
 
 
 class Slurm(EndToEnd):
-    """What the tests of both clusters share."""
+    """Common code of the tests of both clusters."""
     nodes = 1
     configuration = ""
 
@@ -69,11 +69,11 @@ class Slurm(EndToEnd):
         return done.stdout
 
     def config(self, content, name):
-        """A configuration by the name of its run, whose folder lies with those of the other runs."""
+        """A configuration named like its run, in the common run folder."""
         return self.write_config(content.replace("name: uneven", f"name: {name}, output: {self.folder}"), f"{name}.yaml")
 
     def submit(self, script, *arguments, options=(), ranks=1, starter=("sbatch", "--parsable"), **environment):
-        """@return the numbers of the jobs, which end with the test"""
+        """@return the job IDs; the jobs end with the test"""
         jobs = self.call(*starter, f"--ntasks-per-node={ranks}", f"--output={self.folder}/%x_%A_%a.log", *options,
                          SCRIPTS / script, *arguments, **environment).split()
         self.addCleanup(subprocess.run, ["scancel", *jobs], env=self.environment)
@@ -96,7 +96,7 @@ class Slurm(EndToEnd):
         self.wait_for(lambda: self.job(number, "JobState") in states, f"job {number} is not {states}", number)
 
     def wait_for_progress(self, number, name):
-        """Until a checkpoint is written that was not there before."""
+        """Waits until a new checkpoint is written."""
         def newest():
             return [path.name for path in Run(self.folder / name).checkpoints[-1:]]
         before = newest()
@@ -108,14 +108,14 @@ class Slurm(EndToEnd):
         self.wait_for(lambda: self.log(number).count(", queued again (restart") == restarts, "it does not say so", number)
 
     def start_now(self, number):
-        """A job that was queued again waits two minutes otherwise, so that its last start is cleared away by then."""
+        """Starts a requeued job early; SLURM would hold it for two minutes."""
         self.wait_for(lambda: subprocess.run(["pgrep", "--full", rf"slurmstepd: \[{number}\."], capture_output=True).returncode,
                       f"job {number} is not cleared away", number)
         time.sleep(0.5)     # slurmd removes its folder
 
         def started():
             state = self.job(number, "JobState")
-            if state == "PENDING":      # refused if it has just started
+            if state == "PENDING":      # fails if it has just started
                 subprocess.run(["scontrol", "update", f"JobId={number}", "StartTime=now"], env=self.environment,
                                capture_output=True)
             self.assertNotEqual(state, "FAILED", self.log(number))
@@ -123,7 +123,7 @@ class Slurm(EndToEnd):
         self.wait_for(started, f"job {number} does not start again", number)
 
     def check_stopped(self, number, name, why="SIGUSR1"):
-        """@return the step at which the run was stopped last; the checkpoint that it has named is good"""
+        """@return the step at which the run was last stopped; its reported checkpoint is valid"""
         step, said, path = re.findall(r"^stopped at step (\d+) of \d+ by (\S+): (\S+) is saved, resume with --resume$",
                                       self.log(number), re.MULTILINE)[-1]
         self.assertEqual(said, why)
@@ -133,14 +133,14 @@ class Slurm(EndToEnd):
         return int(step)
 
     def check_it_ends_as_undisturbed(self, number, name, content=ENDLESS, ranks=1):
-        """An endless run that was stopped gets an end, goes on, and comes to what one comes to that was left in peace."""
-        begun = "stopped at step" in self.log(number)       # else the signal came before it could do anything
+        """Sets the end of a stopped endless run, continues it, and compares it with an undisturbed run."""
+        begun = "stopped at step" in self.log(number)       # otherwise the signal came before the first step
         step = self.check_stopped(number, name) if begun else 0
         self.check_it_goes_on(number, name, step, f"resuming from {self.folder}/{name}/checkpoints/step_{step:08d}.h5" if begun else
                               "no checkpoint to resume from", content, ranks)
 
     def check_it_goes_on(self, number, name, step, saying, content, ranks):
-        """An endless run that is queued again gets an end after this step."""
+        """Sets the end of a requeued endless run after this step."""
         content = content.replace("epochs: 100000", f"epochs: {max(4, step // 13 + 2)}")
         self.config(content, name)
         self.start_now(number)
@@ -160,7 +160,7 @@ class OneNode(Slurm):
             self.assertEqual(Run(self.folder / f"seeds_seed_{seed}").outcome(), straight.outcome())
 
     def test_chain(self):
-        # The first job stops at step 20, the second one goes on from there; the others are not needed.
+        # The first job stops at step 20, the second one continues; the others are not needed.
         config = self.config(UNEVEN, "chained")
         jobs = self.submit("pruntrain.sbatch", config, "--simulate-preempt", 20, starter=(SCRIPTS / "chain.sh", "4"))
         self.assertEqual(len(jobs), 4)
@@ -169,10 +169,10 @@ class OneNode(Slurm):
         self.assertEqual(self.job(jobs[0], "ExitCode"), "75:0")
         self.assertIn("step_00000020.h5 at step 20", self.log(jobs[1]))
         self.assertEqual(hashes(Run(self.folder / "chained")), hashes(self.train(UNEVEN, "straight", ranks=1)))
-        last, = self.submit("pruntrain.sbatch", config)     # a run that is done ends at once
+        last, = self.submit("pruntrain.sbatch", config)     # a finished run exits at once
         self.wait_for_state(last, "COMPLETED")
 
-    def test_requeued_at_most_so_often(self):
+    def test_requeued_up_to_the_limit(self):
         config = self.config(ENDLESS, "capped")
         number, = self.submit("pruntrain.sbatch", config, PRUNTRAIN_MAX_RESTARTS="1")
         self.wait_for_progress(number, "capped")
@@ -187,7 +187,7 @@ class OneNode(Slurm):
         self.check_stopped(number, "capped")
 
     def test_preempted(self):
-        # srun gives its ranks what the script sends it, as mpirun does.
+        # srun forwards signals of the script to its ranks, as mpirun does.
         config = self.config(ENDLESS, "preempted")
         number, = self.submit("many_nodes.sbatch", config, options=("--nodes=1", "--partition=low"), ranks=2,
                               PRUNTRAIN_LAUNCHER="srun --mpi=pmix")
@@ -208,7 +208,7 @@ class OneNode(Slurm):
         left = subprocess.run(["pgrep", "--full", str(config)], capture_output=True, text=True)
         self.assertEqual(left.stdout, "")
 
-    def test_wrong_input_is_not_queued_again(self):
+    def test_invalid_input_is_not_requeued(self):
         number, = self.submit("many_nodes.sbatch", self.config(UNEVEN, "wrong"), "train.epochs=-1",
                               options=("--nodes=1",), ranks=2)
         self.wait_for_state(number, "FAILED")
@@ -216,7 +216,7 @@ class OneNode(Slurm):
         self.assertIn("train.epochs", self.log(number))
 
     def test_zz_time_limit(self):
-        # The last one: SLURM looks at the limits every 30 s, counted from its start.
+        # The last test: SLURM checks the limits every 30 s, counted from its start.
         config = self.config(ENDLESS, "limited")
         number, = self.submit("pruntrain.sbatch", config, options=("--time=1", "--signal=B:USR1@58"), ranks=2)
         self.wait_until_requeued(number, 1)
@@ -229,7 +229,7 @@ class FourNodes(Slurm):
     configuration = f"SlurmdTimeout={NODE_TIMEOUT_S}"
 
     def start(self, content, name, *arguments, nodes=2, launcher="mpirun"):
-        """Many nodes, two ranks on each."""
+        """Four nodes with two ranks each."""
         launcher = {"mpirun": {}, "srun": {"PRUNTRAIN_LAUNCHER": "srun --mpi=pmix"}}[launcher]
         return self.submit("many_nodes.sbatch", self.config(content, name), *arguments, options=(f"--nodes={nodes}",), ranks=2,
                            **launcher)[0]
@@ -238,13 +238,13 @@ class FourNodes(Slurm):
         return self.call("scontrol", "show", "hostnames", self.job(number, "NodeList")).split()[-1]
 
     def processes(self, node):
-        """@return {process id: its command} of all that run there"""
+        """@return {process ID: command} of all processes there"""
         def machine(pid):
             return os.readlink(f"/proc/{pid}/ns/uts")
         wanted, found = machine((pathlib.Path(self.cluster) / f"slurmd_{node}.pid").read_text().strip()), {}
         self.assertNotEqual(wanted, machine("self"))
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError):      # some end meanwhile
+            with contextlib.suppress(OSError):      # some exit in the meantime
                 if machine(pid) == wanted:
                     found[int(pid)] = pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
         return found
@@ -257,7 +257,7 @@ class FourNodes(Slurm):
             self.assertEqual(self.job(number, "NumNodes"), "2")
             self.assertEqual(Run(self.folder / name).outcome(), straight.outcome())
 
-    def test_goes_on_with_fewer_nodes(self):
+    def test_resumes_on_fewer_nodes(self):
         content = ENDLESS.replace("train: {", "train: {sum: ordered, ")
         number = self.start(content, "fewer", nodes=3, launcher="srun")
         self.wait_for_progress(number, "fewer")
@@ -268,7 +268,7 @@ class FourNodes(Slurm):
         self.assertIn("on 6 ranks", self.log(number))
         self.assertIn("on 4 ranks", self.log(number))
 
-    def test_a_rank_that_stands_still_is_told_by_its_node(self):
+    def test_a_hung_rank_is_reported_with_its_node(self):
         number = self.start(ENDLESS, "still", "run.stall_s=3", "run.on_stall=abort")
         self.wait_for_progress(number, "still")
         node = self.last_node(number)
@@ -280,14 +280,14 @@ class FourNodes(Slurm):
         self.assertNotIn("has lost a node", self.log(number))
 
     def test_zz_nodes_fail(self):
-        # mpirun notices at once, and its script asks for the requeue; srun waits for SLURM, which does it by itself.
+        # mpirun notices at once, and the script requests the requeue; srun waits for SLURM, which requeues by itself.
         numbers = {name: self.start(ENDLESS, name, launcher=name) for name in ("mpirun", "srun")}
         for name, number in numbers.items():
             self.wait_for_progress(number, name)
-            for pid in self.processes(self.last_node(number)):      # as if its machine had lost its power
+            for pid in self.processes(self.last_node(number)):      # simulates a power failure
                 os.kill(pid, signal.SIGKILL)
         for name, number in numbers.items():
-            # Until SLURM has given up the node the job is COMPLETING, also if its script has asked for the requeue.
+            # The job is COMPLETING until SLURM declares the node down, also if the script has requested the requeue.
             self.wait_for(lambda: self.job(number, "Restarts") == "1" and self.job(number, "JobState") != "COMPLETING",
                           f"job {number} is not queued again", number, NODE_TIMEOUT_S + HANG_S)
             step = int(Run(self.folder / name).checkpoints[-1].stem.split("_")[1])

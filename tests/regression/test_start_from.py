@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A new run begins with the weights of a file: those of another run, or of PyTorch."""
+"""A new run starts from the weights of a file, of another run or of PyTorch."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ ROWS = ("prune.grouping=row", "prune.reconfigure=true", "prune.final_sparsity=0.
 SHORT = "train.epochs=1"
 AS_IT_IS = "train.epochs=0"
 
-# What can be computed by hand in PyTorch: all layers but dropout.
+# All layers except dropout, as a reference in PyTorch.
 FOREIGN = """
 run: {{name: foreign, seed: 1}}
 data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: y.npy, test_inputs: x.npy, test_targets: y.npy,
@@ -68,7 +68,7 @@ class StartFrom(EndToEnd):
                     self.assertFalse(any(numbers[()].any() for numbers in node.values()))
                 self.assertEqual(len(stored["history/step"]), 0)
 
-    def test_training_goes_on_alike_on_any_number_of_ranks(self):
+    def test_training_continues_identically_on_any_number_of_ranks(self):
         dense = self.train(UNPRUNED, "dense", SHORT).checkpoints[-1]
         pruned = at_once(lambda ranks: self.start(ORDERED, f"pruned-{ranks}", dense, ranks=ranks), ((1,), (2,), (3,)))
         for one in pruned[1:]:
@@ -77,7 +77,7 @@ class StartFrom(EndToEnd):
         self.assertEqual(sum(removed), int(0.7 * UNEVEN_WEIGHTS))
         self.assertNotEqual(pruned[0].outcome(), self.train(ORDERED, "anew").outcome())
 
-        # What is gone stays gone; an event that asks for less than is gone already does nothing.
+        # Removed weights do not return; an event with a lower sparsity than the present one does nothing.
         file = pruned[0].checkpoints[-1]
         further = at_once(lambda ranks, goal: self.start(ORDERED, f"further-{ranks}-{goal}", file, f"prune.final_sparsity={goal}",
                                                          ranks=ranks), [(1, 0.8), (2, 0.8), (1, 0.3)])
@@ -112,7 +112,7 @@ class StartFrom(EndToEnd):
         self.assertEqual(nothing_yet.outcome(), straight.outcome())
         (self.folder / "cut_off" / "checkpoints").mkdir(parents=True)
         shutil.copy(straight.checkpoints[2], self.folder / "cut_off" / "checkpoints")
-        file.unlink()    # the run's own checkpoint is enough
+        file.unlink()    # the checkpoint of the run itself is sufficient
         cut_off = self.start(ORDERED, "cut_off", file, "checkpoint.keep=99", "--resume", ranks=2)
         self.assertEqual(cut_off.outcome(), straight.outcome())
 
@@ -155,7 +155,7 @@ class StartFrom(EndToEnd):
         self.assert_refused(done, file.name, "of this run itself", "--resume", "run.name")
         self.assertTrue(file.exists())
 
-    def test_another_normalization_is_told_how_to_set(self):
+    def test_another_normalization_is_reported_with_the_required_settings(self):
         file = self.train(UNPRUNED, "first", SHORT).checkpoints[-1]
         other = "data.validation_samples=200"
         done = run(self.write_config(UNPRUNED), f"run.output={self.folder}", "run.name=other", f"run.start_from={file}", other)
@@ -176,7 +176,7 @@ class FromTorch(EndToEnd):
             torch.nn.Conv2d(2, 6, 3, padding=1), torch.nn.BatchNorm2d(6), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
             torch.nn.Flatten(), torch.nn.Linear(96, 7, bias=False), torch.nn.ReLU(), torch.nn.Linear(7, 3))
         inputs = torch.from_numpy((self.x - numpy.array([100, 90]).reshape(1, 2, 1, 1)) / numpy.array([50, 60]).reshape(1, 2, 1, 1))
-        self.network(inputs.float())    # so that statistics are not those of the start
+        self.network(inputs.float())    # updates the running statistics
         self.network.eval()
         with torch.no_grad():
             self.network[5].weight[self.network[5].weight.abs() < 0.05] = 0
@@ -216,7 +216,7 @@ class FromTorch(EndToEnd):
                 if "num_batches" not in name:
                     self.assertTrue(torch.equal(again[name], value), name)
 
-    def test_pruned_while_it_trains_on(self):
+    def test_pruned_during_further_training(self):
         _, file = self.convert(self.network.state_dict())
         prune = "prune={schedule: {type: one_shot, at_step: 1}, final_sparsity: 0.5}"
         started = self.train(self.config, "pruned", f"run.start_from={file}", prune, ranks=2)
@@ -249,7 +249,7 @@ class FromTorch(EndToEnd):
             self.assertRegex(done.stderr, r"^pruntrain_io: .*\n$")
             self.assertIn(word, done.stderr)
         self.assertEqual(list(self.folder.glob("weights.h5*")), [])
-        # What only the data decide is left to the program.
+        # The program checks what depends on the data.
         _, file = self.convert({**state, "5.weight": torch.ones(7, 95)})
         done = run(self.config, f"run.output={self.folder}", f"run.start_from={file}")
         self.assert_refused(done, "dense1.weight 7x95", "7x96")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""scripts/study.py: what is there is not run again, the page has the right means, failures are listed and stop nothing."""
+"""scripts/study.py: finished runs are not repeated, the page has the right means, failures are listed and do not stop others."""
 
 import os
 import pathlib
@@ -26,7 +26,7 @@ class Study(EndToEnd):
         super().setUp()
         self.page, self.output = self.folder / "page.md", self.folder / "runs"
         network = self.write_config(UNEVEN, "network.yaml")
-        # An epoch of this run is half an epoch of the network's, which is half as long.
+        # An epoch of the method is half an epoch of the network, whose run is half as long.
         one_shot = self.write_config(UNEVEN.replace("epochs: 4", "epochs: 8").replace("global_batch: 50", "global_batch: 75")
                                      .replace("{type: cubic, start_step: 5, end_step: 40, every_steps: 7}", "{type: one_shot, at_epoch: 1}"),
                                      "one_shot.yaml")
@@ -51,7 +51,7 @@ class Study(EndToEnd):
         return [Run(self.output / f"uneven_{method}_{sparsity:g}_{seed}").summary for seed in seeds]
 
     def rows(self, first):
-        """{(cells of the first columns): the others} of the table whose heading begins with these cells."""
+        """{(cells of the first columns): the others} of the table whose header starts with these cells."""
         lines = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in self.page.read_text().splitlines()
                  if line.startswith("|")]
         start = next(i for i, line in enumerate(lines) if line[:len(first)] == first)
@@ -59,14 +59,14 @@ class Study(EndToEnd):
         end = next((i for i, line in enumerate(body) if line[0] == "method"), len(body))
         return {tuple(line[:len(first)]): line[len(first):] for line in body[:end]}
 
-    def test_a_study_goes_on_where_it_was_cut_and_its_page_has_the_means(self):
+    def test_an_interrupted_study_continues_and_its_page_has_the_means(self):
         first = self.study("--seeds", "1")
         self.assertEqual(sorted(self.ran(first)), sorted(["uneven_dense_0_1", *(f"uneven_{method}_{sparsity}_1" for method in ("own", "shot")
                                                                                for sparsity in SPARSITIES)]))
-        self.assertIn("5 of 5 runs; seeds: 1; ranks of a run: 1;", self.page.read_text())
-        self.assertNotIn("**", self.page.read_text())     # one seed says nothing of the noise
+        self.assertIn("5 of 5 runs; seeds: 1; ranks per run: 1;", self.page.read_text())
+        self.assertNotIn("**", self.page.read_text())     # one seed gives no estimate of the noise
 
-        # A run that was cut off has checkpoints but no summary.
+        # An interrupted run has checkpoints but no summary.
         (self.folder / "page.csv").unlink()
         cut = self.output / "uneven_own_0.5_1"
         (cut / "summary.json").unlink()
@@ -109,7 +109,7 @@ class Study(EndToEnd):
         self.assertIn(f"]({plot.name})", self.page.read_text())
         self.assertIn("<svg", plot.read_text())
 
-        # The table of runs stands for the folders, as long as the recipe is the same.
+        # The table of runs replaces the folders, as long as the recipe is the same.
         pages = self.page.read_text()
         shutil.rmtree(self.output)
         self.assertEqual(self.ran(self.study()), [])
@@ -120,7 +120,7 @@ class Study(EndToEnd):
         self.assertEqual(len(re.findall("^uneven_", self.study("--list").stdout, re.MULTILINE)), 10)
         self.write_config(UNEVEN, "network.yaml")
 
-        # Words around the block are the author's, and what is there needs no program.
+        # Text around the block is preserved, and --collect needs no program.
         self.page.write_text("# Mine\n\n" + self.page.read_text().split("\n\n", 2)[2] + "\nMine too.\n")
         self.study("--collect", "--program", "/no/such/program", "--sparsities", "0.8")
         text = self.page.read_text()
@@ -129,11 +129,11 @@ class Study(EndToEnd):
 
         (self.folder / "page.csv").unlink()
         self.study("--untimed", "--seeds", "2")
-        for _ in range(2):      # it stays so
+        for _ in range(2):      # repeatable
             self.assertEqual({tuple(cells[4:6]) for cells in self.rows(["method", "sparsity"]).values()}, {("", "")})
             self.study("--collect", "--seeds", "2")
 
-    def test_a_run_that_fails_is_listed_and_stops_nothing(self):
+    def test_a_failed_run_is_listed_and_stops_no_other(self):
         bad = self.write_config(UNEVEN.replace("criterion: magnitude", "criterion: magnitud"), "bad.yaml")
         self.table["methods"]["bad"] = {"title": "bad", "input": str(bad)}
         self.table["networks"]["uneven"]["sparsities"] = {"bad": [0.5], "own": [0.5]}
@@ -142,7 +142,7 @@ class Study(EndToEnd):
         self.assertIn("uneven_own_0.5_1", self.ran(done))
         self.assertIn("1 of 2 runs", self.page.read_text())
 
-        # The same folder is not taken for a run of another recipe.
+        # The folder is rejected if the recipe differs.
         self.write_config(UNEVEN.replace("epochs: 4", "epochs: 5"), "network.yaml")
         del self.table["networks"]["uneven"]["sparsities"]["bad"]
         before = tree(self.output)
@@ -150,22 +150,22 @@ class Study(EndToEnd):
         self.assertRegex(done.stderr, r"failed: uneven_own_0\.5_1: \S+ is a run of another configuration: remove it")
         self.assertEqual(tree(self.output), before)
 
-    def test_the_best_is_named_only_where_it_is_beyond_the_noise(self):
+    def test_the_best_is_marked_only_if_significant(self):
         def cells(**accuracies):
             return {method: [{"test_accuracy": one} for one in ones] for method, ones in accuracies.items()}
-        # Pooled deviation 0.001 sqrt(2), so a difference of means of two seeds each has a standard error of as much.
+        # The pooled std is 0.001 sqrt(2), which is also the standard error of a difference of means of two seeds each.
         self.assertEqual(best_of(cells(a=(0.90, 0.902), b=(0.897, 0.899), c=(0.8, 0.802))), "a")
         self.assertIsNone(best_of(cells(a=(0.90, 0.902), b=(0.8985, 0.9005), c=(0.8, 0.802))))
         self.assertIsNone(best_of(cells(a=(0.90,), b=(0.8,))))
         self.assertIsNone(best_of(cells(a=(0.90, 0.902))))
 
-    def test_no_run_is_started_when_the_time_is_over(self):
+    def test_no_run_starts_after_the_time_limit(self):
         done = self.study("--minutes", "0")
         self.assertIn("10 runs were not started within 0 minutes", done.stdout)
         self.assertFalse(self.page.exists() or os.listdir(self.output))
-        self.assertIn("no run of this study", self.study("--collect", status=1).stderr)
+        self.assertIn("no finished run of this study", self.study("--collect", status=1).stderr)
 
-    def test_the_study_of_the_project_is_one_that_can_be_run(self):
+    def test_the_study_of_the_project_is_valid(self):
         done = subprocess.run([sys.executable, ROOT / "scripts/study.py", "--list", "--output", self.output, "--page", self.page,
                                "--methods", "rigl"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A short campaign of faults at random, always the same (tests/torture/campaign.py; `make torture` is a long one)."""
+"""A short, fixed fault-injection campaign (tests/torture/campaign.py; `make torture` runs a long one)."""
 
 import pathlib
 import sys

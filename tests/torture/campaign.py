@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Faults at random, by a seed: after each the run must end within seconds, not with 0, and resumed end bit for bit as a run that
-was left in peace.
+"""Injects random faults. After each, the run must exit with a nonzero status within a time limit. When resumed, it must end
+bit-identical to an undisturbed run.
 
     tests/torture/campaign.py [--faults 200] [--seed 1] [--minutes 60]
 
-Every case is a run of its own, on 1 to 4 ranks, replicas or shards, with sums in one order, with or without checkpoints beside
-training. It is disturbed once or more, each time resumed on other ranks, and at last left to its end. Prints a line for each
-case and a table of counts; exit status 1 if anything was lost or hung. As root it also fills small file systems.
+Every case is a separate run on 1 to 4 ranks, replicas or shards, with ordered sums, with or without asynchronous checkpoints. It is
+disturbed at least once, each time resumed on other ranks, and finally runs to its end. Prints a line per case and a table of
+counts; exit status 1 if a run was lost or hung. As root it also fills small file systems.
 """
 
 import argparse
@@ -25,17 +25,17 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/regression"))
 from support import ENVIRONMENT, UNEVEN, Run, command, kill, run  # noqa: E402 (its folder is known only now)
 
-# Long enough to be hit anywhere: a checkpoint every half epoch takes longer than training.
+# Long enough to be disturbed anywhere: a checkpoint every half epoch takes longer than training.
 EPOCHS = 60
 CONFIG = (UNEVEN.replace("epochs: 4,", f"epochs: {EPOCHS},").replace("end_step: 40", "end_step: 600")
           .replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,").replace("keep: 3", "keep: 2"))
 GRIDS = {1: ((),), 2: ((), ("parallel.shard_optimizer=true",)), 3: ((),), 4: ((), ("parallel.shard_optimizer=true",))}
-SHARDED = ("parallel.model_shards=2",)      # sums of shards are those of one grid: such a run keeps its own
-QUICK_S = 60    # to end after a fault
+SHARDED = ("parallel.model_shards=2",)      # sums depend on the number of shards, so such a run keeps its grid
+QUICK_S = 60    # time limit to exit after a fault
 
 
 class Lost(Exception):
-    """Something that must not be."""
+    """A run did not survive its faults."""
 
 
 def children_of(process):
@@ -52,10 +52,10 @@ class Case:
         self.run = Run(folder / self.name)
         self.sharded = self.random.random() < 0.25
         self.settings = ["checkpoint.asynchronous=true"] if self.random.random() < 0.3 else []
-        self.process, self.late = None, 0   # faults that came after the end of the run: they count for nothing
+        self.process, self.late = None, 0   # faults after the end of the run, which do not count
 
     def ranks(self):
-        """(how many, settings for them)"""
+        """(number of ranks, their settings)"""
         if self.sharded:
             return 4, SHARDED
         ranks = self.random.choice(list(GRIDS))
@@ -70,7 +70,7 @@ class Case:
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def wait_a_moment(self):
-        """Until its ranks are there, and some time more. @return it still runs"""
+        """Waits until its ranks have started, and a random time. @return true if it still runs"""
         end = time.monotonic() + QUICK_S
         while not children_of(self.process) and self.process.poll() is None and time.monotonic() < end:
             time.sleep(0.005)
@@ -81,19 +81,19 @@ class Case:
         return self.process.poll() is None
 
     def wait_until_it_trains(self):
-        """A rank that is being loaded has no handler of signals yet, and is not watched."""
+        """Waits for training: a loading rank does not handle signals yet, and is not monitored."""
         before = self.run.checkpoints[-1:]
         while self.run.checkpoints[-1:] == before and self.process.poll() is None:
             time.sleep(0.005)
 
     def end(self, wanted=None):
-        """@return the exit status, of a process that ends by itself"""
+        """@return the exit status of a process that exits by itself"""
         try:
             said = self.process.communicate(timeout=QUICK_S)[0]
         except subprocess.TimeoutExpired as expired:
             kill(self.process)
             said = (expired.stdout or b"").decode(errors="replace")
-            raise Lost(f"hangs: not ended {QUICK_S} s after the fault\n{said[-2000:]}") from None
+            raise Lost(f"hangs: still running {QUICK_S} s after the fault\n{said[-2000:]}") from None
         status = self.process.returncode
         if wanted is not None and status not in wanted:
             raise Lost(f"exit status {status}, expected one of {wanted}\n{said[-2000:]}")
@@ -101,7 +101,7 @@ class Case:
             raise Lost("exit status 0 without a summary")
         return status
 
-    # The faults. Each leaves no process behind.
+    # The faults. None leaves a process running.
 
     def kill_one_rank(self):
         self.begin()
@@ -147,7 +147,7 @@ class Case:
         self.end((0, 1))
 
     def damage_checkpoint(self):
-        """Of a run that was cut off: a flipped byte, a lost end, or another file in the place of the newest one."""
+        """Damages the newest checkpoint of a killed run: a flipped byte, a truncation, or another file."""
         self.kill_all()
         files = self.run.checkpoints
         if len(files) < 2:
@@ -167,7 +167,7 @@ class Case:
             files[-1].write_bytes(content)
 
     def fill_disk(self):
-        """The rest of the run on a file system that has little room."""
+        """Continues the run on an almost full file system."""
         self.kill_all()
         disk = self.folder / f"{self.name}_disk"
         disk.mkdir(exist_ok=True)
@@ -185,7 +185,7 @@ class Case:
             if done.returncode not in (0, 1, 2):
                 raise Lost(f"exit status {done.returncode} on a full disk\n{done.stderr[-2000:]}")
             if done.returncode and "full" not in done.stderr and "No space" not in done.stderr and "room" not in done.stderr:
-                raise Lost(f"a full disk is not told\n{done.stderr[-2000:]}")
+                raise Lost(f"a full disk is not reported\n{done.stderr[-2000:]}")
             if (disk / self.name).exists():
                 shutil.rmtree(self.run.folder, ignore_errors=True)
                 shutil.copytree(disk / self.name, self.run.folder)
@@ -198,7 +198,7 @@ class Case:
         if done.returncode != 0:
             raise Lost(f"cannot be resumed: exit status {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
         if self.run.outcome() != expected:
-            raise Lost("ends otherwise than the run that was left in peace")
+            raise Lost("ends differently from the undisturbed run")
         left = [path.name for path in self.run.folder.rglob("*.tmp")]
         if left:
             raise Lost(f"leaves {left}")
@@ -215,7 +215,7 @@ def straight(folder, name, ranks, *settings):
 
 
 def campaign(folder, faults, seed, minutes):
-    """@return (counts of the faults that hit a run, how many came after its end, what was lost)"""
+    """@return (counts of effective faults, number of faults after the end of a run, lost runs)"""
     (folder / "config.yaml").write_text(CONFIG)
     expected = {False: straight(folder, "straight", 1), True: straight(folder, "straight_shards", 4, *SHARDED)}
     counts, late, lost, number, end = collections.Counter(), 0, [], 0, time.monotonic() + 60 * minutes
@@ -250,15 +250,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60, help="begin no case after so many minutes")
+    parser.add_argument("--minutes", type=float, default=60, help="start no case after this many minutes")
     arguments = parser.parse_args()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pruntrain_torture_"))
     counts, late, lost = campaign(folder, arguments.faults, arguments.seed, arguments.minutes)
-    print(f"\n{counts.total()} faults by seed {arguments.seed}, {len(lost)} lost; {late} more came after the end of a run")
+    print(f"\n{counts.total()} faults with seed {arguments.seed}, {len(lost)} runs lost; {late} more faults came after the end of a run")
     for fault in FAULTS:
         print(f"  {fault.__name__:18} {counts[fault.__name__]}")
     if lost:
-        print(f"\nwhat was lost is in {folder}:", *lost, sep="\n")
+        print(f"\nlost runs are in {folder}:", *lost, sep="\n")
         return 1
     shutil.rmtree(folder)
     return 0
