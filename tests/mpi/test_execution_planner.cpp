@@ -22,7 +22,7 @@ struct Planned {
     /// Keeps one weight of `every` in dense1; dense2 stays whole.
     void prune(index_t every) {
         std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());
-        for (index_t k = 0; k < network.parameters()[0]->pattern.kept(); ++k) keep.back().push_back(k % every == 0);
+        for (index_t k = 0; k < network.parameters()[0]->pattern.kept(); ++k) keep.front().push_back(k % every == 0);
         network.arena().keep(keep);
     }
 
