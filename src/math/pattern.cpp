@@ -34,16 +34,6 @@ Pattern::Pattern(index_t rows, index_t columns, std::vector<index_t> row_pointer
     }
 }
 
-Pattern Pattern::row_block(index_t first, index_t count) const {
-    if (full_) return {count, columns_};
-    const index_t begin = kept_before(first);
-    std::vector<index_t> pointers(row_pointers_.begin() + first, row_pointers_.begin() + first + count + 1);
-    for (index_t& pointer : pointers) pointer -= begin;
-    return {count, columns_, std::move(pointers),
-            std::vector<std::int32_t>(column_indices_.begin() + begin,
-                                      column_indices_.begin() + kept_before(first + count))};
-}
-
 std::vector<index_t> Pattern::row_sizes() const {
     std::vector<index_t> sizes;
     for (index_t row = 0; row < rows_; ++row) sizes.push_back(kept_before(row + 1) - kept_before(row));

@@ -167,8 +167,8 @@ TEST_SUITE("many ranks") {
                             if (!whole.prunable || whole.pattern.full()) continue;
                             const RandomStream random(seed, Purpose::regrowth, 0, step);
                             expected[i] =
-                                regrown(expected[i], static_cast<std::size_t>(counts[i]),
-                                        regrowth->soft_prunes(), whole.first_number,
+                                regrown(expected[i], static_cast<std::size_t>(counts[i]), regrowth->soft_prunes(),
+                                        whole.first_number,
                                         whole.first_number + static_cast<weight_number_t>(whole.pattern.dense_size()),
                                         regrowth->fraction_at(step), [&](weight_number_t number) {
                                             return regrowth->score_input() == nullptr

@@ -29,6 +29,7 @@ namespace pruntrain {
 /// `SliceTerms` instead make the order that of a tree over slices of a batch: the same bits for any number of ranks
 /// that share out the slices. A rank may then have several arrays, its terms: one for each node of the tree that it
 /// holds.
+// Large because it holds the state of one nonblocking algorithm: buckets, the node's windows, messages between nodes.
 class SharedSum {
    public:
     enum class Message { exact, bf16 };  ///< of a node to the others

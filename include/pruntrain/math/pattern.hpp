@@ -12,6 +12,7 @@ namespace pruntrain {
 
 /// The pattern of a (rows, columns) matrix: full, or the kept positions in compressed sparse rows (CSR), columns
 /// ascending in each row. Packed arrays that belong to it hold one number for each kept position, in this order.
+// Large because a sparsity pattern offers each caller the one traversal that it needs, without a copy.
 class Pattern {
    public:
     Pattern() = default;
@@ -29,8 +30,6 @@ class Pattern {
     std::span<const index_t> row_pointers() const { return row_pointers_; }
     std::span<const std::int32_t> column_indices() const { return column_indices_; }
 
-    /// The rows first .. first + count - 1 as a pattern of their own.
-    Pattern row_block(index_t first, index_t count) const;
     /// Of the same shape, full.
     Pattern with_all() const { return {rows_, columns_}; }
     /// Kept positions of each row.

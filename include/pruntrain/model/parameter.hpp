@@ -37,6 +37,7 @@ inline index_t size_of(std::span<const index_t> shape) {
 /// One trained tensor as a matrix of rows = outputs, columns = inputs; a convolution (O,C,kh,kw) is (O, C*kh*kw), a
 /// vector is one column. Value, gradient and optimizer slots are packed: one number for each kept position of the
 /// pattern.
+// Large because it is plain data: everything that is known of one tensor.
 struct Parameter {
     std::string layer;                  ///< "dense1"
     std::string name;                   ///< "weight"
