@@ -20,7 +20,7 @@ class Option:
 
     names: list
     meaning: str
-    value: str = ""     # what stands for its value: FILE, N
+    value: str = ""     # placeholder of its value: FILE, N
     choices: tuple = ()
     range: str = ""
     default: str = ""

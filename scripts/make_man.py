@@ -90,7 +90,7 @@ def page(program, prefix):
         *(f".SS {command.name}\n{escaped(command.description)}\n{options_of(command)}" for command in program.commands),
         ".SH CONFIGURATION KEYS\n",
         "A key is set in the YAML file, or on the command line by its path: train.epochs=5, model.1.units=100.\n",
-        "[] stands for the number of an entry of a list.\n",
+        "[] is the index of an entry of a list, from 0.\n",
         "In parentheses: for which type, format or layer there is such a key.\n",
         *map(key_entry, program.keys),
         ".SH EXIT STATUS\n", *statuses(main.footer["Exit status"]),

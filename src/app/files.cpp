@@ -26,7 +26,7 @@ std::string read_text(const std::string& path) {
     return content;
 }
 
-/// Opens the file as the later write does, since permissions alone do not tell. Leaves no file that was not there.
+/// Opens the file as the later write does, since permissions alone do not decide it. Leaves no file that was not there.
 void check_writable(const std::string& path) {
     std::error_code error;
     const bool existed = fs::exists(path, error);
