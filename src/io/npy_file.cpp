@@ -19,7 +19,7 @@ void write_npy(const std::string& path, const std::vector<index_t>& shape, std::
     file << header;
     file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size_bytes()));
     file.close();
-    if (!file) fault("cannot write ", path);
+    if (!file) fault("cannot write ", path, ": is the disk full?");
 }
 
 }  // namespace pruntrain
