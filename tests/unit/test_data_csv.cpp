@@ -66,8 +66,8 @@ TEST_CASE("csv: wrong lines are named by their number") {
     CHECK(contains(file.error_of("1,2\n3,nan\n"), "line 2 column 2: 'nan' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,1e39\n"), "line 2 column 2: '1e39' is no finite number"));
     CHECK(contains(file.error_of("1,2\nx,y\n"), "line 2 column 1: 'x'"));  // only the first line may hold names
-    CHECK(contains(file.error_of(""), "has no line of numbers"));
-    CHECK(contains(file.error_of("x,y\n"), "has no line of numbers"));
+    CHECK(contains(file.error_of(""), "has no line with values"));
+    CHECK(contains(file.error_of("x,y\n"), "has no line with values"));
     std::filesystem::remove(file.folder / "a.csv");
     CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': no such file"));
     CHECK(contains(
