@@ -47,9 +47,9 @@ TEST_CASE("csv: places of targets, separators, shapes") {
     CHECK(samples.features == std::vector<float>{1, 4});
     CHECK(samples.targets == std::vector<float>{2, 3, 5, 6});
     CHECK(samples.header.target_width == 2);
-    CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2, 2]"), "has 2 columns for inputs, but data.shape 1x2x2"));
+    CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2, 2]"), "has 2 input columns, but data.shape 1x2x2"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2]"), "[features] or [channels, rows, columns]"));
-    CHECK(contains(file.error_of("1,2,3\n", ", shape: 1.5"), "expected whole numbers"));
+    CHECK(contains(file.error_of("1,2,3\n", ", shape: 1.5"), "expected integers"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [10000, 10000, 10000]"), "a product of at most"));
     CHECK(contains(file.error_of("1;2;3\n", ", target_columns: 3"), "line of numbers"));  // "1;2;3" taken for a name
     CHECK(contains(file.error_of("1,2,3\n", ", target_columns: 3"), "none is left for inputs"));

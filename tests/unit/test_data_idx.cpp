@@ -124,7 +124,7 @@ TEST_CASE("idx: a compressed file that is cut off or changed is refused") {
 TEST_CASE("idx: missing files and folders are named") {
     const TemporaryFolder folder;
     const std::string keys = "format: idx, directory: " + folder.path().string();
-    CHECK(contains(input_error_of([&] { read_part(keys); }), "there is neither '" + folder.path().string()));
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "found neither '" + folder.path().string()));
     CHECK(contains(input_error_of([&] { read_part(keys + ", train_inputs: ."); }), "cannot read"));
 }
 
