@@ -17,7 +17,7 @@ bool Checkpointer::save(RunState& state, const History& history, bool needed) {
     state.pattern_hash = hex(hash.pattern);
     state.weights_hash = hex(hash.weights);
     state.execution = model.execution().describe();
-    state.partition = text_of(model.partition());
+    state.partition = partition_text(model.partition());
     experiment_.dataset.pause_reading();
     const auto write = [&](auto how) {
         return how(folder_.checkpoints() / checkpoint_name(state.step), model.network(), state, history,

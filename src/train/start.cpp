@@ -63,7 +63,7 @@ StartFile look(Experiment& experiment) {
                     text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity))};
     if (units_removed)
         found.file.partition =
-            text_of(even_partition(parse_partition(summary.state.partition), experiment.grid.model_shards()));
+            partition_text(even_partition(parse_partition(summary.state.partition), experiment.grid.model_shards()));
     return found;
 }
 
