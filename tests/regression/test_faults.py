@@ -228,7 +228,7 @@ class Faults(EndToEnd):
             process, pids = self.begin_endless(f"still-{stopped}", "run.stall_s=2")
             os.kill(pids[stopped], signal.SIGSTOP)
             self.said_within(process, rf"pruntrain: warning: rank {stopped} on {re.escape(socket.gethostname())}, in step \d+, phase "
-                                      r"\w+, has been silent for [2-9]\.\d s: it is stopped", 20)
+                                      r"\w+, has been silent for [2-9]\.\d s: the process is stopped", 20)
             os.kill(pids[stopped], signal.SIGCONT)
             self.said_within(process, rf"pruntrain: warning: rank {stopped} is back after", 20)
             os.kill(pids[1], signal.SIGTERM)
@@ -243,7 +243,7 @@ class Faults(EndToEnd):
         self.assertTrue(wait_until_gone(pids.values()))
         self.assertLess(time.monotonic() - begin, 20)
         self.assertEqual(process.returncode, 1)
-        self.assertRegex(stderr, r"rank 1 on .* has been silent .*: the run is ended, as run\.on_stall says; --resume goes on")
+        self.assertRegex(stderr, r"rank 1 on .* has been silent .*: the run is aborted, as configured by run\.on_stall; --resume continues")
         last = Run(self.folder / "abort").checkpoints[-1]
         self.assertEqual(run("inspect", last).returncode, 0)
 
