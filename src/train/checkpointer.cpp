@@ -55,7 +55,7 @@ void Checkpointer::finish_writing() {
 bool Checkpointer::tolerates(const std::string& failure) {
     const bool failed = world_.all_reduce_max(index_t{failure.empty() ? 0 : 1}) == 1;
     if (!failed || experiment_.settings.stops_on_write_failure) return false;
-    progress_.note(text("warning: ", failure, "; training goes on, older checkpoints stay"));
+    progress_.note(text("warning: ", failure, "; training continues, older checkpoints are kept"));
     return true;
 }
 
@@ -69,7 +69,7 @@ void HistoryLog::append(const HistoryRow& row, Network& network) {
     } catch (const std::exception& error) {
         if (stops_on_failure_) throw;
         file_is_incomplete_ = true;
-        progress_.note(text("warning: ", error.what(), "; training goes on, the row is written with the next one"));
+        progress_.note(text("warning: ", error.what(), "; training continues, the row is written with the next one"));
     }
 }
 

@@ -57,7 +57,7 @@ class BadInput(EndToEnd):
             ("global_batch: 50", "global_batch: 50.5"): ("train.global_batch", "50.5", "whole number"),
             ("global_batch: 50", "global_batch: [50]"): ("train.global_batch", "[50]", "whole number"),
             ("global_batch: 50", "global_batch:"): ("train.global_batch", "no value", "whole number"),
-            ("epochs: 4,", "epochs: 1e300,"): ("train.epochs", "1e+300", "13 steps an epoch", "<= "),
+            ("epochs: 4,", "epochs: 1e300,"): ("train.epochs", "1e+300", "13 steps per epoch", "<= "),
             ("final_sparsity: 0.7", "final_sparsity: 1"): ("prune.final_sparsity", "is 1", "0 <= x < 1"),
             ("type: cubic", "type: cubik"): ("prune.schedule.type", "'cubik'", "did you mean 'cubic'", "one_shot"),
             ("criterion: magnitude", "criterion: [magnitude]"): ("prune.criterion", "map of keys"),
