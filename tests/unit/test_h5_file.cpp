@@ -240,15 +240,18 @@ TEST_CASE("h5_file: what cannot be read is named, with HDF5's reason") {
     const auto message = [&](auto&& work) { return message_of([&] { work(file); }); };
     CHECK(message([](const H5File& f) { f.read<float>("group/other"); }) ==
           "group/other: unable to open object: object 'other' doesn't exist");
-    CHECK(message([](const H5File& f) { f.read<double>("group/array"); }) == "group/array: its values are not of type float64");
+    CHECK(message([](const H5File& f) { f.read<double>("group/array"); }) ==
+          "group/array: its values are not of type float64");
     CHECK(message([](const H5File& f) { f.verify<float>("group/array", 4999); }) ==
           "group/array: has 5000 values, expected 4999");
     CHECK(message([](const H5File& f) { f.read_text("group/array"); }) == "group/array: is not a text of fixed length");
     CHECK(contains(message([](const H5File& f) { f.attribute<index_t>("/", "nothing"); }), "/ attribute nothing: "));
-    CHECK(message([](const H5File& f) { f.attribute<double>("/", "step"); }) == "/ attribute step: is not of type float64");
+    CHECK(message([](const H5File& f) { f.attribute<double>("/", "step"); }) ==
+          "/ attribute step: is not of type float64");
     CHECK(message([](const H5File& f) { f.attribute<index_t>("group", "word"); }) ==
           "group attribute word: is not of type int64");
-    CHECK(message([](const H5File& f) { f.attribute<std::string>("/", "step"); }) == "/ attribute step: is not of type text");
+    CHECK(message([](const H5File& f) { f.attribute<std::string>("/", "step"); }) ==
+          "/ attribute step: is not of type text");
     CHECK(contains(message([](const H5File& f) { f.names("text"); }), "text: "));
     CHECK(message_of([&] {
               H5File::create(folder / "c.h5", 512).write<float>("x", std::array{1.0F, 2.0F}, Sizes{3});
@@ -428,8 +431,8 @@ TEST_CASE("sparse_matrix_h5: what is no matrix is named") {
     const auto message = [&](const char* path) { return message_of([&] { read_tensor(file, path); }); };
     CHECK(message("order") == "order: row 0 of a sparse matrix has column 0: columns must ascend and stay below 3");
     CHECK(message("range") == "range: row 1 of a sparse matrix has column 3: columns must ascend and stay below 3");
-    CHECK(message("pointers") == "pointers: row pointers of a sparse matrix do not ascend from 0 to its 2 values");
-    CHECK(message("few") == "few: row pointers of a sparse matrix do not ascend from 0 to its 1 values");
+    CHECK(message("pointers") == "pointers: the row pointers of a sparse matrix do not ascend from 0 to its 2 values");
+    CHECK(message("few") == "few: the row pointers of a sparse matrix do not ascend from 0 to its 1 values");
     CHECK(message("shape") == "shape: its shape is 3x2, a tensor of 2x3 needs 2x3");
     CHECK(message("negative") == "negative: the shape 2x-3 of a tensor is not valid");
     CHECK(contains(message("wide"), "cannot be"));
