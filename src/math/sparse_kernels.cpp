@@ -49,7 +49,7 @@ struct Places {
     static HWY_INLINE index_t vectors_of_line() { return line > width<D> ? line / width<D> : 1; }
 };
 
-/// Calls work(length, begins_rows, segment) for all segments; prefetches the data of a later segment into the L1 cache,
+/// Calls work(length, begins_rows, segment) for all segments. Prefetches the data of a later segment into the L1 cache,
 /// and the rows of the next block into the L2 cache.
 template <class D, index_t V, class Work>
 HWY_INLINE void for_each_segment(const SparseEntries& entries, const Places<D, V>& places, const real* packed,

@@ -57,9 +57,9 @@ RankMemory memory_of_rank(const Experiment& experiment, index_t removed) {
     const index_t replicas = experiment.grid.replica_count();
     const PackedSizes own = packed_shard(network);
     const index_t own_removed = removed_of_shard(network, removed);
-    const auto slots = static_cast<double>(experiment.slot_names().size());
+    const auto state = static_cast<double>(experiment.slot_names().size());
     const double hiding = experiment.pruner && experiment.pruner->soft_prunes() ? 2 : 0;  // arrays of SoftPrunedWeights
-    const double arrays = 2 + hiding + slots / static_cast<double>(experiment.settings.shard_optimizer ? replicas : 1);
+    const double arrays = 2 + hiding + state / static_cast<double>(experiment.settings.shard_optimizer ? replicas : 1);
     RankMemory memory;
     memory.packed = own.bytes(own_removed, arrays);
     memory.activations =

@@ -136,7 +136,8 @@ TEST_CASE("arena: new patterns bring zeros, and keep values and slots of what is
         if (through_full) {
             arena.set_patterns(full, Arena::Slots::deferred);
             CHECK(arena.size() == 42 + 9 + 33);
-            CHECK_THROWS_WITH(arena.keep({{}, {}, {}}), "weights are removed while the optimizer state still has an old pattern");
+            CHECK_THROWS_WITH(arena.keep({{}, {}, {}}),
+                              "weights are removed while the optimizer state still has an old pattern");
         }
         arena.set_patterns(patterns);
         CHECK(a.pattern_changes > changes);

@@ -192,10 +192,11 @@ TEST_CASE("losses: outputs and targets that do not fit are refused") {
                          InputError);
     CHECK_NOTHROW(squares->check(5, 5));
     CHECK_NOTHROW(squares->check(5, 1));
-    CHECK_THROWS_WITH_AS(squares->check(5, 3),
-                         "loss mean_squared_error cannot compare 5 outputs with targets of 3 values: give the last layer 3 "
-                         "outputs",
-                         InputError);
+    CHECK_THROWS_WITH_AS(
+        squares->check(5, 3),
+        "loss mean_squared_error cannot compare 5 outputs with targets of 3 values: give the last layer 3 "
+        "outputs",
+        InputError);
     CHECK(cross_entropy->classifies(5, 1));
     CHECK(squares->classifies(5, 1));
     CHECK_FALSE(squares->classifies(1, 1));

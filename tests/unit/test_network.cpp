@@ -315,7 +315,8 @@ TEST_CASE("network: a model that does not fit is refused with what to do") {
     contains(message("{layer: dense, units: 3}", image), "layer dense1 (dense) needs a flat input");
     const std::string too_long(201, 'x');
     for (const std::string name : {"a.b", "a/b", "../x", "..", "/x", "a b", "''", too_long.c_str()})
-        contains(message("{layer: dense, units: 3, name: " + name + "}", vector), "a name must have no slash, dot or space");
+        contains(message("{layer: dense, units: 3, name: " + name + "}", vector),
+                 "a name must have no slash, dot or space");
     contains(message(R"({layer: dense, units: 3, name: "a\nb"})", vector), "control character");
     contains(message("{layer: dense, units: 3, name: a}, {layer: dense, units: 3, name: a}", vector),
              "two layers of the model are named 'a'");

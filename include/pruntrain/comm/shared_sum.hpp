@@ -16,8 +16,8 @@ namespace pruntrain {
 /// The arrays of a node are in one shared-memory window. Each range is split on cache-line boundaries into one share
 /// per rank of the node. Once all ranks of the node have started the range, the owner of a share adds it up and writes
 /// the sum to all arrays. No other rank touches that share, so no second buffer is needed. With several nodes, the
-/// owners of the same share sum over the nodes by MPI. If nodes have different numbers of ranks, their shares differ,
-/// and MPI sums everything.
+/// owners of the same share sum over the nodes by MPI. If nodes differ in size, their shares differ, and MPI sums
+/// everything.
 ///
 /// `Message::exact` adds in an order that depends only on the number of ranks and the range: all ranks get
 /// bit-identical sums, in every run. With `Message::bf16` values are rounded to bfloat16 for transfer between nodes.

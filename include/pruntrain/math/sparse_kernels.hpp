@@ -8,7 +8,7 @@
 // An entry costs one broadcast and lanes/width fused multiply-adds on contiguous memory, with the row's elements in
 // registers. The upper limit is the load rate of the L1 cache. Three techniques keep the kernels near it:
 //   panels    groups of columns whose x fits in the L1 cache; each panel is processed for all rows before the next;
-//   runs      in a panel, rows with equal numbers of entries are consecutive, so the inner loop's branch is predicted;
+//   runs      in a panel, rows with equally many entries are consecutive, so the inner loop's branch is predicted;
 //   prefetch  of rows and packed values, which are then not contiguous (without it runs cost more than they save).
 #pragma once
 

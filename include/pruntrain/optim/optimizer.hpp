@@ -29,14 +29,14 @@ class Optimizer {
     virtual ~Optimizer() = default;
     /// Names of the arrays of optimizer state, each as long as the values and initially zero.
     virtual std::vector<std::string> slot_names() const = 0;
-    /// @param slots  optimizer state in the order of `slot_names`; all spans have the same length
+    /// @param state  in the order of `slot_names`; all spans have the same length
     virtual void update(const UpdateStep& step, std::span<real> value, std::span<const real> gradient,
-                        const std::vector<std::span<real>>& slots) const = 0;
+                        const std::vector<std::span<real>>& state) const = 0;
 };
 
 /// Number of arrays that an update with so many state arrays reads or writes. It reads the gradients, and reads and
 /// writes values and state.
-inline index_t arrays_moved(std::size_t slots) { return 1 + 2 * (1 + static_cast<index_t>(slots)); }
+inline index_t arrays_moved(std::size_t state_arrays) { return 1 + 2 * (1 + static_cast<index_t>(state_arrays)); }
 
 using OptimizerFactory = std::unique_ptr<Optimizer> (*)(const Config&);
 const Registry<OptimizerFactory>& optimizers();

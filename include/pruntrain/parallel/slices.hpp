@@ -11,7 +11,7 @@
 namespace pruntrain {
 
 /// A global batch is divided into slices, each computed independently. *Fast*: one slice per rank, added in the fastest
-/// order. *Ordered*: a fixed number of slices, partitioned over the ranks; results are added in one binary tree over
+/// order. *Ordered*: a fixed number of slices, partitioned over the ranks. Results are added in one binary tree over
 /// the slices. Then they are bit-identical for any number of ranks, if the slices are computed by the same kernels in
 /// the same shapes.
 class Slices {

@@ -59,7 +59,7 @@ struct Placement {
 
     index_t replicas() const { return ranks / shards; }
 };
-/// Ranks fill the nodes in rank order. Nodes with different numbers of replicas do not sum in shared memory.
+/// Ranks fill the nodes in rank order. Nodes with unequal replica counts do not sum in shared memory.
 Placement placed(index_t ranks, index_t shards, index_t ranks_per_node);
 
 /// Floating-point operations per second of matrix products.

@@ -11,9 +11,9 @@
 namespace pruntrain {
 
 /// A rank that is stopped, swapped out, or hung in a file system blocks all others, which wait for it in MPI. So a
-/// thread of every rank sends its state several times per `stall_s`, in datagrams outside of MPI: to rank 0, and from
-/// rank 0 to rank 1. The receiver reports a rank that is silent, or all ranks if none makes progress, for `stall_s`.
-/// The report has rank, host, step and phase, and is repeated only when the rank is back.
+/// thread of every rank sends its state several times per `stall_s`, in datagrams outside of MPI. They go to rank 0,
+/// and from rank 0 to rank 1. The receiver reports a rank that is silent, or all ranks if none makes progress, for
+/// `stall_s`. The report has rank, host, step and phase, and is repeated only when the rank is back.
 class Heartbeat {
    public:
     /// Collective.

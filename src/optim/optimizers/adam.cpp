@@ -41,7 +41,7 @@ class Adam final : public Optimizer {
     std::vector<std::string> slot_names() const override { return {"first_moment", "second_moment"}; }
 
     void update(const UpdateStep& step, std::span<real> value, std::span<const real> gradient,
-                const std::vector<std::span<real>>& slots) const override {
+                const std::vector<std::span<real>>& state) const override {
         const auto t = static_cast<double>(step.number);
         AdamFactors factors{};
         factors.beta1 = static_cast<real>(beta1_);
@@ -52,7 +52,7 @@ class Adam final : public Optimizer {
         factors.scale = static_cast<real>(step.gradient_scale);
         factors.decay_gradient = decoupled_ ? real{0} : static_cast<real>(step.weight_decay);
         factors.keep = decoupled_ ? static_cast<real>(1 - step.learning_rate * step.weight_decay) : real{1};
-        adam_update(value, gradient, slots[0].data(), slots[1].data(), factors);
+        adam_update(value, gradient, state[0].data(), state[1].data(), factors);
     }
 
    private:

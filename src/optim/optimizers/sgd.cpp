@@ -31,11 +31,11 @@ class Sgd final : public Optimizer {
     }
 
     void update(const UpdateStep& step, std::span<real> value, std::span<const real> gradient,
-                const std::vector<std::span<real>>& slots) const override {
+                const std::vector<std::span<real>>& state) const override {
         const auto rate = static_cast<real>(step.learning_rate), decay = static_cast<real>(step.weight_decay);
         const auto scale = static_cast<real>(step.gradient_scale);
         if (momentum_ == 0) return sgd_plain(value, gradient, rate, decay, scale);
-        sgd_momentum(value, gradient, slots[0].data(), rate, decay, scale, static_cast<real>(momentum_),
+        sgd_momentum(value, gradient, state[0].data(), rate, decay, scale, static_cast<real>(momentum_),
                      nesterov_ ? real{1} : real{0});
     }
 
