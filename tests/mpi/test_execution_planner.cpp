@@ -59,7 +59,7 @@ TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse
     planned.prune(100);
     const std::string changes = planner.plan(planned.step, 0, false);
     CHECK(planner.describe() == "sparse dense");
-    CHECK(changes.find("dense1 executes sparse from now on: at density 0.010 its step takes ") != std::string::npos);
+    CHECK(changes.find("dense1 now executes sparse: at density 0.010 a step of the layer takes ") != std::string::npos);
     CHECK(planner.measuring_s() > 0);
     CHECK(planner.plan(planned.step, 0, false).empty());  // sparse stays sparse
     std::uint64_t sparse = planned.execution(0) == Execution::sparse;

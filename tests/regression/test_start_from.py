@@ -134,7 +134,7 @@ class StartFrom(EndToEnd):
         damaged.write_bytes(content)
         config = self.write_config(UNEVEN.replace("  allocation: global\n", ""))
         cases = (("none.h5", (), ("none.h5 does not exist",)),
-                 (config, (), ("config.yaml is no pruntrain checkpoint",)),
+                 (config, (), ("config.yaml is not a pruntrain checkpoint",)),
                  (damaged, (), ("damaged.h5 is damaged",)),
                  (file, ("model.0.units=29",), (file.name, "dense1.weight 23x13", "29x13", "another network")),
                  (smaller, ("model.0.units=29",), ("dense1.weight 23x13", "29x13")),

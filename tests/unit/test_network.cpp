@@ -315,10 +315,11 @@ TEST_CASE("network: a model that does not fit is refused with what to do") {
     contains(message("{layer: dense, units: 3}", image), "layer dense1 (dense) needs a flat input");
     const std::string too_long(201, 'x');
     for (const std::string name : {"a.b", "a/b", "../x", "..", "/x", "a b", "''", too_long.c_str()})
-        contains(message("{layer: dense, units: 3, name: " + name + "}", vector), "a name has no slash, dot or space");
+        contains(message("{layer: dense, units: 3, name: " + name + "}", vector),
+                 "a name must have no slash, dot or space");
     contains(message(R"({layer: dense, units: 3, name: "a\nb"})", vector), "control character");
     contains(message("{layer: dense, units: 3, name: a}, {layer: dense, units: 3, name: a}", vector),
-             "two layers of the model have the name 'a'");
+             "two layers of the model are named 'a'");
     contains(message("{layer: dense, units: 3, initializer: he_norml}", vector), "did you mean 'he_normal'?");
     contains(message("{layer: conv2d, channels: 3}", vector), "layer conv2d1 (conv2d) needs an image");
     contains(message("{layer: conv2d, channels: 3, kernel: 11, padding: 1}", image),
