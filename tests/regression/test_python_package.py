@@ -6,6 +6,7 @@ Environment: PRUNTRAIN the program, MPIRUN the launcher with its flags.
 """
 import ast
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -221,6 +222,25 @@ class Files(EndToEnd):
                 if (old, new, words) in refused_by_all:
                     self.assert_refused(run("inspect", changed), "changed.h5 is no usable checkpoint: graph: ")
         self.assertFalse((self.folder / "no.onnx").exists())
+
+    def test_the_page_names_all_that_a_file_has(self):
+        path = self.train(MODEL, "first", "optimizer.momentum=0.9").checkpoints[-1]
+        page = (ROOT / "docs/checkpoint_format.md").read_text()
+
+        def find(place, node):
+            for name in node.attrs:
+                self.assertIn(f"`{name}`", page, place)
+            if "model" not in place:
+                parts = place.split("/")
+                words = {"optimizer": "/optimizer/", "history": "/history/"}.get(parts[0], f"`/{place}`")
+                self.assertIn(words, page)
+        with h5py.File(path) as file:
+            find("data", file)
+            file.visititems(find)
+            self.assertIn(f"format_version {file.attrs['format_version']}\n", page)
+            self.assertIn(f"This page describes format {file.attrs['format_version']}.", page)
+            for member in {name for text in (json.loads(file["graph"][0]),) for node in [text, *text["nodes"]] for name in node}:
+                self.assertIn(f"`{member}`", page)
 
     def test_damage_is_found(self):
         path = self.train(MODEL, "first", "train.epochs=0").checkpoints[-1]
