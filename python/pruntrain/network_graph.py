@@ -149,6 +149,9 @@ def _from_configuration(path):
         shape = file["data"].attrs.get("input_shape")   # a weight file has none
         outputs = {name: checkpoint.tensor_shape(layer["weight"])[0] for name, layer in file["model"].items() if "weight" in layer}
     if shape is None:
+        for node in nodes:
+            if node.type == "dense":
+                node.output_shape = _output_shape(node, None, outputs[node.name])
         return result
     result.input_shape = before = configured_before = tuple(int(size) for size in shape)
     for node in nodes:

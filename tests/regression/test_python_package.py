@@ -258,6 +258,24 @@ class Files(EndToEnd):
         with self.assertRaisesRegex(ValueError, "model/dense2/bias does not fit its checksum"):
             pruntrain.verify(damaged)
 
+    def test_a_weight_file_has_the_keys_of_its_configuration(self):
+        module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(72, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3, bias=False))
+        text = ("data: {normalization: given, mean: 2, deviation: 5}\n"
+                "model: [{layer: flatten}, {layer: dense, units: 5}, {layer: relu}, {layer: dense, units: 3}]")
+        path = self.folder / "weights.h5"
+        pruntrain.from_torch(module.state_dict(), text, path)
+        with torch.no_grad():
+            expected = module(torch.from_numpy((self.images - 2) / 5)).numpy()
+            in_torch = pruntrain.network(path)(torch.from_numpy(pruntrain.normalized(path, self.images))).numpy()
+        model = pruntrain.onnx_model(path)
+        (self.folder / "model.onnx").write_bytes(model.SerializeToString())
+        for theirs in (in_torch, onnx_in_torch.outputs(self.folder / "model.onnx", self.images)):
+            self.assertLess(abs(theirs - expected).max(), 1e-5 * abs(expected).max())
+        self.assertEqual(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value, 3)
+        self.assertEqual([node.name for node in pruntrain.graph(path)], ["flatten1", "dense1", "relu1", "dense2"])
+        with self.assertRaisesRegex(ValueError, "has no keys"):
+            pruntrain.from_torch(module.state_dict(), "text", path)
+
     def test_trained_on_in_pytorch_and_back(self):
         path = self.train(MODEL, "first").checkpoints[-1]
         network = pruntrain.network(path)
