@@ -186,3 +186,16 @@ TEST_CASE("model: compact removes units without weights, keeps the outputs, and 
     CHECK(std::isfinite(sums.loss));
     CHECK(training.find_gradients(0).loss < sums.loss);
 }
+
+TEST_CASE("model: tiles stay as wide as the batch allows when the network is replaced") {
+    Training training({"data.samples=200", "train.global_batch=64"});
+    Model& model = training.experiment.model;
+    REQUIRE(training.network().input_tiling(64).width == 64);
+    model.repartition({}, Model::Weights::move);
+    CHECK(training.network().input_tiling(64).width == 64);
+    kill_units(training.arena());
+    model.compact();
+    CHECK(training.network().input_tiling(64).width == 64);
+    model.follow_execution(8);
+    CHECK(training.network().input_tiling(64).width == 8);
+}
