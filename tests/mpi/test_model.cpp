@@ -1,4 +1,4 @@
-// The model over ranks: what a repartition, a removal of units and partitioned slots keep.
+// The model over ranks: what a repartition, a removal of units and a partition of the optimizer state keep.
 #include <doctest/doctest.h>
 
 #include "../support/training.hpp"
@@ -47,7 +47,7 @@ Partition uneven(index_t shards) {
     return partition;
 }
 
-/// Values and slots by number.
+/// Values and optimizer state by the number of the weight.
 struct Numbered {
     explicit Numbered(Training& training) {
         Arena& arena = training.arena();
@@ -62,7 +62,7 @@ struct Numbered {
     std::vector<std::vector<real>> arrays;
 };
 
-/// The numbers of all ranks' slots make up all weights of the shard, without overlap.
+/// The optimizer states of all ranks make up that of the whole shard, without overlap.
 void check_slots(Training& training, bool partitioned) {
     Arena& arena = training.arena();
     const Communicator& replicas = training.experiment.grid.replicas();
@@ -106,7 +106,7 @@ double training_loss(Training& training) {
 
 }  // namespace
 
-TEST_CASE("model: slots are divided over the replicas if the settings say so, and stay so") {
+TEST_CASE("model: the optimizer state is partitioned over the replicas if the settings say so, and stays so") {
     on_every_grid([](Training& training, index_t shards, bool partitioned) {
         check_slots(training, partitioned);
         for (std::size_t slot = 0; slot < 2; ++slot)
@@ -123,7 +123,7 @@ TEST_CASE("model: slots are divided over the replicas if the settings say so, an
     });
 }
 
-TEST_CASE("model: a repartition keeps weights and slots by number, statistics, hash, loss and execution plan") {
+TEST_CASE("model: a repartition keeps weights, optimizer state, statistics, hash, loss and execution plan") {
     on_every_grid([](Training& training, index_t shards, bool) {
         Model& model = training.experiment.model;
         remove_weights(training.arena());

@@ -22,7 +22,7 @@ std::vector<std::string> overrides(index_t shards, bool partitioned) {
             adam, "train.execution=sparse"};
 }
 
-/// Values and slots by number.
+/// Values and optimizer state by the number of the weight.
 std::vector<std::vector<real>> arrays_of(Training& training) {
     Arena& arena = training.arena();
     const Grid& grid = training.experiment.grid;
@@ -107,7 +107,7 @@ std::vector<index_t> shard_counts() {
 
 }  // namespace
 
-TEST_CASE("restore: a run is the same on every grid, whichever has written it: weights, slots, history, plan") {
+TEST_CASE("restore: a run is the same on every grid, whichever has written it") {
     const Communicator world = Communicator::world();
     const SharedFolder folder(world, [](const TemporaryFolder&) {});
     for (const index_t before : shard_counts()) {
@@ -123,7 +123,7 @@ TEST_CASE("restore: a run is the same on every grid, whichever has written it: w
             CAPTURE(now);
             Training training(overrides(now, !partitioned), model_layers);
             Model& model = training.experiment.model;
-            train(training, 0, 2);  // other weights and slots than those that were written
+            train(training, 0, 2);  // to weights and optimizer state that differ from the file
             const std::uint64_t version = model.version();
             const RestoredRun run = restore(written.file, model, Restore::run, world);
             CHECK(model.version() > version);
@@ -148,14 +148,14 @@ TEST_CASE("restore: a run is the same on every grid, whichever has written it: w
     }
 }
 
-TEST_CASE("restore: of the weights alone, slots are 0, and state and history those of a new run") {
+TEST_CASE("restore: of the weights alone, the optimizer state is 0, and state and history are those of a new run") {
     const Communicator world = Communicator::world();
     const SharedFolder folder(world, [](const TemporaryFolder&) {});
     for (const index_t shards : shard_counts()) {
         CAPTURE(shards);
         Written written(folder.path() + "/file.h5", 1, false);
         Training training(overrides(shards, true), model_layers);
-        train(training, 0, 2);  // slots that are not 0
+        train(training, 0, 2);  // an optimizer state that is not 0
         const RestoredRun run = restore(written.file, training.experiment.model, Restore::weights, world);
         CHECK(run.state.step == 0);
         CHECK(run.history.empty());

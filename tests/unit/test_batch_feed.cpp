@@ -122,7 +122,7 @@ TEST_CASE("batch feed: a prepared batch is there when its step begins, and is no
         CHECK(samples_of(feed.batch(6, 8), 8, 8) == expected_samples(samples, 6));
         CHECK(*feed.batch(5, 8).slices[1].input == value);
     }
-    SUBCASE("another tile width: the same samples, assembled anew") {
+    SUBCASE("another tile width: the same samples, assembled again") {
         CHECK(samples_of(feed.batch(5, 16), 8, 16) == expected_samples(samples, 5));
         CHECK(samples_of(feed.batch(5, 8), 8, 8) == expected_samples(samples, 5));
     }

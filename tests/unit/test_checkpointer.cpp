@@ -85,7 +85,7 @@ TEST_CASE("checkpointer: a checkpoint is whole on return, and there is one of ea
     CHECK(run.steps() == Steps{4});
 }
 
-TEST_CASE("checkpointer: after going back, the steps behind are saved again") {
+TEST_CASE("checkpointer: after going back, the steps after that one are saved again") {
     Run run;
     run.save(2);
     run.save(5);
@@ -168,7 +168,7 @@ TEST_CASE("checkpointer: with go_on a failure is a warning, except of a needed o
         CAPTURE(asynchronous);
         Run run({"checkpoint.on_failure=go_on", "checkpoint.asynchronous=" + asynchronous});
         fs::remove_all(run.run_folder.checkpoints());
-        CHECK(run.save(3) == (asynchronous == "true"));  // there, nobody knows yet
+        CHECK(run.save(3) == (asynchronous == "true"));  // then the failure is not known yet
         run.checkpointer.finish_writing();
         const std::string warning = run.printed.take();
         CHECK(warning.starts_with("warning: "));

@@ -84,7 +84,7 @@ TEST_CASE("divergence policy: stop ends the run, and says why, where and what is
                          InputError);
 }
 
-TEST_CASE("divergence policy: skip leaves ten updates out in a row, not eleven, and counts anew after one update") {
+TEST_CASE("divergence policy: skip leaves ten updates out in a row, not eleven, and counts from 0 after an update") {
     DivergencePolicy policy("skip");
     for (int start = 0; start < 3; ++start) {
         for (int step = 0; step < 10; ++step) {
@@ -114,6 +114,6 @@ TEST_CASE("divergence policy: roll_back halves the rate three times, the fourth 
                          "the loss is nan at step 12, at 0.125 of it after going back: lower optimizer.learning_rate, "
                          "set optimizer.clip_norm, or look for bad samples; nothing after step 8 is saved",
                          InputError);
-    // A run that is resumed has its factor from the checkpoint: the count goes on.
+    // A run that is resumed has its factor from the checkpoint: the halvings count.
     CHECK_THROWS_AS(DivergencePolicy("roll_back").decide(found, where, 8, 0.125), InputError);
 }

@@ -58,7 +58,7 @@ struct Event {
 
 }  // namespace
 
-TEST_CASE("model: its version is larger after whatever changes the weights, and is no update") {
+TEST_CASE("model: its version is larger after each change of the weights that is no update") {
     const std::vector<std::string> prunes{"prune.final_sparsity=0.5", "prune.schedule.type=one_shot"};
     const auto with = [&](const std::string& more) {
         auto all = prunes;
@@ -127,7 +127,8 @@ TEST_CASE("model: training, evaluating and memory that moves leave its version a
     CHECK(training.experiment.model.version() == before);
 }
 
-TEST_CASE("model: a partition that is the same leaves weights, slots, outputs and execution plan as they are") {
+TEST_CASE(
+    "model: a partition that is the same leaves weights, optimizer state, outputs and execution plan as they are") {
     Training training({adam});
     Model& model = training.experiment.model;
     keep_where(training.arena(), "dense1.weight", [](index_t row, index_t column) { return (row + column) % 3 == 0; });
@@ -149,7 +150,7 @@ TEST_CASE("model: a partition that is the same leaves weights, slots, outputs an
     CHECK(outputs_of(training) == outputs);
 }
 
-TEST_CASE("model: compact removes units without weights, keeps the outputs, and what slots belong to") {
+TEST_CASE("model: compact removes units without weights, keeps the outputs, and the optimizer state of the others") {
     Training training({"optimizer.momentum=0.5"});
     Model& model = training.experiment.model;
     kill_units(training.arena());

@@ -33,7 +33,7 @@ namespace {
 
 /// Of each weight of a dense layer, the standard deviation of the input feature that it multiplies, over the training
 /// batch of the step.
-class InputDeviation final : public ScoreInput {
+class InputStd final : public ScoreInput {
    public:
     std::unique_ptr<Compensation> find(ScoreContext& context) const override {
         Network& network = context.network;
@@ -181,7 +181,7 @@ std::vector<weight_number_t> all_weights() {
 }
 
 /// |w| x standard deviation of the input over the first batch, sample by sample.
-std::vector<double> deviation_scores(const Pruned& run) {
+std::vector<double> std_scores(const Pruned& run) {
     const Dataset& dataset = run.training.experiment.dataset;
     std::vector<index_t> indices;
     run.training.experiment.sampler.draw(0, run.training.experiment.sampler.part(0, 0, 1), indices);
@@ -198,19 +198,19 @@ std::vector<double> deviation_scores(const Pruned& run) {
             own.push_back(std::max(unit, 0.0));
         }
     }
-    std::vector<double> deviation(12);
+    std::vector<double> std_of(12);
     for (std::size_t feature = 0; feature < 12; ++feature) {
         double mean = 0;
         for (const auto& own : inputs) mean += own[feature] / static_cast<double>(inputs.size());
         for (const auto& own : inputs)
-            deviation[feature] += std::pow(own[feature] - mean, 2) / static_cast<double>(inputs.size());
-        deviation[feature] = std::sqrt(deviation[feature]);
+            std_of[feature] += std::pow(own[feature] - mean, 2) / static_cast<double>(inputs.size());
+        std_of[feature] = std::sqrt(std_of[feature]);
     }
     std::vector<double> scores(run.weights.size());
     for (weight_number_t number = 0; number < bias1; ++number)
-        scores[number] = std::abs(run.weights[number]) * deviation[number % 5];
+        scores[number] = std::abs(run.weights[number]) * std_of[number % 5];
     for (weight_number_t number = weight2; number < bias2; ++number)
-        scores[number] = std::abs(run.weights[number]) * deviation[5 + (number - weight2) % 7];
+        scores[number] = std::abs(run.weights[number]) * std_of[5 + (number - weight2) % 7];
     return scores;
 }
 
@@ -232,11 +232,11 @@ std::vector<double> gradient_scores(const Pruned& run) {
 
 }  // namespace
 
-TEST_CASE("score input: an event prunes by the deviation of inputs, a statistic of activations") {
+TEST_CASE("score input: an event prunes by the standard deviation of inputs, a statistic of activations") {
     for (const std::string more : {"train.sum=fast", "train.sum=ordered"}) {
         CAPTURE(more);
-        Pruned run(std::make_unique<InputDeviation>(), more);
-        const auto expected = smaller_half(deviation_scores(run), all_weights());
+        Pruned run(std::make_unique<InputStd>(), more);
+        const auto expected = smaller_half(std_scores(run), all_weights());
         CHECK(run.removed() == expected);
     }
 }
@@ -246,12 +246,12 @@ TEST_CASE("score input: an event prunes by the mean absolute gradient over micro
         CAPTURE(more);
         Pruned run(std::make_unique<AbsoluteGradient>(micro_batches), more);
         const auto expected = smaller_half(gradient_scores(run), all_weights());
-        CHECK(expected != smaller_half(deviation_scores(run), all_weights()));
+        CHECK(expected != smaller_half(std_scores(run), all_weights()));
         CHECK(run.removed() == expected);
     }
 }
 
-TEST_CASE("score input: the prediction of memory counts the arrays that it holds") {
+TEST_CASE("score input: the prediction of memory counts the arrays that a score input holds") {
     Pruned little(std::make_unique<Hungry>(0), "train.sum=ordered");
     const Experiment& experiment = little.training.experiment;
     const index_t size = little.training.arena().size(), slices = experiment.slices_of_rank();
@@ -290,7 +290,7 @@ TEST_CASE("score input: sensitivity takes a quantity of gradients alone, and ref
         });
     CHECK(found.points[1].loss == doctest::Approx(validation_loss()).epsilon(1e-6));
 
-    set_criterion(*experiment.pruner, std::make_unique<Weighted>(std::make_unique<InputDeviation>()));
+    set_criterion(*experiment.pruner, std::make_unique<Weighted>(std::make_unique<InputStd>()));
     CHECK_THROWS_WITH_AS(analyze_sensitivity(experiment, {0.5}, Split::validation, 0, Communicator::world()),
                          doctest::Contains("a criterion of a test, which looks at more than weights"), InputError);
 }

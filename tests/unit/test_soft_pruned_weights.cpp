@@ -63,7 +63,7 @@ TEST_CASE("soft-pruned weights: the mask follows the marks of each event, and wh
     CHECK_FALSE(training.step.any_soft_pruned());
 }
 
-TEST_CASE("soft-pruned weights: forward and backward go without them, but the weights are updated") {
+TEST_CASE("soft-pruned weights: forward and backward see 0, but the weights are updated") {
     Training training(overrides());
     prune(training, 4);
     Arena& arena = training.arena();
@@ -84,7 +84,9 @@ TEST_CASE("soft-pruned weights: forward and backward go without them, but the we
     CHECK(worst < 1e-7);
 }
 
-TEST_CASE("soft-pruned weights: those that wait stay as they are, with slots of 0, and decay is of hidden ones alone") {
+TEST_CASE(
+    "soft-pruned weights: frozen ones stay as they are, with a zero optimizer state; decay is of soft-pruned ones "
+    "alone") {
     Training training(overrides("prune.hidden_trained=0.5")), decayed(overrides("prune.hidden_decay=0.25"));
     prune(training, 4);
     Arena& arena = training.arena();
