@@ -52,7 +52,7 @@ def config(path):
 
 
 def normalization(path):
-    """(mean, deviation): one number for all features, or one for each channel."""
+    """(mean, deviation): one value for all features, or one for each channel."""
     with h5py.File(path) as file:
         return file["data"].attrs["mean"], file["data"].attrs["deviation"]
 
@@ -60,12 +60,12 @@ def normalization(path):
 def normalized(path, samples):
     """(samples - mean) / deviation as float32. samples: (N, channels, ...), with the values of the data files."""
     sizes = (-1,) + (1,) * (samples.ndim - 2)
-    mean, deviation = (numbers.reshape(sizes) for numbers in normalization(path))
+    mean, deviation = (values.reshape(sizes) for values in normalization(path))
     return ((samples - mean) / deviation).astype(numpy.float32)
 
 
 def state(path):
-    """The state of the run: the attributes of the file as Python numbers and texts."""
+    """The state of the run: the attributes of the file as Python values."""
     with h5py.File(path) as file:
         values = {name: value.item() if isinstance(value, numpy.generic) else value for name, value in file.attrs.items()}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}

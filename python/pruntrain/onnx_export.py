@@ -90,7 +90,7 @@ def onnx_model(path):
     sample = _sample_sizes(network)
     builder = Builder()
     sizes = (1, -1) + (1,) * (len(sample) - 1)
-    mean, deviation = (numbers.reshape(sizes) for numbers in checkpoint.normalization(path))
+    mean, deviation = (values.reshape(sizes) for values in checkpoint.normalization(path))
     centred = builder.add("Sub", f"{SAMPLES}.centred", SAMPLES, builder.constant(f"{SAMPLES}.mean", mean))
     normalized = builder.add("Div", f"{SAMPLES}.normalized", centred, builder.constant(f"{SAMPLES}.deviation", deviation))
     with naming(path):

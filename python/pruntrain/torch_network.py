@@ -24,7 +24,7 @@ def state_dict(path, sparse=False):
     if sparse:
         for name, matrix in checkpoint.load(path).items():
             if scipy.sparse.issparse(matrix):
-                pointers, indices = (torch.from_numpy(numbers.astype("int64")) for numbers in (matrix.indptr, matrix.indices))
+                pointers, indices = (torch.from_numpy(array.astype("int64")) for array in (matrix.indptr, matrix.indices))
                 state[torch_name(name)] = torch.sparse_csr_tensor(pointers, indices, torch.from_numpy(matrix.data), matrix.shape)
     return state
 

@@ -197,9 +197,9 @@ def _write_tensor(layer, full_name, array, sparse):
         return made
     matrix = scipy.sparse.csr_matrix(array.reshape(len(array), -1))
     group = layer.create_group(name, track_order=True)
-    for own, alias, numbers in (("pointers_to_1", "indptr", matrix.indptr.astype("int64")),
+    for own, alias, values in (("pointers_to_1", "indptr", matrix.indptr.astype("int64")),
                                 ("indices_1", "indices", matrix.indices.astype("int32")), ("values", "data", matrix.data)):
-        group[alias] = _write_dataset(group, own, numbers)
+        group[alias] = _write_dataset(group, own, values)
     described = {"version": "0.1", "format": "CSR", "shape": matrix.shape, "number_of_stored_values": matrix.nnz,
                  "data_types": {"pointers_to_1": "int64", "indices_1": "int32", "values": "float32"}}
     described = {**described, "binsparse": described, "pruntrain": {"tensor": full_name, "tensor_shape": array.shape}}

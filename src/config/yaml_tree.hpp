@@ -8,7 +8,7 @@
 
 namespace pruntrain {
 
-/// Names of keys and numbers of list entries, from the root on.
+/// Names of keys and indices of list entries, from the root on.
 using Path = std::vector<std::string>;
 Path with(Path path, const std::string& key);
 

@@ -32,7 +32,8 @@ from pruntrain.missing_packages import DEBIAN  # noqa: E402
 from pruntrain.seal import seal  # noqa: E402
 
 SCRIPTS = ROOT / "scripts"
-OF_FORMAT_2 = ROOT / "tests" / "regression" / "data" / "format_2.h5"    # of a program without graphs; units were removed
+OLDER = ROOT / "tests" / "golden" / "checkpoints"   # files of programs without graphs
+OF_FORMAT_2 = OLDER / "format_2.h5"
 
 # All types of layers; a dense layer that reads images of one pixel; names that PyTorch's and ONNX's own names resemble.
 MODEL = """
@@ -58,7 +59,7 @@ prune: {grouping: row, reconfigure: true, layer_floor: 0, schedule: {type: one_s
 
 
 def edit(path, change, version):
-    """Changes a file by change(h5py.File), and seals it anew as one of this version."""
+    """Changes a file by change(h5py.File), and gives it a new seal, of this version."""
     with h5py.File(path, "r+") as file:
         change(file)
         file.attrs["format_version"] = numpy.int64(version)
@@ -83,14 +84,14 @@ class Files(EndToEnd):
     def train(self, config, name, *arguments, **options):
         return super().train(config, name, self.in_folder, *arguments, **options)
 
-    def outputs_of_the_program(self, path):
-        done = run("evaluate", path, "--outputs", self.folder / "outputs.npy", self.in_folder)
+    def outputs_of_the_program(self, path, data=None):
+        done = run("evaluate", path, "--outputs", self.folder / "outputs.npy", data or self.in_folder)
         self.assertEqual(done.returncode, 0, done.stderr)
         return numpy.load(self.folder / "outputs.npy")
 
-    def assert_same_network(self, path):
-        """PyTorch and ONNX compute what the program computes."""
-        ours = self.outputs_of_the_program(path)
+    def assert_same_network(self, path, data=None):
+        """PyTorch and ONNX compute what the program computes. data: a setting that replaces the data of the file"""
+        ours = self.outputs_of_the_program(path, data)
         with torch.no_grad():
             in_torch = pruntrain.network(path)(torch.from_numpy(pruntrain.normalized(path, self.images))).numpy()
         (self.folder / "model.onnx").write_bytes(pruntrain.onnx_model(path).SerializeToString())
@@ -149,47 +150,40 @@ class Files(EndToEnd):
         self.assertNotEqual(pruntrain.graph(path).node("input").output_shape, (6, 6, 6))
         self.assert_same_network(path)
 
-    def test_a_file_of_format_2(self):
-        path = self.folder / "format_2.h5"
-        shutil.copy(OF_FORMAT_2, path)
-        self.assertEqual(run("inspect", path).returncode, 0)
-        pruntrain.verify(path)
-        self.assert_same_network(path)
-        graph = pruntrain.graph(path)
-        self.assertEqual([node.name for node in graph][-3:], ["middle", "relu2", "dense2"])
-        self.assertEqual((graph.node("middle").output_shape, graph.node("middle").configured_output_shape), ((3, 1, 1), (9, 1, 1)))
-        self.assertEqual((graph.node("max_pool2d1").output_shape, graph.node("flatten1").configured_output_shape),
-                         ((2, 3, 3), (63, 1, 1)))
+    def test_files_of_format_1_and_2(self):
+        numpy.save(self.folder / "images.npy", numpy.random.default_rng(2).normal(0, 1, (60, 2, 7, 6)).astype(numpy.float32))
+        self.images = numpy.load(self.folder / "images.npy")
+        for name in ("format_1", "format_2", "format_2_shrunk"):
+            with self.subTest(name):
+                path = OLDER / f"{name}.h5"
+                pruntrain.verify(path)
+                mean, deviation = (values.tolist() for values in pruntrain.normalization(path))
+                data = f"data={{format: npy, directory: {self.folder}, train_inputs: images.npy, train_targets: y.npy, " \
+                    f"test_inputs: images.npy, test_targets: y.npy, normalization: given, mean: {mean}, deviation: {deviation}}}"
+                self.assert_same_network(path, data)
+                graph = pruntrain.graph(path)
+                self.assertEqual([node.inputs for node in graph], [["input"], *([node.name] for node in graph.nodes[:-1])])
+                self.assertEqual(graph.node("batch_norm1").keys, {"momentum": 0.1, "epsilon": 1e-5})
+                if name == "format_1":
+                    self.assertEqual((graph.input_shape, graph.node("dense2").output_shape), (None, (3, 1, 1)))    # not in the file
+                    continue
+                tensors = {key: value.shape for key, value in pruntrain.arrays(path).items()}
+                first, flat, dense = (graph.node(node) for node in ("conv2d1", "flatten1", "dense1"))
+                self.assertEqual((graph.input_shape, first.configured_output_shape), ((2, 7, 6), (5, 7, 6)))
+                self.assertEqual((flat.configured_output_shape, dense.configured_output_shape), ((45, 1, 1), (12, 1, 1)))
+                self.assertEqual(first.output_shape, (tensors["conv2d1.weight"][0], 7, 6))
+                self.assertEqual((flat.output_shape[0], dense.output_shape[0]), tensors["dense1.weight"][::-1])
+                self.assertEqual(flat.output_shape != flat.configured_output_shape, name == "format_2_shrunk")
 
-        # Run from it: as a start, and as the checkpoint of the run itself, which then goes on as one of format 3.
-        config = pruntrain.checkpoint.config(path)
-        del config["prune"]
-        started = self.train(yaml.safe_dump(config), "started", f"run.start_from={path}", "train.epochs=0", ranks=2)
-        self.assertTrue(numpy.array_equal(self.outputs_of_the_program(started.checkpoints[-1]), self.outputs_of_the_program(path)))
-        with h5py.File(path) as file:
+    def test_a_resumed_run_of_format_2_continues_with_format_3(self):
+        (self.folder / "stored" / "checkpoints").mkdir(parents=True)
+        shutil.copy(OF_FORMAT_2, self.folder / "stored" / "checkpoints" / "step_00000013.h5")
+        with h5py.File(OF_FORMAT_2) as file:
             text = file["config"][0].decode()
-        (self.folder / "format_2" / "checkpoints").mkdir(parents=True)
-        shutil.copy(path, self.folder / "format_2" / "checkpoints" / "step_00000003.h5")
-        resumed = self.train(text, "format_2", "train.epochs=2", "--resume", ranks=2)
-        self.assertEqual((resumed.summary["steps"], int(resumed.history[0]["step"])), (6, 3))
-        self.assert_same_network(resumed.checkpoints[-1])
-        self.assertEqual(pruntrain.graph(resumed.checkpoints[-1]), graph)
-
-    def test_a_file_of_format_1(self):
-        trained = self.train(MODEL.replace("reconfigure: true", "reconfigure: false"), "first", "checkpoint.every_epochs=0")
-        path = trained.checkpoints[-1]
-
-        def as_it_was(file):
-            for name in ("shard_cuts", "rate_factor"):
-                del file.attrs[name]
-            del file["graph"], file["layers"]
-        whole = pruntrain.graph(path)
-        edit(path, as_it_was, 1)
-        pruntrain.verify(path)
-        self.assertEqual(pruntrain.graph(path), whole)
-        self.assert_same_network(path)
-        again = self.train(MODEL.replace("reconfigure: true", "reconfigure: false"), "first", "train.epochs=2", "--resume")
-        self.assertEqual(again.summary["steps"], 6)
+        resumed = super().train(text, "stored", "train.epochs=2", "--resume", ranks=2)
+        with h5py.File(resumed.checkpoints[-1]) as file:
+            self.assertEqual(file.attrs["format_version"], 3)
+        self.assertEqual(pruntrain.graph(resumed.checkpoints[-1]), pruntrain.graph(OF_FORMAT_2))
 
     def test_a_graph_that_is_not_understood_is_named(self):
         path = self.train(MODEL, "first", "train.epochs=0").checkpoints[-1]
@@ -358,7 +352,7 @@ class Installation(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             done = subprocess.run([sys.executable, "-m", "pruntrain", OF_FORMAT_2], text=True, capture_output=True, cwd=folder,
                                   env=dict(os.environ, PYTHONPATH=f"{folder}/installed"))
-            self.assertRegex(done.stdout, r"middle\.weight +3x18 ", done.stderr)
+            self.assertRegex(done.stdout, r"dense1\.weight +12x45 ", done.stderr)
 
 
 if __name__ == "__main__":
