@@ -168,7 +168,7 @@ optimizer: {learning_rate: 0.01}
                 for subcommand in ("inspect", "evaluate"):
                     self.assert_refused(run(subcommand, damaged), str(damaged), *words)
         self.assert_refused(run("inspect", damaged, ranks=3), str(damaged))
-        self.assert_refused(run("inspect", self.folder), str(self.folder), "no file")
+        self.assert_refused(run("inspect", self.folder), str(self.folder), "is not a regular file")
         self.assert_refused(run("evaluate", self.folder / "none.h5", ranks=3), "none.h5", "does not exist")
         self.assert_refused(run("evaluate", checkpoint, "model.0.units=24", ranks=3), str(checkpoint), "dense1.weight",
                             "24x13", "23x13", "another network")
