@@ -77,7 +77,7 @@ struct Written {
         state.step = 6;
         state.rate_factor = 0.5;
         state.execution = model.execution().describe();
-        state.partition = text_of(model.partition());
+        state.partition = partition_text(model.partition());
         History history(2);
         for (auto& row : history) row.layers = model.execution().layers();
         history[0].step = 3;
@@ -177,14 +177,14 @@ TEST_CASE("restore: a model of another hash than the one written is a fault on e
         file.pattern_hash = wrong;
         CHECK_THROWS_WITH_AS(restore(file, training.experiment.model, what, world),
                              text("the model read from ", file.path, " has the pattern hash ",
-                                  hex(written.hash.pattern), ", the one written had ", wrong)
+                                  hex(written.hash.pattern), ", but the file was written with ", wrong)
                                  .c_str(),
                              std::runtime_error);
         file.pattern_hash = "";
         file.weights_hash = wrong;
         CHECK_THROWS_WITH_AS(restore(file, training.experiment.model, what, world),
                              text("the model read from ", file.path, " has the weights hash ",
-                                  hex(written.hash.weights), ", the one written had ", wrong)
+                                  hex(written.hash.weights), ", but the file was written with ", wrong)
                                  .c_str(),
                              std::runtime_error);
         file.weights_hash = "";

@@ -94,10 +94,11 @@ TEST_CASE("divergence policy: skip leaves ten updates out in a row, not eleven, 
         }
         if (start < 2) CHECK(policy.decide("", "", 0, 0.25).action == Action::apply);
     }
-    CHECK_THROWS_WITH_AS(policy.decide(found, where, 3, 0.25),
-                         "the loss is nan at step 12, after 10 skipped steps in a row: lower optimizer.learning_rate, "
-                         "set optimizer.clip_norm, or look for bad samples; nothing after step 3 is saved",
-                         InputError);
+    CHECK_THROWS_WITH_AS(
+        policy.decide(found, where, 3, 0.25),
+        "the loss is nan at step 12, after 10 consecutive skipped steps: lower optimizer.learning_rate, "
+        "set optimizer.clip_norm, or look for bad samples; nothing after step 3 is saved",
+        InputError);
 }
 
 TEST_CASE("divergence policy: roll_back halves the rate three times, the fourth is the end") {
@@ -111,7 +112,8 @@ TEST_CASE("divergence policy: roll_back halves the rate three times, the fourth 
         CHECK(policy.decide("", "", 8, factor).action == Action::apply);  // the halvings of a run add up
     }
     CHECK_THROWS_WITH_AS(policy.decide(found, where, 8, factor),
-                         "the loss is nan at step 12, at 0.125 of it after going back: lower optimizer.learning_rate, "
+                         "the loss is nan at step 12, with a factor of 0.125 on the learning rate after rolling back: "
+                         "lower optimizer.learning_rate, "
                          "set optimizer.clip_norm, or look for bad samples; nothing after step 8 is saved",
                          InputError);
     // A run that is resumed has its factor from the checkpoint: the halvings count.

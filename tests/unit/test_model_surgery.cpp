@@ -54,7 +54,7 @@ TEST_CASE("model surgery: an event that looks at a training batch leaves the run
     CHECK(statistics_of(run.training.network()) == before);
     CHECK(run.kept() == (5 * 12 + 12 * 3) / 2);
     CHECK(run.state.sparsity == 0.5);
-    CHECK(run.printed.take().find("step 3: final sparsity 0.5, 48 of 96 prunable weights kept") != std::string::npos);
+    CHECK(run.printed.take().find("step 3: final sparsity 0.5, 48 of 96 prunable weights remain") != std::string::npos);
 }
 
 TEST_CASE("model surgery: at a step without an event nothing changes") {

@@ -88,6 +88,10 @@ TEST_CASE(
     "soft-pruned weights: frozen ones stay as they are, with a zero optimizer state; decay is of soft-pruned ones "
     "alone") {
     Training training(overrides("prune.hidden_trained=0.5")), decayed(overrides("prune.hidden_decay=0.25"));
+    for (index_t step = 0; step < 2; ++step) {  // momentum that would move a frozen weight
+        training.find_gradients(step);
+        training.step.update(step, 1);
+    }
     prune(training, 4);
     Arena& arena = training.arena();
     REQUIRE(std::ranges::count(marks_of(arena), real{1}) > 0);
