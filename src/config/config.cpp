@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "pruntrain/base/error.hpp"
@@ -37,6 +38,23 @@ struct Read {
     std::string allowed;
     std::string meaning;
     YAML::Node value;
+    decltype(ResolvedKey::value) resolved;
+};
+
+/// A key that is read again, for instance for a network that is built anew, keeps its place.
+class Reads {
+   public:
+    void record(Read read) {
+        const auto [known, is_new] = numbers_.try_emplace({read.path, read.member}, reads_.size());
+        if (is_new) reads_.push_back(std::move(read));
+        else reads_[known->second] = std::move(read);
+    }
+    auto begin() const { return reads_.begin(); }
+    auto end() const { return reads_.end(); }
+
+   private:
+    std::vector<Read> reads_;
+    std::map<std::pair<Path, std::string>, std::size_t> numbers_;
 };
 
 /// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost. Aliases
@@ -162,7 +180,7 @@ struct Config::State {
     YAML::Node root;
     std::string source;
     bool describing = false;
-    std::vector<Read> reads;
+    Reads reads;
     std::vector<Path> overridden;  ///< set on the command line, with all below them
     std::vector<Path> entered;     ///< sections that somebody looked into: their names are known too
 
@@ -267,7 +285,7 @@ struct ReadRequest {
 
 template <class T>
 T read(bool describing, const YAML::Node& node, const std::string& place, const Path& path, const std::string& member,
-       std::vector<Read>& reads, const ReadRequest<T>& request) {
+       Reads& reads, const ReadRequest<T>& request) {
     T value = request.fallback.value_or(request.sample);
     if (node.IsDefined()) {
         if (node.IsNull()) input_error(place, " has no value: expected ", request.type);
@@ -281,7 +299,7 @@ T read(bool describing, const YAML::Node& node, const std::string& place, const 
         input_error(place, " is missing: ", request.type, ", ", request.allowed, " (", request.meaning, ")");
     }
     const std::string fallback = request.fallback ? scalar_text(request.node(*request.fallback)) : "required";
-    reads.push_back({path, member, request.type, fallback, request.allowed, request.meaning, request.node(value)});
+    reads.record({path, member, request.type, fallback, request.allowed, request.meaning, request.node(value), value});
     return value;
 }
 
@@ -476,6 +494,14 @@ std::string Config::resolved() const {
     YAML::Emitter out;
     out << tree;
     return std::string(out.c_str()) + "\n";
+}
+
+std::vector<ResolvedKey> Config::resolved_keys() const {
+    std::vector<ResolvedKey> keys;
+    for (const auto& one : state_->reads)
+        if (one.path.size() > path_.size() && std::equal(path_.begin(), path_.end(), one.path.begin()))
+            keys.push_back({join(Path(one.path.begin() + std::ssize(path_), one.path.end()), "."), one.resolved});
+    return keys;
 }
 
 std::string Config::describe() const {
