@@ -84,7 +84,7 @@ $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)
 # Fuzz targets: instrumented are the floors that read files, the readers of checkpoints and what they stand on; the rest
 # is the program's own library.
 fuzzed     := $(wildcard src/base/*.cpp src/config/*.cpp src/io/*.cpp src/data/*.cpp src/data/*/*.cpp) src/math/pattern.cpp \
-              src/model/network.cpp src/run/checkpoint.cpp
+              src/model/network.cpp src/run/checkpoint.cpp src/run/checkpoint_graph.cpp
 fuzz_flags := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 fuzzers    := $(patsubst tests/fuzz/%.cpp,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.cpp))
 $(BUILD)/fuzz/%.o: private OPTIMIZE = $(fuzz_flags) -fsanitize=fuzzer-no-link

@@ -1,14 +1,14 @@
 #include "pruntrain/config/config.hpp"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <set>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "src/config/yaml_tree.hpp"
 
 namespace pruntrain {
 
@@ -27,8 +27,6 @@ std::string Range::describe() const {
 
 namespace {
 
-using Path = std::vector<std::string>;
-
 struct Read {
     Path path;
     std::string member;
@@ -37,117 +35,24 @@ struct Read {
     std::string allowed;
     std::string meaning;
     YAML::Node value;
+    decltype(ResolvedKey::value) resolved;
 };
 
-/// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost. Aliases
-/// that would have no end, inside of what they stand for, or hardly one, as each stands for many others. And letters
-/// that no name of a file or layer can have.
-/// @param values  counts those seen so far
-void check_tree(const YAML::Node& node, const std::string& source, index_t& values, int depth = 0) {
-    constexpr int deepest = 100;  // a configuration has five levels; this is far from the end of the stack
-    constexpr index_t most_values = 1'000'000;  // the longest list is one number for each of data.mean's channels
-    if (depth > deepest)
-        input_error(source, " line ", node.Mark().line + 1, ": nested deeper than ", deepest,
-                    " levels, or an alias stands inside of what it names");
-    if (++values > most_values)
-        input_error(source, " has more than ", most_values, " values, those that aliases stand for counted each time");
-    if (node.IsScalar() && !is_plain_text(node.Scalar()))
-        input_error(source, " line ", node.Mark().line + 1,
-                    ": a key or value has a control character or is no UTF-8: allowed is text of one line");
-    if (node.IsMap()) {
-        std::set<std::string> seen;
-        for (const auto& entry : node)
-            if (!entry.first.IsScalar() || !seen.insert(entry.first.Scalar()).second)
-                input_error(source, " line ", entry.first.Mark().line + 1, ": key '",
-                            entry.first.IsScalar() ? shown(entry.first.Scalar()) : "(not a word)",
-                            "' stands twice or is not a word");
-        for (const auto& entry : node) check_tree(entry.first, source, values, depth + 1);
-        for (const auto& entry : node) check_tree(entry.second, source, values, depth + 1);
+/// A key that is read again, for instance for a network that is built anew, keeps its place.
+class Reads {
+   public:
+    void record(Read read) {
+        const auto [known, is_new] = numbers_.try_emplace({read.path, read.member}, reads_.size());
+        if (is_new) reads_.push_back(std::move(read));
+        else reads_[known->second] = std::move(read);
     }
-    if (node.IsSequence())
-        for (const auto& entry : node) check_tree(entry, source, values, depth + 1);
-}
+    auto begin() const { return reads_.begin(); }
+    auto end() const { return reads_.end(); }
 
-void check_tree(const YAML::Node& root, const std::string& source) {
-    index_t values = 0;
-    check_tree(root, source, values);
-}
-
-bool is_number_word(const std::string& word) {
-    constexpr std::size_t longest = 9;  // digits, of the place in a list
-    return !word.empty() && word.size() <= longest &&
-           std::all_of(word.begin(), word.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-Path split(const std::string& dotted) {
-    Path path(1);
-    for (const char c : dotted) {
-        if (c == '.') path.emplace_back();
-        else path.back() += c;
-    }
-    return path;
-}
-
-/// The node at a path, or an undefined node. A word where a map is expected stands for its `type`.
-YAML::Node find(const YAML::Node& root, const Path& path) {
-    YAML::Node node;
-    node.reset(root);
-    for (std::size_t i = 0; i < path.size(); ++i) {
-        if (node.IsMap()) {
-            const YAML::Node& map = node;
-            const YAML::Node next = map[path[i]];
-            if (!next.IsDefined()) return YAML::Node(YAML::NodeType::Undefined);
-            node.reset(next);
-        } else if (node.IsSequence() && is_number_word(path[i]) && std::stoul(path[i]) < node.size()) {
-            const YAML::Node& sequence = node;
-            node.reset(sequence[std::stoul(path[i])]);
-        } else if (node.IsScalar() && path[i] == "type" && i + 1 == path.size()) {
-            return node;
-        } else {
-            return YAML::Node(YAML::NodeType::Undefined);
-        }
-    }
-    return node;
-}
-
-/// @return the path that it set
-Path apply_override(YAML::Node& root, const std::string& assignment) {
-    const auto equals = assignment.find('=');
-    if (equals == std::string::npos || equals == 0)
-        input_error("override '", assignment, "' is not of the form key.path=value");
-    Path path = split(assignment.substr(0, equals));
-    YAML::Node value;
-    try {
-        value = YAML::Load(assignment.substr(equals + 1));
-    } catch (const YAML::Exception& error) {
-        input_error("override '", assignment, "': the value is no YAML: ", error.what());
-    }
-    check_tree(value, text("override '", assignment, "',"));
-    YAML::Node node;
-    node.reset(root);
-    for (std::size_t i = 0; i < path.size(); ++i) {
-        const bool last = i + 1 == path.size();
-        if (path[i].empty()) input_error("override '", assignment, "': an empty name in the key");
-        YAML::Node next;
-        if (node.IsSequence()) {
-            if (!is_number_word(path[i]) || path[i].size() > 6 || std::stoul(path[i]) >= node.size())
-                input_error("override '", assignment, "': '", path[i], "' must be a number below ", node.size(),
-                            ", the length of the list");
-            next.reset(node[std::stoul(path[i])]);
-        } else {
-            // "criterion: magnitude" is short for its type: keep it when another of its keys is set
-            if (node.IsScalar()) {
-                const std::string type = node.Scalar();
-                node = YAML::Node(YAML::NodeType::Map);
-                node["type"] = type;
-            }
-            next.reset(node[path[i]]);
-        }
-        if (last) next = value;
-        node.reset(next);
-    }
-    return path;
-}
+   private:
+    std::vector<Read> reads_;
+    std::map<std::pair<Path, std::string>, std::size_t> numbers_;
+};
 
 std::string scalar_text(const YAML::Node& node) {
     if (node.IsScalar()) return node.Scalar();
@@ -162,7 +67,7 @@ struct Config::State {
     YAML::Node root;
     std::string source;
     bool describing = false;
-    std::vector<Read> reads;
+    Reads reads;
     std::vector<Path> overridden;  ///< set on the command line, with all below them
     std::vector<Path> entered;     ///< sections that somebody looked into: their names are known too
 
@@ -171,15 +76,6 @@ struct Config::State {
         return find(root, path);
     }
 };
-
-namespace {
-
-Path with(Path path, const std::string& key) {
-    path.push_back(key);
-    return path;
-}
-
-}  // namespace
 
 Config::Config(std::shared_ptr<State> state, std::vector<std::string> path, std::string member)
     : state_(std::move(state)), path_(std::move(path)), member_(std::move(member)) {}
@@ -267,7 +163,7 @@ struct ReadRequest {
 
 template <class T>
 T read(bool describing, const YAML::Node& node, const std::string& place, const Path& path, const std::string& member,
-       std::vector<Read>& reads, const ReadRequest<T>& request) {
+       Reads& reads, const ReadRequest<T>& request) {
     T value = request.fallback.value_or(request.sample);
     if (node.IsDefined()) {
         if (node.IsNull()) input_error(place, " has no value: expected ", request.type);
@@ -281,7 +177,7 @@ T read(bool describing, const YAML::Node& node, const std::string& place, const 
         input_error(place, " is missing: ", request.type, ", ", request.allowed, " (", request.meaning, ")");
     }
     const std::string fallback = request.fallback ? scalar_text(request.node(*request.fallback)) : "required";
-    reads.push_back({path, member, request.type, fallback, request.allowed, request.meaning, request.node(value)});
+    reads.record({path, member, request.type, fallback, request.allowed, request.meaning, request.node(value), value});
     return value;
 }
 
@@ -476,6 +372,14 @@ std::string Config::resolved() const {
     YAML::Emitter out;
     out << tree;
     return std::string(out.c_str()) + "\n";
+}
+
+std::vector<ResolvedKey> Config::resolved_keys() const {
+    std::vector<ResolvedKey> keys;
+    for (const auto& one : state_->reads)
+        if (one.path.size() > path_.size() && std::equal(path_.begin(), path_.end(), one.path.begin()))
+            keys.push_back({join(Path(one.path.begin() + std::ssize(path_), one.path.end()), "."), one.resolved});
+    return keys;
 }
 
 std::string Config::describe() const {

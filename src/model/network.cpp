@@ -57,6 +57,25 @@ class Network::Builder {
     bool flat_ = false, after_relu_ = false;
 };
 
+namespace {
+
+GraphNode::ValueShape shape_over_shards(const ChannelBlock& channels, const Shape& shape) {
+    return {{channels.total, shape.rows, shape.columns}, {channels.before_removals(), shape.rows, shape.columns}};
+}
+
+/// The node of a layer whose keys have been read. @param before  the node whose output it reads; null: the first
+GraphNode make_node(const Config& entry, const std::string& type, const Layer& layer, const Shape& network_input,
+                    const GraphNode* before) {
+    GraphNode node{layer.name(), type, {}, {}, {}, shape_over_shards(layer.output_channels(), layer.output_shape())};
+    node.inputs.push_back(before ? before->name : graph_input);
+    node.input_shapes.push_back(before ? before->output_shape : GraphNode::ValueShape{network_input, network_input});
+    for (auto& key : entry.resolved_keys())
+        if (key.name != "layer" && key.name != "name") node.keys.push_back(std::move(key));
+    return node;
+}
+
+}  // namespace
+
 Network::Network(const std::vector<Config>& model, const Shape& input, const ModelShard& shard,
                  const MakeExchange& exchange, bool allocate)
     : input_(input) {
@@ -101,6 +120,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
             }
         }
         ++entry_number;
+        graph_.push_back(make_node(entry, type, *layer, input_, graph_.empty() ? nullptr : &graph_.back()));
         builder.add(std::move(layer), type == "relu");
     }
     if (layers_.empty()) input_error("the model has no layers");

@@ -145,6 +145,7 @@ CheckpointSummary inspect_checkpoint(const fs::path& path) {
         summary.normalization = {file.attribute<std::vector<double>>("data", "mean"),
                                  file.attribute<std::vector<double>>("data", "deviation")};
         inspect_arrays(file, summary);
+        if (version >= 3) check_graph(file.read_text("graph"), file.names("model"));
         read_history(file);
         summary.file_bytes = file.file_bytes();
         summary.verified = file.verified() + 1;  // and the seal

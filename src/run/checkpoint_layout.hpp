@@ -12,7 +12,7 @@
 namespace pruntrain {
 
 inline constexpr const char* full_shape_name = "full_shape";
-inline constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 2};
+inline constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 3};
 
 /// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so
 /// that a new one does not compile until it is stored.
@@ -75,6 +75,15 @@ void each_tensor(Network& network, Use&& use) {
         }
     }
 }
+
+/// The model's graph as JSON, a line for each node: see docs/checkpoint_format.md.
+std::string graph_text(const Network& network);
+
+/// Whether a text of a file is such a graph. The types of nodes and their keys are not looked at: who builds a layer of
+/// them knows them.
+/// @param layers  those that have tensors in the file
+/// @throws std::runtime_error that names the node and what is wrong with it
+void check_graph(const std::string& graph, const std::vector<std::string>& layers);
 
 inline std::string model_path(const std::string& layer, const std::string& name) {
     return "model/" + layer + "/" + name;

@@ -206,12 +206,13 @@ std::unique_ptr<Job> gather(const fs::path& path, Network& network, const RunSta
     if (grid.world().is_root()) {
         job = std::make_unique<Job>(path, later);
         const Shape& shape = network.input_shape();
-        job->attempt([state, config, normalization,
+        job->attempt([state, config, normalization, graph = graph_text(network),
                       input = std::vector{shape.channels, shape.rows, shape.columns}](H5File& file) {
             file.set_attribute<index_t>("/", "format_version", checkpoint_kind.format_version);
             file.set_attribute<std::string>("/", "program_version", PRUNTRAIN_VERSION);
             each_field(state, [&](const char* name, const auto& field) { file.set_attribute("/", name, field); });
             file.write_text("config", config);
+            file.write_text("graph", graph);
             file.create_group("data");
             file.set_attribute("data", "mean", normalization.mean);
             file.set_attribute("data", "deviation", normalization.deviation);

@@ -25,6 +25,11 @@ void write_objects(To& to) {
     for (const char* name : {"grid", "shard_cuts", "pattern_hash", "weights_hash", "execution", "program_version"})
         to.set_attribute("/", name, std::string("1"));
     to.write_text("config", "run: {name: a}\n");
+    to.write_text("graph",
+                  R"({"input_shape":[3,1,1],"nodes":[
+{"name":"dense1","type":"dense","inputs":["input"],"keys":{"units":4},"input_shapes":[[3,1,1]],"output_shape":[2,1,1]},
+{"name":"dense2","type":"dense","inputs":["dense1"],"keys":{},"input_shapes":[[2,1,1]],"output_shape":[2,1,1]}
+],"output":"dense2"})");
     to.create_group("data");
     to.set_attribute("data", "mean", std::vector{0.0});
     to.set_attribute("data", "deviation", std::vector{1.0});
@@ -53,7 +58,7 @@ void write_objects(To& to) {
 /// Puts the seal on a file that HDF5 has written, whatever stands in it: a checksum keeps mistakes out, not enemies.
 inline std::string sealed(std::string content) {
     content.resize(std::max<std::size_t>(content.size(), seal_bytes));
-    const std::string lines = text("pruntrain checkpoint\nformat_version 2\nbytes ", content.size(), "\n");
+    const std::string lines = text("pruntrain checkpoint\nformat_version 3\nbytes ", content.size(), "\n");
     Checksum sum;
     sum.add(std::as_bytes(std::span(lines)));
     sum.add(std::as_bytes(std::span(content)).subspan(seal_bytes));

@@ -162,7 +162,7 @@ optimizer: {learning_rate: 0.01}
                 ("cut off", good[:-1], ("cut off",)),
                 ("longer", good + b"x", ("too many",)),
                 ("empty", b"", ("no pruntrain checkpoint",)),
-                ("newer", good.replace(b"format_version 2", b"format_version 3", 1), ("format version 3", "newer"))):
+                ("newer", good.replace(b"format_version 3", b"format_version 4", 1), ("format version 4", "newer"))):
             with self.subTest(name):
                 damaged.write_bytes(content)
                 for subcommand in ("inspect", "evaluate"):

@@ -283,7 +283,7 @@ TEST_CASE("checkpoint: inspect lists tensors in model order") {
         for (const auto* statistic : network->layer(i).statistics())
             expected.push_back(network->layer(i).name() + "." + statistic->name);
     }
-    std::size_t checksums = 2 + history_columns.size();  // the seal, the configuration
+    std::size_t checksums = 3 + history_columns.size();  // the seal, the configuration, the graph
     std::uint64_t bytes = 0;
     for (const auto& tensor : summary.tensors) {
         names.push_back(tensor.name);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "pruntrain/base/types.hpp"
@@ -25,6 +26,12 @@ inline Range at_least(double low) { return {.low = low}; }
 inline Range above(double low) { return {.low = low, .low_open = true}; }
 inline Range between(double low, double high) { return {.low = low, .high = high}; }
 inline Range from_up_to_below(double low, double high) { return {.low = low, .high = high, .high_open = true}; }
+
+/// A key that was read, with the value that the program uses: the one given or the default.
+struct ResolvedKey {
+    std::string name;
+    std::variant<bool, index_t, double, std::string, std::vector<double>> value;
+};
 
 /// One place in the tree. Each key is read in one place of the program, by one of the typed reads below, with its
 /// default (none: the key is required), its allowed values and one line of meaning. All copies share one record of what
@@ -73,6 +80,9 @@ class Config {
     void finish() const;
     /// All keys that were read, with their values, as YAML that gives the same run.
     std::string resolved() const;
+    /// The keys of this map that were read, in the order of their first reads. A key of a section in it has the
+    /// section's name before a dot.
+    std::vector<ResolvedKey> resolved_keys() const;
     /// All keys that were read: key, type, default, allowed, meaning, as text for a terminal.
     std::string describe() const;
 

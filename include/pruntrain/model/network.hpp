@@ -31,6 +31,24 @@ struct NetworkStep : StepContext {
     std::function<void(std::span<const double> rows, std::span<double> totals)> sum_over_slices;
 };
 
+/// A node of the model's graph: an entry of the configuration's list. Layers that exchange values between the shards of
+/// a model are no nodes, and shapes are those of all shards: a graph does not depend on the grid.
+struct GraphNode {
+    /// Of a value between nodes.
+    struct ValueShape {
+        Shape now;
+        Shape configured;  ///< before units were removed from the network
+    };
+
+    std::string name;
+    std::string type;
+    std::vector<std::string> inputs;  ///< names of nodes before it; `graph_input` for the input of the network
+    std::vector<ResolvedKey> keys;    ///< all keys of the entry with their values, but for `layer` and `name`
+    std::vector<ValueShape> input_shapes;
+    ValueShape output_shape;
+};
+inline constexpr const char* graph_input = "input";
+
 class Network {
    public:
     /// What a layer between the shards of a model does.
@@ -56,6 +74,9 @@ class Network {
 
     const Shape& input_shape() const { return input_; }
     index_t outputs() const { return layers_.back()->output_shape().size(); }
+
+    /// In topological order; the last node has the outputs of the network.
+    const std::vector<GraphNode>& graph() const { return graph_; }
 
     std::size_t layer_count() const { return layers_.size(); }
     Layer& layer(std::size_t number) { return *layers_[number]; }
@@ -182,6 +203,7 @@ class Network {
     index_t workspace_size() const;
 
     Shape input_;
+    std::vector<GraphNode> graph_;
     std::vector<std::unique_ptr<Layer>> layers_;
     std::vector<bool> fused_;
     std::vector<Parameter*> parameters_;

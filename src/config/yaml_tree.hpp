@@ -1,0 +1,27 @@
+// The YAML tree of a configuration: paths in it, overrides of the command line, and what it may not have.
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <string>
+#include <vector>
+
+namespace pruntrain {
+
+/// Names of keys and numbers of list entries, from the root on.
+using Path = std::vector<std::string>;
+Path with(Path path, const std::string& key);
+
+/// The number of an entry of a list.
+bool is_number_word(const std::string& word);
+
+/// The node at a path, or an undefined node. A word where a map is expected is its `type`.
+YAML::Node find(const YAML::Node& root, const Path& path);
+
+/// @throws InputError if a tree has a key twice, too many levels or values, or control characters
+void check_tree(const YAML::Node& root, const std::string& source);
+
+/// Sets what "key.path=value" says. @return the path that it set
+Path apply_override(YAML::Node& root, const std::string& assignment);
+
+}  // namespace pruntrain
