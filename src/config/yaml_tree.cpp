@@ -16,17 +16,16 @@ Path with(Path path, const std::string& key) {
 namespace {
 
 /// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost. Aliases
-/// that would have no end, inside of what they stand for, or hardly one, as each stands for many others. And letters
-/// that no name of a file or layer can have.
+/// that contain themselves, or that expand to too many values. And characters that no name of a file or layer can have.
 /// @param values  counts those seen so far
 void check_tree(const YAML::Node& node, const std::string& source, index_t& values, int depth = 0) {
     constexpr int deepest = 100;  // a configuration has five levels; this is far from the end of the stack
     constexpr index_t most_values = 1'000'000;  // the longest list is one number for each of data.mean's channels
     if (depth > deepest)
         input_error(source, " line ", node.Mark().line + 1, ": nested deeper than ", deepest,
-                    " levels, or an alias stands inside of what it names");
+                    " levels, or an alias is inside of what it names");
     if (++values > most_values)
-        input_error(source, " has more than ", most_values, " values, those that aliases stand for counted each time");
+        input_error(source, " has more than ", most_values, " values, with the values of aliases counted each time");
     if (node.IsScalar() && !is_plain_text(node.Scalar()))
         input_error(source, " line ", node.Mark().line + 1,
                     ": a key or value has a control character or is no UTF-8: allowed is text of one line");
@@ -36,7 +35,7 @@ void check_tree(const YAML::Node& node, const std::string& source, index_t& valu
             if (!entry.first.IsScalar() || !seen.insert(entry.first.Scalar()).second)
                 input_error(source, " line ", entry.first.Mark().line + 1, ": key '",
                             entry.first.IsScalar() ? shown(entry.first.Scalar()) : "(not a word)",
-                            "' stands twice or is not a word");
+                            "' is given twice or is not a word");
         for (const auto& entry : node) check_tree(entry.first, source, values, depth + 1);
         for (const auto& entry : node) check_tree(entry.second, source, values, depth + 1);
     }
@@ -91,7 +90,7 @@ YAML::Node find(const YAML::Node& root, const Path& path) {
     return node;
 }
 
-Path apply_override(YAML::Node& root, const std::string& assignment) {
+Override parse_override(const std::string& assignment) {
     const auto equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0)
         input_error("override '", assignment, "' is not of the form key.path=value");
@@ -103,6 +102,11 @@ Path apply_override(YAML::Node& root, const std::string& assignment) {
         input_error("override '", assignment, "': the value is no YAML: ", error.what());
     }
     check_tree(value, text("override '", assignment, "',"));
+    return {assignment, std::move(path), std::move(value)};
+}
+
+void apply_override(YAML::Node& root, const Override& override_) {
+    const auto& [assignment, path, value] = override_;
     YAML::Node node;
     node.reset(root);
     for (std::size_t i = 0; i < path.size(); ++i) {
@@ -126,7 +130,6 @@ Path apply_override(YAML::Node& root, const std::string& assignment) {
         if (last) next = value;
         node.reset(next);
     }
-    return path;
 }
 
 }  // namespace pruntrain
