@@ -6,25 +6,31 @@
 
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/comm/grid.hpp"
+#include "pruntrain/config/choose.hpp"
 #include "pruntrain/model/network.hpp"
 #include "pruntrain/model/weight_matrix.hpp"
 #include "pruntrain/parallel/census.hpp"
 
 namespace pruntrain {
 
-/// The words of train.execution, the first the default: measured, or one for all layers that have lost weights.
-inline const std::vector<std::string> execution_choices{"auto", "density", "dense", "sparse"};
+/// Execution of the layers that have lost weights: the faster one, as measured, or one by a rule.
+enum class ExecutionChoice { measured, density, dense, sparse };
+/// The words of train.execution.
+inline const std::vector<EnumWord<ExecutionChoice>> execution_choices{{"auto", ExecutionChoice::measured},
+                                                                      {"density", ExecutionChoice::density},
+                                                                      {"dense", ExecutionChoice::dense},
+                                                                      {"sparse", ExecutionChoice::sparse}};
 
-/// Decides after prune events. With `auto`, a layer that has lost so many weights that sparse execution may be faster,
-/// by what the last measurement says, is timed both ways, forward and backward, on the arrays of the step, the fastest
-/// of three times; the root's times decide for all ranks, so all run the same code. A layer that has become sparse
-/// stays so until it has all its weights again. Times may differ from run to run, and where both ways are close so may
-/// the choice, and with it the last bits of the results; with every other choice a run repeats to the bit. `density`
-/// takes sparse execution below a fixed density.
+/// Decides after prune events. With `measured`, a layer that has lost so many weights that sparse execution may be
+/// faster, by what the last measurement says, is timed both ways, forward and backward, on the arrays of the step, the
+/// fastest of three times; the root's times decide for all ranks, so all run the same code. A layer that has become
+/// sparse stays so until it has all its weights again. Times may differ from run to run, and where both ways are close
+/// so may the choice, and with it the last bits of the results; with every other choice a run repeats to the bit.
+/// `density` takes sparse execution below a fixed density.
 class ExecutionPlanner {
    public:
-    /// Collective. @param choice  one of `execution_choices`
-    ExecutionPlanner(Network& network, std::string choice, const Grid& grid);
+    /// Collective.
+    ExecutionPlanner(Network& network, ExecutionChoice choice, const Grid& grid);
 
     /// Collective. Call after a prune event, with the samples of a training step.
     /// @param run_s  seconds that all steps of the run will take at the pace so far; measuring takes less than a
@@ -62,7 +68,7 @@ class ExecutionPlanner {
     double seconds_of(std::size_t layer, const StepContext& step);
 
     Network& network_;
-    std::string choice_;
+    ExecutionChoice choice_;
     Grid grid_;
     std::vector<Planned> layers_;
     double measuring_s_ = 0;

@@ -16,8 +16,8 @@ namespace pruntrain {
 struct ModelSettings {
     bool allow_row_parallel = true;  ///< layers with fewer outputs than inputs: see Network
     bool partition_state = false;    ///< optimizer slots are divided over the replicas (ZeRO stage 1)
-    std::string execution = "auto";  ///< one of `execution_choices`
-    index_t slice_samples = 1;       ///< of a slice of the batch, at most: tiles are for so many
+    ExecutionChoice execution = ExecutionChoice::measured;
+    index_t slice_samples = 1;  ///< of a slice of the batch, at most: tiles are for so many
 };
 
 /// Owns network, arena, partition and execution plan, and replaces the network by one that is partitioned elsewhere or

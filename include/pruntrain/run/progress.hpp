@@ -5,6 +5,7 @@
 
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/base/types.hpp"
+#include "pruntrain/config/choose.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/run/history.hpp"
 
@@ -20,13 +21,18 @@ struct ProgressState {
     double seconds_left = 0;
 };
 
+/// The progress line is redrawn, or there is a new line each time; automatic: redrawn on a terminal.
+enum class ProgressMode { automatic, redraw, lines };
+/// The words of run.progress.
+inline const std::vector<EnumWord<ProgressMode>> progress_modes{
+    {"auto", ProgressMode::automatic}, {"redraw", ProgressMode::redraw}, {"lines", ProgressMode::lines}};
+
 /// Rank 0's lines. On a terminal the progress line is redrawn in place; in a log a line appears every so many seconds.
 /// Rows of the history and notes are lines of their own either way.
 class Progress {
    public:
-    /// @param mode  auto | redraw | lines
     /// @param active  false on all ranks but the root: then nothing is printed
-    Progress(const std::string& mode, double log_every_s, const RunLength& length, bool active);
+    Progress(ProgressMode mode, double log_every_s, const RunLength& length, bool active);
 
     bool due() const;  ///< time for the next progress line
     void show(const ProgressState& state);
