@@ -94,9 +94,16 @@ std::string read_text(const std::string& path, const Communicator& world) {
     return content;
 }
 
+/// Old names that the user's configuration has.
+void print_notes(const Config& config, const Communicator& world) {
+    if (!world.is_root()) return;
+    for (const auto& note : config.notes()) std::cerr << "pruntrain: note: " << note << "\n";
+}
+
 /// What would be trained, and with --ranks what it would need and take on so many.
 void check(const Arguments& arguments, const Config& config, const Communicator& world) {
     Experiment experiment(config, world, arguments.ranks);
+    print_notes(config, world);
     const auto start = look_at_start(experiment, world);
     std::string found = arguments.json ? "" : check_text(experiment) + start_text(start);
     if (arguments.ranks > 0) {
@@ -119,6 +126,7 @@ int train(const Arguments& arguments, const Communicator& world) {
         return exit_good;
     }
     Experiment experiment(config, world);
+    print_notes(config, world);
     // Before there is a folder: a file that cannot be used leaves none behind, and --overwrite removes nothing.
     const auto start = arguments.resume ? std::nullopt : look_at_start(experiment, world);
     const std::string plan = check_text(experiment) + start_text(start);

@@ -15,21 +15,21 @@ namespace pruntrain {
 struct FisherBlocks {
     index_t size = 1;     ///< weights of a block at most
     double damping = 0;   ///< on the diagonal, above 0
-    bool update = false;  ///< an event moves the weights that stay
+    bool update = false;  ///< an event moves the remaining weights
 };
 
 /// F = (1/N) sum_n g_n g_n^T + damping I over the prunable weights, g_n the gradients of N micro-batches, as far as
-/// both weights of an entry are in one block: so many consecutive kept weights of a tensor of this shard. Its inverse
-/// is found by N updates of rank one, F^-1 -= (F^-1 g)(F^-1 g)^T / (N + g^T F^-1 g) (Singh & Alistarh 2020,
+/// both weights of an entry are in one block: so many consecutive remaining weights of a tensor of this shard. Its
+/// inverse is found by N updates of rank one, F^-1 -= (F^-1 g)(F^-1 g)^T / (N + g^T F^-1 g) (Singh & Alistarh 2020,
 /// "WoodFisher").
 ///
-/// Blocks are shared out over the replicas, and each replica has all gradients of its blocks: N x weights / replicas
-/// numbers. An inverse stands in scratch, in double precision, only while its block is worked on. Gradients are moved,
-/// not summed, so the numbers have the same bits on any number of replicas if the gradients have.
+/// Blocks are distributed over the replicas, and each replica has all gradients of its blocks: N x weights / replicas
+/// values. An inverse is in scratch memory, in double precision, only while its block is worked on. Gradients are
+/// moved, not summed, so the results have the same bits on any number of replicas if the gradients have.
 class BlockFisher final : public Compensation {
    public:
     /// @param gradients  N
-    /// @param replicas   ranks with equal weights and patterns, which share out blocks and micro-batches
+    /// @param replicas   ranks with equal weights and patterns, over which blocks and micro-batches are distributed
     BlockFisher(const Arena& arena, const FisherBlocks& settings, index_t gradients, const Communicator& replicas);
 
     /// A gradient of each replica, in the order of their ranks, until there are N: the last call takes those of the
@@ -42,7 +42,7 @@ class BlockFisher final : public Compensation {
     /// @param curvatures  set: of the arena's size; 0 for weights that are not prunable
     void find_curvatures(std::span<real> curvatures);
 
-    /// Moves the weights that stay so that the loss, to second order, rises least by what goes (Hassibi & Stork 1993,
+    /// Moves the remaining weights so that the loss, to second order, rises least by the removal (Hassibi & Stork 1993,
     /// "Optimal brain surgeon"): w -= w_q F^-1 e_q / [F^-1]_qq for one weight q after the other, each of which is taken
     /// out of F^-1 then; so that it is the best for all of a block together (Frantar & Alistarh 2022, lemma 1).
     /// Collective over the replicas, the patterns still those of the gradients.
@@ -52,7 +52,7 @@ class BlockFisher final : public Compensation {
    private:
     struct Place {
         std::size_t parameter;  ///< of the arena
-        index_t first;          ///< of its packed numbers
+        index_t first;          ///< of its packed elements
         index_t size;
         std::size_t begin;  ///< in the arena
     };

@@ -12,7 +12,7 @@
 
 namespace pruntrain {
 
-/// Groups are in the total order (score descending, then number ascending), and each is chosen or left as a whole.
+/// Groups are in the total order (score descending, then number ascending), and each is chosen or rejected as a whole.
 /// Their scores are sums of integers: the weights' scores as multiples of one power of two, fine enough that the
 /// largest sum fills a number of 62 bits. Scores below 0 count as such, in the L2 norm their squares too. So a sum has
 /// the same bits whichever shards its terms come from, and only integers decide.
@@ -22,7 +22,7 @@ class GroupedSelection {
     GroupedSelection(const Granularity& granularity, std::span<const Scored> scored, const Grid& grid);
 
     /// First of each layer the best groups until its floor is reached, then the best of all layers as long as no more
-    /// than `group.keep` weights stay. Collective.
+    /// than `group.keep` weights remain. Collective.
     void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layers);
 
     /// Marks the weights of the chosen groups.

@@ -9,16 +9,16 @@
 
 namespace pruntrain {
 
-/// What goes back to a step of the first training when another one begins there, besides learning rate, order of the
-/// data and random numbers, which always do.
+/// What returns to a step of the first training when another one begins there, in addition to learning rate, order of
+/// the data and random streams, which always do.
 enum class Rewind {
-    weights,        ///< weights and optimizer slots (Frankle & Carbin 2019; Frankle et al. 2020)
-    learning_rate,  ///< nothing: the weights are as trained, the optimizer starts anew (Renda et al. 2020)
-    random,         ///< as weights, but the last training has new first weights, and the optimizer starts anew
+    weights,        ///< weights and optimizer state (Frankle & Carbin 2019; Frankle et al. 2020)
+    learning_rate,  ///< nothing: trained weights, new optimizer state (Renda et al. 2020)
+    random,         ///< as weights, but the last training has new initial weights and a new optimizer state
 };
 
-/// One training of the whole length, then, after each of some rounds of pruning, one from the step `to` on. Steps of
-/// the run go on over all of them. A pure function of the step.
+/// One training of the whole length, then, after each of several rounds of pruning, one from the step `to`. Steps of
+/// the run are counted over all of them. A pure function of the step.
 class Rewinding {
    public:
     /// None: the run is one training.
@@ -37,29 +37,29 @@ class Rewinding {
     index_t ended_by(index_t step) const;
     /// After so many updates weights are pruned, and another training begins.
     bool rewinds_at(index_t step) const;
-    /// After so many updates the weights are those to which the run goes back.
+    /// After so many updates the run has the weights to which it will return.
     bool remembers_at(index_t step) const { return rounds_ > 0 && step == to_ && what_ != Rewind::learning_rate; }
 
-    /// What a step of the run is in its training: learning rate, order of the data and random numbers are functions of
-    /// it.
+    /// The step of its training that a step of the run is: learning rate, order of the data and random streams are
+    /// functions of it.
     index_t training_step(index_t step) const;
     /// The number, from 1, of the update that follows so many in the run: for an optimizer that counts them since its
-    /// slots were 0.
+    /// state was 0.
     index_t update_number(index_t step) const;
 
-    /// The slots that hold what the run goes back to.
+    /// The slots with the state to which the run returns.
     std::vector<std::string> slot_names(const std::vector<std::string>& of_optimizer) const;
-    /// Copies weights and optimizer slots to them. Local.
+    /// Copies weights and optimizer state to them. Local.
     void remember(Arena& arena) const;
-    /// Puts back what goes back; slots of a pruning criterion become 0, statistics of batch-norm go on. Local: where
-    /// slots are shared out, of this rank's numbers only.
+    /// Restores that state; slots of a pruning criterion become 0, statistics of batch-norm continue. Local: of a
+    /// partitioned state only this rank's part.
     void rewind(index_t step, std::uint64_t seed, Network& network) const;
 
     /// "in 2 rounds, after 30 steps and then every 22, each followed by a training with the learning rate of step 8"
     std::string describe() const;
 
    private:
-    /// The optimizer's slots were 0 when the present training began.
+    /// The optimizer state was 0 when the present training began.
     bool begins_anew(index_t step) const;
 
     Rewind what_ = Rewind::weights;

@@ -11,10 +11,10 @@
 
 namespace pruntrain {
 
-/// The scores of one tensor on this shard, and which of its weights are chosen to stay.
+/// The scores of one tensor on this shard, and which of its weights are kept.
 struct Scored {
     const Parameter* parameter;
-    std::vector<real> scores;  ///< of each kept weight
+    std::vector<real> scores;  ///< of each remaining weight
     std::vector<std::uint8_t> keep;
 
     /// Calls work(packed position, key, number) for the weights first .. last - 1.
@@ -28,7 +28,7 @@ struct Scored {
 
 /// Marks the best `keep` of the weights of these tensors that are not marked yet, exactly, over all shards: in the
 /// total order (score descending, then number ascending). Collective.
-/// @param tensors  numbers in the list of tensors
+/// @param tensors  indices in the list of tensors
 void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std::size_t> tensors, const Grid& grid);
 
 }  // namespace pruntrain
