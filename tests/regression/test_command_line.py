@@ -33,7 +33,8 @@ def give_old_names(checkpoint, replacements):
             config = config.replace(new, old)
         file["config"][0] = config
         if "xxh3_64" in file["config"].attrs:
-            file["config"].attrs.modify("xxh3_64", numpy.array(xxhash.xxh3_64_hexdigest(file["config"][()].tobytes()).encode()))
+            digest = xxhash.xxh3_64_hexdigest(file["config"][()].tobytes()).encode()
+            file["config"].attrs.modify("xxh3_64", numpy.array(digest, file["config"].attrs.get_id("xxh3_64").dtype))
     content = bytearray(checkpoint.read_bytes())
     covered = bytes(content[:512]).partition(b"xxh3_64 ")[0]
     covered = re.sub(rb"bytes \d+", b"bytes %d" % len(content), covered)
