@@ -1,4 +1,6 @@
 # make            builds ./pruntrain
+# make install    installs the program, its manual page, completion for bash, inputs and scripts below PREFIX (/usr/local)
+#                 of DESTDIR (empty); make uninstall removes exactly that; see docs/building.md
 # make demo       installs what is missing (apt), builds, trains the demo on two ranks
 # make test       installs, builds, runs all tests
 # make torture    kills, stops, fills disks and damages files at random; TORTURE="--faults 200 --seed 1"
@@ -37,11 +39,17 @@ ZLIB_LIBS        ?= -lz
 EXTRA_CFLAGS     ?=
 EXTRA_LIBS       ?=
 
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+# What is installed, and what starts it on one rank where it does not start by itself: make install RUN='srun -n 1'
+PROGRAM  ?= pruntrain
+RUN      ?=
+
 SHARDS   ?= 2
 SECONDS  ?= 60
 # Open MPI's name for the compiler behind mpicxx; elsewhere set FUZZCXX.
 FUZZCXX  ?= OMPI_CXX=clang++ $(MPICXX)
-VERSION  := 0.1.0
+VERSION  := 0.2.0
 CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude -I. \
             $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(HWY_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
 LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(HWY_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(EXTRA_LIBS)
@@ -51,7 +59,7 @@ suites   := unit mpi conformance
 tests_of  = $(patsubst %.cpp,$(2)/%.o,$(wildcard tests/$(1)/*.cpp tests/support/*.cpp))
 
 .PHONY: all demo test torture golden lint study bench bench-kernels bench-train bench-peers bench-ordered bench-checkpoints bench-shards setup-% programs clean
-.PHONY: fuzz fuzz-programs test-programs test-sanitized tidy
+.PHONY: fuzz fuzz-programs test-programs test-sanitized tidy install uninstall
 .DELETE_ON_ERROR:
 
 all: pruntrain
@@ -80,6 +88,9 @@ $(BUILD)/bench_%: $(BUILD)/release/tests/bench/bench_%.o $(BUILD)/release/libpru
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)/double/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
+
+# These know the version, which is set above.
+$(BUILD)/release/src/app/cli.o $(BUILD)/release/src/run/checkpoint_write.o $(BUILD)/release/tests/unit/test_checkpoint.o: Makefile
 
 # Fuzz targets: instrumented are the floors that read files, the readers of checkpoints and what they stand on; the rest
 # is the program's own library.
@@ -140,6 +151,16 @@ test-sanitized: setup-test
 	 OPTIMIZE='-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
 	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=32 UBSAN_OPTIONS=print_stacktrace=1 $(PYTHON) tests/run.py --build build-sanitized \
 	 --program build-sanitized/pruntrain --mpirun '$(MPIRUN)' --patience 20 $(TESTS)
+
+# The manual page and the completion are made of what the program says of itself.
+install: $(PROGRAM)
+	@mkdir -p $(BUILD)
+	$(PYTHON) scripts/make_man.py --man $(BUILD)/pruntrain.1 --completion $(BUILD)/pruntrain.bash --prefix '$(PREFIX)' \
+	 $(RUN) $(abspath $(PROGRAM))
+	scripts/install.sh install '$(DESTDIR)$(PREFIX)' $(PROGRAM) $(BUILD)/pruntrain.1 $(BUILD)/pruntrain.bash
+
+uninstall:
+	scripts/install.sh uninstall '$(DESTDIR)$(PREFIX)'
 
 lint: setup-lint
 	$(PYTHON) scripts/lint.py

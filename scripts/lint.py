@@ -76,7 +76,8 @@ def check_description(program):
 def findings():
     code = {path: path.read_text() for top in ("include", "src") for path in sorted((ROOT / top).rglob("*.?pp"))}
     tests = sorted((ROOT / "tests").rglob("*.?pp"))
-    scripts = [path for path in (*sorted((ROOT / "scripts").rglob("*")), *sorted((ROOT / "tests").rglob("*.py")))
+    scripts = [path for path in (*sorted((ROOT / "scripts").rglob("*")), *sorted((ROOT / "tests").rglob("*.py")),
+                                  *sorted((ROOT / "python").rglob("*.py")))
                if path.is_file() and "__pycache__" not in path.parts]
     for path in (*code, *tests, *scripts):
         for finding in check_file(path, path.read_text()):

@@ -8,7 +8,10 @@ Needs python3-matplotlib, python3-h5py, python3-scipy, python3-yaml.
 
 import sys
 
-import matplotlib
+import packages
+
+packages.explain(__name__)
+import matplotlib  # noqa: E402
 
 matplotlib.use("svg")
 import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backend)

@@ -10,7 +10,10 @@ Needs python3-matplotlib.
 import argparse
 import csv
 
-import matplotlib
+import packages
+
+packages.explain(__name__)
+import matplotlib  # noqa: E402
 
 matplotlib.use("svg")
 import matplotlib.pyplot as pyplot  # noqa: E402 (after the choice of the backend)

@@ -16,9 +16,12 @@ import pathlib
 import sys
 import time
 
-import report_figures as figures
-from html_page import page, table, tag
-from run_folder import NoRun, Run, flat, number
+import packages
+
+packages.explain(__name__)
+import report_figures as figures  # noqa: E402
+from html_page import page, table, tag  # noqa: E402
+from run_folder import NoRun, Run, flat, number  # noqa: E402
 
 UNKNOWN = "–"
 

@@ -12,8 +12,9 @@ import h5py
 import numpy
 import yaml
 
-import pruntrain_io
-import sealed_file
+import packages  # noqa: F401 (finds the next)
+from pruntrain.checkpoint import tensor_shape, tensors
+from pruntrain.seal import seal_is_whole
 
 
 class NoRun(Exception):
@@ -57,7 +58,7 @@ class Checkpoint:
         self.path, self.bytes, self.damage, self.tensors, self.state = path, path.stat().st_size, "", [], {}
         self.step = int(re.search(r"\d+", path.name)[0])
         try:
-            self.whole = sealed_file.seal_is_whole(path)
+            self.whole = seal_is_whole(path)
         except ImportError:
             self.whole = None   # unknown
         if self.whole is False:
@@ -66,13 +67,13 @@ class Checkpoint:
         try:
             with h5py.File(path) as file:
                 self.state = dict(file.attrs)
-            for name, node in pruntrain_io.tensors(path):
+            for name, node in tensors(path):
                 if name.split(".")[-1].startswith("running_"):
                     continue
                 sparse = isinstance(node, h5py.Group)
-                shape = node.attrs["tensor_shape"] if sparse else node.shape
+                shape = tensor_shape(node)
                 full = node.attrs.get("full_shape", shape)
-                self.tensors.append({"name": name, "shape": [int(n) for n in shape], "full_shape": [int(n) for n in full],
+                self.tensors.append({"name": name, "shape": list(shape), "full_shape": [int(n) for n in full],
                                      "kept": len(node["values"]) if sparse else node.size, "size": math.prod(map(int, full)),
                                      "sparse": sparse})
         except (OSError, KeyError) as error:
@@ -80,7 +81,7 @@ class Checkpoint:
 
     def patterns(self):
         """(name, rows, columns of the remaining weights, shape of the matrix) of each pruned tensor."""
-        for name, node in pruntrain_io.tensors(self.path):
+        for name, node in tensors(self.path):
             if isinstance(node, h5py.Group):
                 sizes = numpy.diff(node["pointers_to_1"][:])
                 rows = numpy.repeat(numpy.arange(len(sizes)), sizes)

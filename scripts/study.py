@@ -27,8 +27,11 @@ import subprocess
 import sys
 import time
 
-import study_page
-import yaml
+import packages
+
+packages.explain(__name__)
+import study_page  # noqa: E402
+import yaml  # noqa: E402
 
 ROOT = study_page.ROOT
 STUDY = ROOT / "scripts/study.yaml"

@@ -7,9 +7,14 @@ Needs python3-matplotlib.
 """
 
 import csv
+import pathlib
 import sys
 
-import matplotlib
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import packages  # noqa: E402
+
+packages.explain(__name__)
+import matplotlib  # noqa: E402
 
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "pruntrain"   # the same values give the same file

@@ -10,14 +10,20 @@ samples per second over all ranks.
 import argparse
 import gzip
 import os
+import pathlib
 import socket
+import sys
 import time
 
-import numpy
-import torch
-import torch.distributed
-import torch.multiprocessing
-import yaml
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import packages  # noqa: E402
+
+packages.explain(__name__)
+import numpy  # noqa: E402
+import torch  # noqa: E402
+import torch.distributed  # noqa: E402
+import torch.multiprocessing  # noqa: E402
+import yaml  # noqa: E402
 
 DIRECTORY = "/usr/share/datasets/fashion-mnist"
 

@@ -111,7 +111,8 @@ Sensitivity analyze_sensitivity(Experiment& experiment, std::vector<double> spar
                 {.layer = parameter->layer, .sparsity = sparsity, .size = parameter->tensor_size()});
             weights.push_back(parameter);
         }
-    // Loss, accuracy and kept weights of all points, the last of the network as it is; 0 where another rank has them.
+    // Loss, accuracy and remaining weights of all points, last those of the unchanged network; 0 if another rank has
+    // them.
     constexpr std::size_t numbers = 3;
     const std::size_t points = result.points.size();
     std::vector<double> found(numbers * (points + 1), 0.0);

@@ -14,7 +14,7 @@ RandomStream::RandomStream(std::uint64_t seed, Purpose purpose, std::uint32_t st
       stream_word_(static_cast<std::uint32_t>(purpose) << 24 | stream),
       step_word_(static_cast<std::uint32_t>(step)) {
     if (stream >> 24 != 0) fault("random stream ", stream, " is not below 2^24");
-    if (step < 0 || step >> 32 != 0) fault("random numbers for step ", step, ": steps go from 0 to 2^32 - 1");
+    if (step < 0 || step >> 32 != 0) fault("a random stream has step ", step, ": allowed is 0 to 2^32 - 1");
 }
 
 std::array<std::uint32_t, 4> RandomStream::bits(std::uint64_t index) const {
@@ -27,7 +27,7 @@ std::array<std::uint32_t, 4> RandomStream::bits(std::uint64_t index) const {
 
 namespace {
 
-/// The upper 53 of 64 random bits as a number in [0, 1).
+/// The upper 53 of 64 random bits as a value in [0, 1).
 double unit_interval(std::uint32_t high, std::uint32_t low) {
     const std::uint64_t both = static_cast<std::uint64_t>(high) << 32 | low;
     return static_cast<double>(both >> 11) * 0x1p-53;
@@ -51,7 +51,7 @@ Permutation::Permutation(index_t size, const RandomStream& random) : size_(size)
 }
 
 index_t Permutation::operator()(index_t position) const {
-    // Four rounds suffice for large sets (Luby & Rackoff 1988); eight leave no bias to see in sets of a few elements.
+    // Four rounds suffice for large sets (Luby & Rackoff 1988); eight leave no visible bias in sets of a few elements.
     constexpr std::uint64_t rounds = 8;
     const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
     auto value = static_cast<std::uint64_t>(position);

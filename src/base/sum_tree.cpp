@@ -10,8 +10,8 @@ namespace {
 
 index_t left_size(index_t size) { return static_cast<index_t>(std::bit_ceil(static_cast<std::size_t>(size)) / 2); }
 
-/// They are the children of one node. A left child has a power of two of slices, and begins at a multiple of twice as
-/// many; the right one has as many, or all that follow.
+/// True if the nodes are the children of one node. A left child has a power of two of slices, and begins at a multiple
+/// of twice that number. The right child has the same number of slices, or all remaining ones.
 bool siblings(const TreeNode& left, const TreeNode& right, index_t slices) {
     return left.first + left.size == right.first && std::has_single_bit(static_cast<std::size_t>(left.size)) &&
            left.first % (2 * left.size) == 0 && right.size == std::min(left.size, slices - right.first);

@@ -13,7 +13,7 @@ std::string table(const Rows& rows) {
     for (std::size_t r = 0; r < rows.size(); ++r) {
         std::string line;
         for (std::size_t i = 0; i < rows[r].size(); ++i) {
-            // the heading follows its column
+            // the heading is aligned like its column
             const std::string& sample = rows.size() > 1 ? rows[std::max<std::size_t>(r, 1)][i] : rows[r][i];
             const bool number = !sample.empty() &&
                                 (std::isdigit(static_cast<unsigned char>(sample[0])) || sample[0] == '-') &&

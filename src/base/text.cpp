@@ -94,7 +94,7 @@ std::string duration_text(double seconds) {
 std::string hex(std::uint64_t value) { return print("%016llx", static_cast<unsigned long long>(value)); }
 
 bool is_plain_text(std::string_view words) {
-    // Of 1 .. 4 bytes; those below would be control characters, or written with more bytes than they need.
+    // Minimum code points for 1 .. 4 bytes; lower ones are control characters, or overlong encodings.
     static constexpr std::array<char32_t, 4> least{0x20, 0xA0, 0x800, 0x10000};
     for (std::size_t i = 0; i < words.size();) {
         const auto first = static_cast<unsigned char>(words[i++]);

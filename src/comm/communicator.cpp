@@ -39,7 +39,7 @@ MPI_Datatype datatype<std::int32_t>() {
     return MPI_INT32_T;
 }
 
-/// MPI counts are int: longer arrays go in pieces of this many elements.
+/// MPI counts are int: longer arrays are sent in chunks of this many elements.
 constexpr std::size_t largest_count = std::size_t{1} << 30;
 
 template <class T>
@@ -62,13 +62,13 @@ T largest_of(T value, MPI_Comm comm) {
 
 MpiSession::MpiSession(int& argc, char**& argv) {
 #if defined(OMPI_MAJOR_VERSION) && OMPI_MAJOR_VERSION == 4
-    // For RemoteWindow: osc/rdma refuses windows over TCP and where a process may not read another's memory, as in many
-    // containers; what is chosen without it (ucx, else pt2pt) works everywhere. A value that the user has set stays.
+    // For RemoteWindow: osc/rdma rejects windows over TCP and where a process may not read another's memory, as in many
+    // containers. The alternatives (ucx, else pt2pt) work everywhere. A value set by the user is kept.
     setenv("OMPI_MCA_osc", "^rdma", 0);
 #endif
     int provided = 0;
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) fault("MPI cannot start");
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // so that `check` can say which call failed
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // so that `check` can report which call failed
 }
 
 MpiSession::~MpiSession() { MPI_Finalize(); }
@@ -80,7 +80,7 @@ void MpiSession::abort(int exit_status) {
 
 namespace {
 
-/// Sizes and first places of blocks as MPI takes them.
+/// Sizes and offsets of blocks in MPI's types.
 struct Blocks {
     std::vector<int> sizes, offsets;
     int total = 0;
@@ -93,7 +93,8 @@ struct Blocks {
             offsets.push_back(static_cast<int>(sum));
             sum += static_cast<std::size_t>(size);
             if (sum > std::numeric_limits<int>::max())
-                fault("blocks of ", sum, " values in all: a message takes at most ", std::numeric_limits<int>::max());
+                fault("the blocks have ", sum, " values in total, but a message takes at most ",
+                      std::numeric_limits<int>::max());
         }
         total = static_cast<int>(sum);
     }
@@ -103,7 +104,7 @@ struct Blocks {
 
 struct Pending::State {
     MPI_Request request = MPI_REQUEST_NULL;
-    std::vector<Blocks> blocks = {};  // MPI reads them until the end
+    std::vector<Blocks> blocks = {};  // MPI reads them until the request completes
 };
 
 Pending::Pending() = default;
@@ -111,7 +112,7 @@ Pending::Pending(Pending&&) noexcept = default;
 Pending& Pending::operator=(Pending&&) noexcept = default;
 
 Pending::~Pending() {
-    // While an error unwinds, the other ranks may never come: then main ends the world, and waiting would prevent it.
+    // During stack unwinding the other ranks may never arrive: main then aborts the job, and waiting would block that.
     if (state_ && std::uncaught_exceptions() == 0) MPI_Wait(&state_->request, MPI_STATUS_IGNORE);
 }
 
@@ -334,7 +335,7 @@ void Communicator::rethrow_collectively(const std::function<void()>& work) const
 
 struct SharedWindow::State : OpenWindow {
     Communicator node;
-    std::vector<std::span<std::byte>> parts;  ///< of the ranks that own one
+    std::vector<std::span<std::byte>> parts;  ///< of the ranks that own a part
 
     explicit State(const Communicator& ranks) : node(ranks) {}
 };
@@ -349,7 +350,7 @@ SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes, int owne
     : state_(std::make_shared<State>(node)) {
     MPI_Info info = MPI_INFO_NULL;
     check(MPI_Info_create(&info), "MPI_Info_create");
-    check(MPI_Info_set(info, "alloc_shared_noncontig", "true"), "MPI_Info_set");  // parts begin on pages of their own
+    check(MPI_Info_set(info, "alloc_shared_noncontig", "true"), "MPI_Info_set");  // parts begin on separate pages
     void* own = nullptr;
     const int status = MPI_Win_allocate_shared(static_cast<MPI_Aint>(node.rank() < owners ? bytes : 0), 1, info,
                                                node.handle_->comm, &own, &state_->window);

@@ -1,4 +1,4 @@
-// What a communicator is for MPI. Included only by the bodies of this folder.
+// The MPI side of a communicator. Included only by the sources of this folder.
 #pragma once
 
 #include <mpi.h>

@@ -16,7 +16,7 @@ index_t checked(index_t ranks, index_t model_shards) {
         if (ranks % shards == 0) fitting.push_back(std::to_string(shards));
     input_error("parallel.model_shards is ", model_shards, ", which does not divide the ", ranks,
                 ranks == 1 ? " rank" : " ranks", " of this run: start a multiple of ", model_shards,
-                " ranks, or set it to ", fitting.size() == 1 ? "" : "one of ", join(fitting));
+                " ranks, or set model_shards to ", fitting.size() == 1 ? "" : "one of ", join(fitting));
 }
 
 }  // namespace

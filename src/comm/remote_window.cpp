@@ -8,7 +8,7 @@
 namespace pruntrain {
 
 struct RemoteWindow::State : OpenWindow {
-    std::set<int> asked;  ///< ranks whose bytes are under way
+    std::set<int> asked;  ///< ranks with transfers in progress
 };
 
 RemoteWindow::RemoteWindow(const Communicator& ranks, std::span<std::byte> own) {
@@ -36,7 +36,7 @@ void RemoteWindow::start_get(int rank, std::size_t offset, std::span<std::byte> 
 }
 
 void RemoteWindow::finish() {
-    // Rank by rank: MPI_Win_flush_all of Open MPI 4.1's osc/pt2pt returns before all bytes are there.
+    // One flush per rank: MPI_Win_flush_all of Open MPI 4.1's osc/pt2pt returns before all bytes have arrived.
     if (!state_) return;
     for (const int rank : state_->asked) check(MPI_Win_flush(rank, state_->window), "MPI_Win_flush");
     state_->asked.clear();

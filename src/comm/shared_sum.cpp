@@ -15,7 +15,7 @@ constexpr std::size_t line_bytes = 64;
 constexpr index_t line_values = line_bytes / sizeof(real);
 
 using Shared = std::atomic_ref<std::uint64_t>;
-static_assert(Shared::is_always_lock_free, "counters are shared by processes, a lock would not be");
+static_assert(Shared::is_always_lock_free, "processes share the counters but would not share a lock");
 
 Communicator node_or_self(const Communicator& ranks, const Communicator& node) {
     const index_t size = node.size();
@@ -28,7 +28,7 @@ void add(real* __restrict sum, const real* __restrict other, index_t count) {
     for (index_t i = 0; i < count; ++i) sum[i] += other[i];
 }
 
-/// Both get the sum.
+/// Both arrays get the sum.
 PRUNTRAIN_VECTORIZED
 void add_to_both(real* __restrict one, real* __restrict other, index_t count) {
     for (index_t i = 0; i < count; ++i) one[i] = other[i] = one[i] + other[i];
@@ -36,19 +36,19 @@ void add_to_both(real* __restrict one, real* __restrict other, index_t count) {
 
 real widened(Bfloat16 value) { return static_cast<real>(static_cast<float>(value)); }
 
-/// rounded = values + lost, and lost = what that takes away.
-void round_with_feedback(std::span<const real> values, std::span<real> lost, std::span<Bfloat16> rounded) {
+/// rounded = bf16(values + residual), and residual = values + residual - rounded (error feedback).
+void round_with_feedback(std::span<const real> values, std::span<real> residual, std::span<Bfloat16> rounded) {
     for (std::size_t i = 0; i < values.size(); ++i) {
-        const real wanted = values[i] + lost[i];
+        const real wanted = values[i] + residual[i];
         rounded[i] = Bfloat16(static_cast<float>(wanted));
-        lost[i] = wanted - widened(rounded[i]);
+        residual[i] = wanted - widened(rounded[i]);
     }
 }
 
-/// The terms of all ranks, in their order.
+/// The terms of all ranks, in rank order.
 struct AllTerms {
     std::vector<TreeNode> nodes;
-    std::vector<std::size_t> counts;  ///< of each rank
+    std::vector<std::size_t> counts;  ///< per rank
 };
 
 AllTerms gather_terms(const Communicator& ranks, const std::vector<TreeNode>& own) {
@@ -95,11 +95,11 @@ SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, Messag
     const bool follows = ranks.rank() == across_.rank() * node_.size() + node_.rank();
     in_order_ = ranks.all_reduce_max(index_t{follows ? 0 : 1}) == 0;
     if (across_.size() == 1) return;
-    if (!tree) terms = {across_.size(), {{across_.rank(), 1}}};  // and the nodes are slices
+    if (!tree) terms = {across_.size(), {{across_.rank(), 1}}};  // and the nodes are the slices
     const AllTerms left = gather_terms(across_, tree ? on_node_.nodes : terms.nodes);
     crossing_terms_ = std::ranges::max(left.counts);
     over_nodes_ = reduce_terms(left.nodes, terms.slices);
-    // From numbers in that list to places among the pieces that are received.
+    // Maps indices in that list to positions among the received pieces.
     std::vector<std::size_t> place;
     for (std::size_t from = 0; from < left.counts.size(); ++from)
         for (std::size_t term = 0; term < left.counts[from]; ++term) place.push_back(from * crossing_terms_ + term);
@@ -108,12 +108,12 @@ SharedSum::SharedSum(const Communicator& ranks, const Communicator& node, Messag
 }
 
 std::span<real> SharedSum::allocate(index_t size) {
-    if (!ranges_.empty()) fault("memory for a sum is exchanged while the sum is under way");
+    if (!ranges_.empty()) fault("the memory of a sum is replaced while the sum is in progress");
     // Arrays begin on cache lines.
     const std::size_t array =
         (static_cast<std::size_t>(size) * sizeof(real) + line_bytes - 1) / line_bytes * line_bytes;
     const std::size_t used = 2 * line_bytes + most_terms_ * array;
-    window_ = {};  // first, so that there is never twice the memory
+    window_ = {};  // freed first, so that the memory is never allocated twice
     window_ = SharedWindow::with_parts(node_, used + line_bytes);
     counters_.clear();
     arrays_.clear();
@@ -134,15 +134,15 @@ std::span<real> SharedSum::allocate(index_t size) {
 }
 
 void SharedSum::share_out(std::vector<index_t> firsts) {
-    if (!ranges_.empty()) fault("sums are shared out while one is under way");
-    if (!in_order_) firsts.clear();  // the pieces of a node would be many
+    if (!ranges_.empty()) fault("the ranges of sums change while a sum is in progress");
+    if (!in_order_) firsts.clear();  // a node would have many pieces
     if (firsts == firsts_) return;
     reset_residual();
     firsts_ = std::move(firsts);
 }
 
 std::span<real> SharedSum::term(std::size_t number) const {
-    if (number >= own_terms_) fault("term ", number, " of a sum: this rank has ", own_terms_);
+    if (number >= own_terms_) fault("there is no term ", number, " of a sum: this rank has ", own_terms_);
     return {arrays_[static_cast<std::size_t>(node_.rank()) * most_terms_ + number], values_.size()};
 }
 
@@ -156,13 +156,13 @@ void SharedSum::start(index_t begin, index_t end) {
 
 bool SharedSum::progress() {
     if (crossings_.size() < ranges_.size()) crossings_.resize(ranges_.size());
-    while (on_the_way_ < ranges_.size() && all_reached(&Counters::started, before_ + on_the_way_ + 1)) {
-        const Range share = own_share(ranges_[on_the_way_]);
+    while (on_node_count_ < ranges_.size() && all_reached(&Counters::started, before_ + on_node_count_ + 1)) {
+        const Range share = own_share(ranges_[on_node_count_]);
         sum_on_node(share);
-        if (across_.size() > 1 && share.begin < share.end) cross(share, crossings_[on_the_way_]);
-        ++on_the_way_;
+        if (across_.size() > 1 && share.begin < share.end) cross(share, crossings_[on_node_count_]);
+        ++on_node_count_;
     }
-    while (finished_ < on_the_way_ && crossed(own_share(ranges_[finished_]), crossings_[finished_])) {
+    while (finished_ < on_node_count_ && crossed(own_share(ranges_[finished_]), crossings_[finished_])) {
         ++finished_;
         Shared(*counters_[static_cast<std::size_t>(node_.rank())].finished)
             .store(before_ + finished_, std::memory_order_release);
@@ -171,18 +171,17 @@ bool SharedSum::progress() {
 }
 
 void SharedSum::finish() {
-    constexpr std::uint64_t polls_alone =
-        1000;  // some microseconds, a usual difference of ranks that have cores of their own
-    constexpr std::uint64_t polls_for_mpi = 16;  // asking MPI takes several times as long as a poll
+    constexpr std::uint64_t polls_alone = 1000;  // a few microseconds, the usual skew of ranks with cores of their own
+    constexpr std::uint64_t polls_for_mpi = 16;  // polling MPI costs several times as much
     for (std::uint64_t poll = 0; !progress(); ++poll) {
         if (poll < polls_alone) continue;
-        std::this_thread::yield();  // to the rank that is waited for, where ranks share a core
+        std::this_thread::yield();  // to the awaited rank, where ranks share a core
         if (poll % polls_for_mpi == 0) ranks_.make_progress();
     }
     before_ += ranges_.size();
     for (std::size_t i = 0; i < ranges_.size(); ++i) crossings_[i].pending = {};
     ranges_.clear();
-    on_the_way_ = finished_ = 0;
+    on_node_count_ = finished_ = 0;
 }
 
 std::vector<index_t> SharedSum::pieces(const Range& share) const {
@@ -215,13 +214,13 @@ void SharedSum::cross_rounded(const Range& share, Crossing& crossing) {
     const std::span<const real> values(arrays_[0] + share.begin, static_cast<std::size_t>(share.end - share.begin));
     const auto sizes = piece_sizes(share);
     const std::size_t piece = sizes[static_cast<std::size_t>(across_.rank())];
-    if (crossing.lost.size() != values.size()) {
-        crossing.lost.assign(values.size(), real{0});
-        crossing.lost_total.assign(piece, real{0});
+    if (crossing.residual.size() != values.size()) {
+        crossing.residual.assign(values.size(), real{0});
+        crossing.total_residual.assign(piece, real{0});
     }
     crossing.sent.resize(values.size());
     crossing.received.resize(std::max(piece * sizes.size(), values.size()));
-    round_with_feedback(values, crossing.lost, crossing.sent);
+    round_with_feedback(values, crossing.residual, crossing.sent);
     const std::vector<std::size_t> received(sizes.size(), piece);
     crossing.pending = across_.start_all_to_all_v(std::span<const Bfloat16>(crossing.sent), sizes,
                                                   std::span(crossing.received), received);
@@ -294,7 +293,7 @@ void SharedSum::return_total(const Range& share, const Range& piece, Crossing& c
     const std::span<const real> total(arrays_[0] + piece.begin, size);
     if (message_ == Message::bf16) {
         const auto own = std::span(crossing.sent).first(size);
-        round_with_feedback(total, crossing.lost_total, own);
+        round_with_feedback(total, crossing.total_residual, own);
         crossing.pending =
             back_.start_all_gather_v(std::span<const Bfloat16>(own), std::span(crossing.received), sizes);
         return;
@@ -312,7 +311,7 @@ SharedSum::Range SharedSum::own_share(const Range& range) const {
     return {cut(node_.rank()), cut(node_.rank() + 1)};
 }
 
-/// In blocks that stay in the nearest cache from the first addition to the last store; for two ranks a single pass.
+/// Blocks stay in the L1 cache from the first addition to the last store; two ranks need a single pass.
 void SharedSum::sum_on_node(const Range& share) {
     constexpr index_t block_values = 4096 / sizeof(real);
     const auto& additions = on_node_.additions;

@@ -39,7 +39,7 @@ struct Read {
     decltype(ResolvedKey::value) resolved;
 };
 
-/// A key that is read again, for instance for a network that is built anew, keeps its place.
+/// A key that is read again, for instance when a network is rebuilt, keeps its position.
 class Reads {
    public:
     void record(Read read) {

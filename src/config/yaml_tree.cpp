@@ -15,9 +15,9 @@ Path with(Path path, const std::string& key) {
 
 namespace {
 
-/// Two keys of one name: YAML forbids it, yaml-cpp takes the first, and the user's second value would be lost. Aliases
-/// that contain themselves, or that expand to too many values. And characters that no name of a file or layer can have.
-/// @param values  counts those seen so far
+/// Rejects duplicate keys, which YAML forbids and of which yaml-cpp drops the second; aliases that contain themselves
+/// or expand to too many values; and characters that no name of a file or layer can have.
+/// @param values  counts the values visited so far
 void check_tree(const YAML::Node& node, const std::string& source, index_t& values, int depth = 0) {
     constexpr int deepest = 100;  // a configuration has five levels; this is far from the end of the stack
     constexpr index_t most_values = 1'000'000;  // the longest list is one number for each of data.mean's channels

@@ -22,7 +22,7 @@ SampleHeader header_of(const ArrayReader& inputs, const ArrayReader& targets) {
                     ": allowed are (samples) and (samples, targets)");
     if (in[0] != out[0])
         input_error(inputs.source(), " holds ", in[0], " samples, but ", targets.source(), " holds ", out[0],
-                    ": they do not belong together");
+                    ": give inputs and targets of the same samples");
     header.samples = in[0];
     header.target_width = out.size() == 2 ? out[1] : 1;
     header.element = inputs.holds_bytes() ? Element::byte : Element::float32;
@@ -84,15 +84,15 @@ std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const Fi
     const auto file = [&](const char* key, const std::optional<std::string>& fallback, const char* meaning) {
         return in_directory(directory, config.word(key, fallback, meaning));
     };
-    const FilePairFormat::Pair train{file("train_inputs", defaults.train_inputs, "file of the inputs to train with"),
-                                     file("train_targets", defaults.train_targets, "file of their targets")};
+    const FilePairFormat::Pair train{file("train_inputs", defaults.train_inputs, "file with the training inputs"),
+                                     file("train_targets", defaults.train_targets, "file with the training targets")};
     const FilePairFormat::Pair test{
-        file("test_inputs", defaults.test_inputs, "file of the inputs to test with; '' for none"),
-        file("test_targets", defaults.test_targets, "file of their targets; '' for none")};
+        file("test_inputs", defaults.test_inputs, "file with the test inputs; '' for none"),
+        file("test_targets", defaults.test_targets, "file with the test targets; '' for none")};
     if (train.inputs.empty() || train.targets.empty())
         input_error(config.place_of("train_inputs"), " and train_targets must name files");
     if (test.inputs.empty() != test.targets.empty())
-        input_error(config.place_of("test_inputs"), " and test_targets go together: name both files, or '' for both");
+        input_error(config.place_of("test_inputs"), " and test_targets must both name a file, or both be ''");
     return std::make_unique<FilePairFormat>(train, test, open);
 }
 

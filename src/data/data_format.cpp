@@ -12,7 +12,7 @@
 namespace pruntrain {
 
 std::string read_directory(const Config& config, const std::string& fallback) {
-    return config.word("directory", fallback, "folder of the data files");
+    return config.word("directory", fallback, "directory of the data files");
 }
 
 std::string in_directory(const std::string& directory, const std::string& file) {
@@ -21,13 +21,13 @@ std::string in_directory(const std::string& directory, const std::string& file) 
 }
 
 std::vector<index_t> read_shape(const Config& config, const std::vector<double>& fallback, const std::string& meaning) {
-    constexpr double most_features = 1 << 28;  // so that samples x features x bytes cannot overflow
+    constexpr double most_features = 1 << 28;  // keeps samples x features x bytes from overflowing
     const auto sizes = config.numbers("shape", fallback, between(1, most_features), meaning);
     const bool whole = std::all_of(sizes.begin(), sizes.end(), [](double size) { return size == std::floor(size); });
     const double features = std::accumulate(sizes.begin(), sizes.end(), 1.0, std::multiplies{});
     if (!whole || (sizes.size() != fallback.size() && sizes.size() != 1 && sizes.size() != 3) ||
         features > most_features)
-        input_error(config.place_of("shape"), ": expected whole numbers, [features] or [channels, rows, columns], ",
+        input_error(config.place_of("shape"), ": expected integers, [features] or [channels, rows, columns], ",
                     "with a product of at most ", exact(most_features));
     return {sizes.begin(), sizes.end()};
 }

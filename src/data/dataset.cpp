@@ -24,33 +24,35 @@ struct Keys {
 
 Keys read_keys(const Config& section) {
     Keys keys;
-    keys.format = choose(data_formats(), section, "format", std::nullopt, "where the samples come from");
+    keys.format = choose(data_formats(), section, "format", std::nullopt, "format of the data files");
     keys.residency = section.choice(
         "residency", "node", sample_stores().names(),
-        "where the samples are; node: all of them in the memory of each node; shard: split over the memories of the "
-        "nodes; disk: in the files (hdf5; npy and idx without gzip), read batch by batch; targets are in memory");
-    keys.validation_samples = section.integer("validation_samples", 0, at_least(0),
-                                              "samples of the training files that are kept for validation");
+        "where the samples are stored; node: all of them in the memory of each node; shard: partitioned over the "
+        "nodes' memories; disk: in the files (hdf5; npy and idx without gzip), read per batch; targets are always in "
+        "memory");
+    keys.validation_samples =
+        section.integer("validation_samples", 0, at_least(0), "number of training samples held out for validation");
     keys.test_samples =
         section.integer("test_samples", 0, at_least(0),
-                        "samples of the training files that are kept for the test, if there is no test file");
-    keys.split_seed = static_cast<std::uint64_t>(
-        section.integer("split_seed", 0, at_least(0), "another seed keeps other samples for validation and test"));
+                        "number of training samples held out as the test set, if there is no test file");
+    keys.split_seed = static_cast<std::uint64_t>(section.integer(
+        "split_seed", 0, at_least(0), "seed of the random split into training, validation and test samples"));
     const std::string normalization =
         section.choice("normalization", "measured", {"measured", "given", "none"},
-                       "inputs are shifted and scaled to mean 0 and deviation 1, channel by channel: as measured on "
-                       "the training samples, with given numbers, or not at all");
+                       "normalization of each input channel to mean 0 and std 1; measured: mean and std of the "
+                       "training samples; given: given mean and std; none: off");
     keys.measured = normalization == "measured";
     if (normalization == "given" || section.is_describing()) {
         const Config given = section.member("normalization: given");
-        keys.given.mean = given.numbers("mean", std::nullopt, {}, "mean of the inputs, one or one for each channel");
+        keys.given.mean = given.numbers("mean", std::nullopt, {}, "mean of the inputs, one value or one per channel");
         given.alias("std", "deviation");
-        keys.given.deviation = given.numbers("std", std::nullopt, above(0), "their standard deviation, likewise");
+        keys.given.deviation = given.numbers("std", std::nullopt, above(0),
+                                             "standard deviation of the inputs, one value or one per channel");
     }
     return keys;
 }
 
-/// The headers of the training and the test files. Sent as bytes from rank to rank.
+/// The headers of the training and the test files. Sent as bytes between ranks.
 struct Headers {
     SampleHeader train, test;
     bool has_test = false;
@@ -66,15 +68,16 @@ Headers headers_of(const SampleSource& train, const SampleSource* test) {
     SampleHeader as_test = headers.train;
     as_test.samples = headers.test.samples;
     const auto describe = [](const SampleHeader& header) {
-        return text("inputs of ", header.shape.describe(), header.element == Element::byte ? " bytes" : " numbers",
+        return text("inputs of ", header.shape.describe(), header.element == Element::byte ? " bytes" : " values",
                     " and ", header.target_width, " target(s)");
     };
     if (headers.test != as_test)
-        input_error("training and test samples differ: ", describe(headers.train), " against ", describe(headers.test));
+        input_error("training and test samples have different shapes: ", describe(headers.train), " against ",
+                    describe(headers.test));
     return headers;
 }
 
-/// One number for each feature of a sample, from one for all or one for each channel.
+/// One value per feature of a sample, from one for all or one per channel.
 std::vector<real> for_each_feature(const std::vector<double>& values, const Shape& shape) {
     std::vector<real> result;
     for (index_t feature = 0; feature < shape.size(); ++feature)
@@ -86,7 +89,7 @@ void check_length(const Config& section, const std::string& key, const std::vect
                   const Shape& shape) {
     const auto length = static_cast<index_t>(values.size());
     if (length != 1 && length != shape.channels)
-        input_error(section.place_of(key), " has ", length, " numbers: allowed is 1, or one for each of ",
+        input_error(section.place_of(key), " has ", length, " values: allowed is 1, or one for each of ",
                     shape.channels, " channels");
 }
 
@@ -98,7 +101,7 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     const Keys keys = read_keys(section);
     residency_ = keys.residency;
 
-    // One rank of each node opens the files; what they hold must be the same on all nodes.
+    // One rank of each node opens the files; their contents must be the same on all nodes.
     SampleFiles files{*keys.format, {}};
     auto &train = files.parts[0], &test = files.parts[1];
     Headers own;
@@ -133,8 +136,8 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     store_ = sample_stores().find(keys.residency)(std::move(files), world, node);
     for (const SharedWindow& targets : targets_) targets.publish();
 
-    if (keys.measured) {                  // one rank measures, so that no two processors differ in a bit
-        world.rethrow_collectively([&] {  // samples of other nodes come without a call of their ranks
+    if (keys.measured) {                  // one rank measures, so that mean and std are bit-identical everywhere
+        world.rethrow_collectively([&] {  // fetching samples of other nodes needs no call of their ranks
             if (world.is_root())
                 normalization_ = header_.element == Element::byte ? measure<std::uint8_t>() : measure<float>();
         });
@@ -156,8 +159,8 @@ void Dataset::set_splits(index_t validation_samples, index_t test_samples, std::
         input_error("data.test_samples is ", test_samples, ", but there are test files with ", test,
                     " samples: set it to 0, or name no test files");
     if (validation_samples >= train || test_samples >= train - validation_samples)
-        input_error("data.validation_samples ", validation_samples, " and data.test_samples ", test_samples,
-                    " leave nothing to train with: the training files hold ", train, " samples");
+        input_error("data.validation_samples is ", validation_samples, " and data.test_samples is ", test_samples,
+                    ": no training samples are left, as the training files hold ", train, " samples");
     const index_t kept_back = validation_samples + test_samples;
     split_samples_ = {train - kept_back, validation_samples, test > 0 ? test : test_samples};
     if (kept_back > 0) order_.emplace(train, RandomStream(seed, Purpose::split));
@@ -200,19 +203,19 @@ void Dataset::check_classes(index_t classes) const {
             if (!(target >= 0 && target < static_cast<double>(classes) && target == std::floor(target)))
                 input_error("sample ", static_cast<index_t>(i) / header_.target_width, " of the ",
                             part == Part::train ? "training" : "test", " files has the label ", target,
-                            ": allowed are whole numbers from 0 to ", classes - 1, ", one for each of the ", classes,
+                            ": allowed are integers from 0 to ", classes - 1, ", one for each of the ", classes,
                             " outputs of the network");
         }
     }
 }
 
-/// Mean and deviation of each channel over the training split, in double and in the order of the split. Differences to
-/// a first value are summed: exactly 0 where a channel is constant, and no digits are lost where its mean is large.
+/// Mean and std of each channel over the training split, in double and in the order of the split. It sums differences
+/// to the first value. So a constant channel has exactly std 0, and a large mean loses no digits.
 template <class Stored>
 Normalization Dataset::measure() const {
     const auto channels = static_cast<std::size_t>(header_.shape.channels);
     const index_t pixels = header_.shape.pixels();
-    // In pieces, as they may have to be brought from elsewhere.
+    // In pieces, because samples may have to be fetched from other nodes or files.
     constexpr std::size_t piece_bytes = std::size_t{4} << 20;
     const auto piece = static_cast<index_t>(std::max<std::size_t>(1, piece_bytes / header_.sample_bytes()));
     std::vector<index_t> from;
@@ -253,7 +256,8 @@ Normalization Dataset::measure() const {
         return difference * difference;
     });
     for (const double variance : variances) {
-        if (!std::isfinite(variance)) input_error("the training inputs hold values that are not finite numbers");
+        if (!std::isfinite(variance))
+            input_error("the training inputs have values that are not finite: remove NaN and infinity from the files");
         measured.deviation.push_back(variance > 0 ? std::sqrt(variance) : 1.0);
     }
     return measured;
@@ -278,7 +282,7 @@ void Dataset::assemble_from(Split split, std::span<const index_t> samples, const
     try {
         store_->fetch(part, from, stored);
     } catch (const InputError& error) {
-        fault("the samples cannot be read any more: ", error.what());
+        fault("samples that were readable at the start cannot be read now: ", error.what());
     }
     const float* const all_targets = targets_of(part).data();
     const index_t features = header_.shape.size(), width = tiling.width;
@@ -290,7 +294,7 @@ void Dataset::assemble_from(Split split, std::span<const index_t> samples, const
             sources[lane] = reinterpret_cast<const Stored*>(stored[sample]);
             targets = std::copy_n(all_targets + from[sample] * header_.target_width, header_.target_width, targets);
         }
-        std::fill(sources.begin() + lanes, sources.end(), sources[0]);  // padding: anything, cleared below
+        std::fill(sources.begin() + lanes, sources.end(), sources[0]);  // padding: any valid pointer, cleared below
         gather_tile(sources, feature_mean_, feature_scale_.data(), x);
         if (lanes == width) continue;
         for (index_t feature = 0; feature < features; ++feature)

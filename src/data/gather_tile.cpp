@@ -4,8 +4,8 @@ namespace pruntrain {
 
 namespace {
 
-/// Eight samples at a time: as many streams as a processor prefetches, and one vector to store for each feature. With
-/// `__restrict` the compiler need not read mean and scale again after each store (a fifth of the time).
+/// Eight samples at a time: as many streams as a processor prefetches, and one vector to store per feature.
+/// `__restrict` lets the compiler keep mean and scale in registers across stores (1.25x faster).
 template <class Stored>
 [[gnu::always_inline]] inline void gather(std::span<const Stored* const> sources, std::span<const real> mean,
                                           const real* __restrict scale, real* __restrict tile) {

@@ -1,21 +1,21 @@
-// The data formats and the places of samples by name. To add a format: write dataset_NAME.cpp with make_NAME, and a
-// line here; to add a place, sample_store_NAME.cpp with make_NAME_store.
+// The data formats and sample stores by name. To add a format, write dataset_NAME.cpp with make_NAME and add a line
+// here. To add a store, write sample_store_NAME.cpp with make_NAME_store and add a line.
 #include "pruntrain/data/data_format.hpp"
 #include "pruntrain/data/sample_store.hpp"
 
 // clang-format off
 #define DATA_FORMATS(member)                                           \
-    member(csv, "tables of numbers as text")                           \
-    member(hdf5, "two data sets of an HDF5 file")                      \
-    member(idx, "the files of MNIST and Fashion-MNIST, plain or gzip") \
-    member(npy, "arrays saved by numpy.save")                          \
-    member(synthetic, "random inputs, labelled by a random network")   \
+    member(csv, "text files, one sample per line")                           \
+    member(hdf5, "inputs and targets as data sets of an HDF5 file")                      \
+    member(idx, "IDX files as of MNIST and Fashion-MNIST, plain or gzip") \
+    member(npy, "arrays written by numpy.save")                          \
+    member(synthetic, "random inputs, labeled by a random network")   \
     /* End. */
 
 #define SAMPLE_STORES(member)                              \
     member(node, "all of them in the memory of each node") \
-    member(shard, "split over the memories of the nodes")  \
-    member(disk, "in the files, read batch by batch")      \
+    member(shard, "partitioned over the memories of the nodes")  \
+    member(disk, "in the files, read per batch")      \
     /* End. */
 // clang-format on
 

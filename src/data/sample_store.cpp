@@ -48,7 +48,7 @@ void CopyingStore::finish() {
     try {
         finish_copy();
     } catch (...) {
-        ahead_.samples.clear();  // nobody shall find what was not read
+        ahead_.samples.clear();  // so that no sample is found that was not read
         throw;
     }
 }

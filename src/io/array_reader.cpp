@@ -10,8 +10,8 @@ ArrayReader::ArrayReader(std::string source, std::vector<index_t> dimensions, bo
     for (const index_t dimension : dimensions_) {
         if (dimension <= 0) input_error(source_, " is empty: its dimensions are ", crossed(dimensions_));
         if (dimension > size_limit / size_)
-            input_error(source_, " is cut off or its header is wrong: it announces ", crossed(dimensions_),
-                        " numbers, but the file has room for ", size_limit, " at most");
+            input_error(source_, " is truncated or its header is wrong: it announces ", crossed(dimensions_),
+                        " elements, but the file has room for ", size_limit, " at most");
         size_ *= dimension;
     }
 }

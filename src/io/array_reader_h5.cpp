@@ -29,7 +29,7 @@ class H5Reader final : public ArrayReader {
     void read(index_t first, index_t count, hid_t type, void* numbers) const {
         if (h5::read_rows(dataset_, type, dimensions(), first, count, numbers, source()) < 0)
             input_error(source(), " cannot be read: ", h5::reason());
-        // HDF5 reads zeros where a file has become too short.
+        // HDF5 reads zeros where a file has been truncated.
         if (FileState::of(descriptor(file_)) != opened_) input_error(source(), FileState::changed);
     }
 
@@ -52,7 +52,7 @@ std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std:
     if (error) input_error("cannot read '", path, "': ", error.message());
 
     h5::silence();
-    // Without the sieve buffer a sample of 784 bytes costs no 64 KiB of reading around it (1.4 us instead of 4.8).
+    // Without the sieve buffer, reading a sample of 784 bytes does not read 64 KiB around it (1.4 us instead of 4.8).
     const h5::Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, path);
     h5::check(H5Pset_sieve_buf_size(access, 0), path);
     const hid_t file_id = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access);
@@ -66,7 +66,7 @@ std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std:
     const h5::Handle type(H5Dget_type(dataset), H5Tclose, source);
     const H5T_class_t type_class = H5Tget_class(type);
     if (type_class != H5T_INTEGER && type_class != H5T_FLOAT)
-        input_error(source, " holds no numbers: allowed are whole and floating-point numbers");
+        input_error(source, " is not numeric: allowed are integers and floating-point values");
     const bool holds_bytes = type_class == H5T_INTEGER && H5Tget_size(type) == 1 && H5Tget_sign(type) == H5T_SGN_NONE;
 
     const h5::Handle space(H5Dget_space(dataset), H5Sclose, source);

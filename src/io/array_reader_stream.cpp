@@ -1,4 +1,4 @@
-// IDX and NPY files: a header, then numbers without gaps to the end of the file.
+// IDX and NPY files: a header, then contiguous elements to the end of the file.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -15,7 +15,7 @@ namespace pruntrain {
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "numbers of NPY files are copied as they are");
+static_assert(std::endian::native == std::endian::little, "elements of NPY files are copied without conversion");
 
 enum class Number { uint8, int32, int64, float32, float64 };
 
@@ -30,7 +30,7 @@ index_t size_of(Number number) {
         case Number::float64:
             return 8;
     }
-    fault("unknown number type");
+    fault("unknown element type");
 }
 
 template <class Stored>
@@ -74,7 +74,8 @@ class StreamReader final : public ArrayReader {
     }
 
     void read_floats(index_t first, index_t count, std::span<float> numbers) override {
-        constexpr std::size_t piece = 1 << 14;  // numbers: 128 KiB at most, stays in the cache between read and convert
+        constexpr std::size_t piece =
+            1 << 14;  // elements: 128 KiB at most, which stay in the cache between read and convert
         const auto number_bytes = static_cast<std::size_t>(size_of(number_));
         std::vector<std::byte> bytes(std::min(piece, numbers.size()) * number_bytes);
         for (std::size_t begin = 0; begin < numbers.size(); begin += piece) {
@@ -162,7 +163,7 @@ class NpyHeader {
     }
 
     void read_descr() {
-        if (next_is('[')) input_error("'", path_, "' holds records: save an array of one number type");
+        if (next_is('[')) input_error("'", path_, "' holds records: save an array of one element type");
         const std::string_view descr = quoted();
         if (descr == "|u1") number = Number::uint8;
         else if (descr == "<i4") number = Number::int32;
@@ -170,7 +171,7 @@ class NpyHeader {
         else if (descr == "<f4") number = Number::float32;
         else if (descr == "<f8") number = Number::float64;
         else
-            input_error("'", path_, "' holds numbers of type '", shown(descr.substr(0, 40)),
+            input_error("'", path_, "' holds elements of type '", shown(descr.substr(0, 40)),
                         "': allowed are |u1, <i4, <i8, <f4, <f8 (convert it with numpy.ndarray.astype)");
     }
 
@@ -208,7 +209,7 @@ std::unique_ptr<ArrayReader> open_idx(const std::string& path) {
     if (magic >> 16 != 0 || dimension_count == 0)
         input_error("'", path, "' is no IDX file: its magic number is ", magic, ", MNIST's are 2049 and 2051");
     if (type != 0x08)
-        input_error("'", path, "' stores numbers of IDX type ", type, ": only unsigned bytes (type 8) are read");
+        input_error("'", path, "' stores elements of IDX type ", type, ": only unsigned bytes (type 8) are read");
     std::vector<index_t> dimensions;
     for (std::uint32_t i = 0; i < dimension_count; ++i) dimensions.push_back(read_big_endian(file));
     return std::make_unique<StreamReader>(std::move(file), index_t{4} * (1 + dimension_count), std::move(dimensions),
@@ -232,7 +233,7 @@ std::unique_ptr<ArrayReader> open_npy(const std::string& path) {
     const auto header_bytes = static_cast<index_t>(8 + length_bytes + length);
     constexpr std::uint32_t longest = 1 << 16;  // NumPy's has some 100 bytes
     if (header_bytes > file.size_limit() || length > longest)
-        input_error("'", path, "' is cut off or its header is wrong: it announces a header of ", length, " bytes, ",
+        input_error("'", path, "' is truncated or its header is wrong: it announces a header of ", length, " bytes, ",
                     "allowed are ", longest, " in a file that has them: save the array again with numpy.save");
     std::string header(length, ' ');
     file.read(std::as_writable_bytes(std::span(header)));

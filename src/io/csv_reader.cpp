@@ -53,7 +53,7 @@ CsvReader::CsvReader(std::string path, char separator) : path_(std::move(path)),
             input_error("'", path_, "' line ", number, " has ", columns, " columns, the lines before have ", columns_);
         ++rows_;
     });
-    if (rows_ == 0) input_error("'", path_, "' has no line of numbers");
+    if (rows_ == 0) input_error("'", path_, "' has no line with values");
 }
 
 void CsvReader::read(const std::function<void(index_t row, std::span<const float> numbers)>& take) const {
@@ -76,7 +76,7 @@ void CsvReader::read(const std::function<void(index_t row, std::span<const float
 
 void CsvReader::for_each_line(const std::function<void(index_t number, std::string_view line)>& take) const {
     std::error_code ignored;
-    // A pipe would never be opened, and could not be read twice.
+    // A pipe would block, and could not be read twice.
     if (!std::filesystem::is_regular_file(path_, ignored)) input_error("cannot read '", path_, "': no such file");
     std::ifstream file(path_);
     if (!file) input_error("cannot read '", path_, "': ", std::strerror(errno));
@@ -90,7 +90,7 @@ void CsvReader::for_each_line(const std::function<void(index_t number, std::stri
             for_each_word(content, separator_, [&](auto word) { has_number |= to_number(word).has_value(); });
         if (has_number) take(number, content);
     }
-    if (!file.eof()) input_error("cannot read '", path_, "' to its end");
+    if (!file.eof()) input_error("cannot read '", path_, "' to the end");
 }
 
 }  // namespace pruntrain

@@ -15,20 +15,20 @@
 
 namespace pruntrain {
 
-constexpr index_t largest_ratio = 1032;  // of deflate
+constexpr index_t largest_ratio = 1032;  // highest compression ratio of deflate
 
 void GzFile::Close::operator()(gzFile_s* file) const { gzclose(file); }
 
 GzFile::GzFile(std::string path) : path_(std::move(path)) {
     std::error_code error;
-    const auto size = std::filesystem::file_size(path_, error);  // also refuses folders and pipes
+    const auto size = std::filesystem::file_size(path_, error);  // also rejects folders and pipes
     if (error) input_error("cannot read '", path_, "': ", error.message());
     descriptor_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor_ < 0) input_error("cannot read '", path_, "': ", std::strerror(errno));
-    file_.reset(gzdopen(descriptor_, "rb"));  // closes the descriptor with itself
-    if (!file_) fault("no memory to read '", path_, "'");
+    file_.reset(gzdopen(descriptor_, "rb"));  // closes the descriptor too
+    if (!file_) fault("not enough memory to read '", path_, "'");
     opened_ = FileState::of(descriptor_);
-    gzbuffer(file_.get(), 1 << 17);  // zlib's own 8 KiB makes many small reads
+    gzbuffer(file_.get(), 1 << 17);  // zlib's default of 8 KiB makes many small reads
     compressed_ = gzdirect(file_.get()) == 0;
     size_limit_ = static_cast<index_t>(size) * (compressed_ ? largest_ratio : 1);
 }
@@ -42,7 +42,7 @@ index_t GzFile::read_up_to(std::span<std::byte> bytes) {
         int status = Z_OK;
         const std::string reason = gzerror(file_.get(), &status);  // "<fd:5>: incorrect data check"
         if (count < 0 || status != Z_OK)
-            input_error("a file is damaged or cut off: ", path_,
+            input_error("a file is damaged or truncated: ", path_,
                         reason.substr(std::min(reason.find(": "), reason.size())));
         if (count == 0) break;
         done += static_cast<std::size_t>(count);
@@ -53,7 +53,7 @@ index_t GzFile::read_up_to(std::span<std::byte> bytes) {
 void GzFile::read(std::span<std::byte> bytes) { expect_all(read_up_to(bytes), bytes.size()); }
 
 void GzFile::expect_bytes(index_t announced) {
-    // Below this the memory is no matter; images compress to a half to a fifth, and are read once only.
+    // Smaller files need no check. Images compress to between a half and a fifth of their size, and are read only once.
     constexpr index_t small = index_t{64} << 20, usual_ratio = 16;
     if (!compressed_ || announced <= small || announced / usual_ratio <= size_limit_ / largest_ratio) return;
     seek(0);
@@ -93,12 +93,12 @@ void GzFile::expect_all(index_t count, std::size_t wanted) const {
 }
 
 void GzFile::seek(index_t position) {
-    if (gzseek(file_.get(), position, SEEK_SET) != position) input_error("'", path_, "' is damaged or cut off");
+    if (gzseek(file_.get(), position, SEEK_SET) != position) input_error("'", path_, "' is damaged or truncated");
 }
 
 void GzFile::expect_end(index_t position) {
     std::array<std::byte, 1> one_more{};
-    if (!compressed_) seek(position);  // a compressed one is there
+    if (!compressed_) seek(position);  // a compressed file is already there
     if (read_up_to(one_more) != 0) input_error("'", path_, "' is longer than its header announces");
 }
 

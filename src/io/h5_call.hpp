@@ -14,14 +14,14 @@
 
 namespace pruntrain::h5 {
 
-/// HDF5's account of the last failure, its own word and the innermost cause: "can't open object: object 'w' doesn't
+/// HDF5's description of the last failure, outermost and innermost cause: "can't open object: object 'w' doesn't
 /// exist".
 std::string reason();
 
-/// Failures are thrown, not printed as well. To be called before the first call that may fail.
+/// Turns off HDF5's own printing of errors, which are thrown instead. Call it before the first call that may fail.
 inline void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-/// What an HDF5 call returned. @throws std::runtime_error "PART: REASON" if that is negative
+/// Returns the result of an HDF5 call. @throws std::runtime_error "PART: REASON" if it is negative
 template <class Result>
 Result check(Result result, const std::string& part) {
     if (result < 0) fault(part, ": ", reason());
@@ -41,7 +41,7 @@ class Handle {
     }
 
     operator hid_t() const { return id_; }
-    /// For what is lost if closing fails.
+    /// Closes with an error check, for data that would be lost if closing fails.
     void close(const std::string& part) { check(close_(std::exchange(id_, H5I_INVALID_HID)), part); }
 
    private:
@@ -49,9 +49,9 @@ class Handle {
     Close close_;
 };
 
-/// How many numbers a data set can hold at most: its bytes in the file, times what deflate can compress at most (1032;
-/// a little more for the ends of chunks) where it is stored in chunks. What was never written has no bytes in the file.
-/// Bytes of other files count as none: a data set that lies there is none of this file.
+/// Upper bound of the number of elements of a data set. It is its size in the file, times the highest ratio of deflate
+/// where it is chunked (1032; a little more for the ends of chunks). Data that was never written has no bytes in the
+/// file. Bytes in other files are not counted: a data set stored there is rejected.
 inline std::uint64_t room_for(hid_t dataset, std::uint64_t file_bytes, std::size_t number_bytes,
                               const std::string& part) {
     const Handle creation(H5Dget_create_plist(dataset), H5Pclose, part);
@@ -62,8 +62,8 @@ inline std::uint64_t room_for(hid_t dataset, std::uint64_t file_bytes, std::size
     return stored * (layout == H5D_CHUNKED ? largest_ratio : 1) / number_bytes;
 }
 
-/// Reads some entries of the first dimension of a data set, the other dimensions whole. @return of H5Dread
-/// @param dimensions  of all that it has
+/// Reads some entries of the first dimension of a data set, other dimensions whole. @return the result of H5Dread
+/// @param dimensions  of the whole data set
 inline herr_t read_rows(hid_t dataset, hid_t type, const std::vector<index_t>& dimensions, index_t first, index_t count,
                         void* numbers, const std::string& part) {
     std::vector<hsize_t> begin(dimensions.size(), 0), size(dimensions.begin(), dimensions.end());

@@ -17,15 +17,15 @@ using h5::Handle;
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "checksums are of little-endian bytes");
+static_assert(std::endian::native == std::endian::little, "checksums cover little-endian bytes");
 
 constexpr const char* checksum_attribute = "xxh3_64";
 
-/// A chunk and HDF5's copies of it stay in a core's cache and below the size from which malloc gives memory back at
-/// once: of 1 MiB, a checkpoint takes 1.5 times as much of a processor, for page faults.
+/// A chunk and HDF5's copies of it stay in a core's cache, and below the size from which malloc returns memory to the
+/// system at once. With 1 MiB, page faults raise the CPU time of a checkpoint by 1.5x.
 constexpr hsize_t chunk_bytes = 1 << 18;
 
-/// The element type in files; the same in memory, so nothing is ever converted.
+/// The element type in files; the same as in memory, so no values are converted.
 template <class T>
 hid_t number_type() {
     if constexpr (std::is_same_v<T, float>) return H5T_IEEE_F32LE;
@@ -43,7 +43,7 @@ std::string number_name() {
     return text(std::is_floating_point_v<T> ? "float" : std::is_signed_v<T> ? "int" : "uint", 8 * sizeof(T));
 }
 
-/// Fixed length, UTF-8, filled up with zeros. An empty text has one, as HDF5 has no type of no length.
+/// Fixed length, UTF-8, padded with zeros. An empty text has length one, because HDF5 has no strings of length zero.
 Handle text_type(std::size_t length) {
     Handle type(H5Tcopy(H5T_C_S1), H5Tclose, "text");
     check(H5Tset_size(type, std::max<std::size_t>(1, length)), "text");
@@ -78,7 +78,7 @@ Handle link_properties() {
     return properties;
 }
 
-/// Chunks of up to `chunk_bytes` that cut the leading dimensions in near-equal parts.
+/// Chunks of up to `chunk_bytes` that split the leading dimensions into near-equal parts.
 std::vector<hsize_t> chunk_shape(const std::vector<hsize_t>& shape, hsize_t element_bytes) {
     std::vector<hsize_t> chunk(shape);
     for (auto& size : chunk) size = std::max<hsize_t>(1, size);
@@ -94,7 +94,7 @@ std::vector<hsize_t> chunk_shape(const std::vector<hsize_t>& shape, hsize_t elem
     return chunk;
 }
 
-/// How many entries of the first dimension its chunks have, so that each is read once; 1 if it has no chunks.
+/// Number of entries of the first dimension in a chunk, so that each chunk is read once; 1 if it has no chunks.
 index_t rows_of_chunk(hid_t dataset, std::size_t dimensions, const std::string& path) {
     const Handle creation(H5Dget_create_plist(dataset), H5Pclose, path);
     if (H5Pget_layout(creation) != H5D_CHUNKED) return 1;
@@ -110,7 +110,7 @@ void write_attribute(hid_t object, const std::string& path, const std::string& n
     if (H5Sget_simple_extent_npoints(space) > 0) check(H5Awrite(attribute, type, data), part);
 }
 
-/// Its bytes; `type` is what it should be, of any length if that is a text.
+/// Reads the bytes of an attribute. `type` is the expected type; a text may have any length.
 std::string read_attribute(hid_t object, const std::string& path, const std::string& name, hid_t type,
                            const std::string& type_name, std::uint64_t file_bytes) {
     const std::string part = path + " attribute " + name;
@@ -121,7 +121,7 @@ std::string read_attribute(hid_t object, const std::string& path, const std::str
     const bool fits = is_text ? H5Tget_class(stored) == H5T_STRING && H5Tis_variable_str(stored) == 0 &&
                                     H5Sget_simple_extent_npoints(space) == 1
                               : H5Tequal(stored, type) > 0;
-    if (!fits) fault(part, ": is no ", type_name);
+    if (!fits) fault(part, ": is not of type ", type_name);
     const auto points = static_cast<std::uint64_t>(check(H5Sget_simple_extent_npoints(space), part));
     const std::uint64_t one = H5Tget_size(stored);
     if (points > file_bytes / one) fault(part, ": claims ", points, " values of ", one, " bytes, more than the file");
@@ -147,7 +147,7 @@ std::string h5::reason() {
 
 namespace {
 
-/// Links to other files lead nowhere: the seal and the checksums are those of one file.
+/// Rejects links to other files: the seal and the checksums cover one file only.
 Handle links_inside() {
     Handle properties(H5Pcreate(H5P_LINK_ACCESS), H5Pclose, "links");
     const H5L_elink_traverse_t refuse = [](const char*, const char*, const char*, const char*, unsigned*, hid_t,
@@ -167,7 +167,7 @@ struct H5File::State {
     Handle object(const std::string& path) const { return {H5Oopen(file, path.c_str(), inside), H5Oclose, path}; }
     Handle dataset(const std::string& path) const {
         Handle opened = object(path);
-        if (H5Iget_type(opened) != H5I_DATASET) fault(path, ": is no array");
+        if (H5Iget_type(opened) != H5I_DATASET) fault(path, ": is not an array");
         return opened;
     }
 
@@ -183,18 +183,19 @@ struct H5File::State {
 void H5File::State::write(const std::string& path, hid_t type, const std::vector<hsize_t>& shape,
                           std::span<const std::byte> bytes) const {
     const hsize_t expected = std::accumulate(shape.begin(), shape.end(), hsize_t{H5Tget_size(type)}, std::multiplies());
-    if (bytes.size() != expected) fault(path, ": ", bytes.size(), " bytes for an array of ", expected);
+    if (bytes.size() != expected) fault(path, ": ", bytes.size(), " bytes given for an array of ", expected);
     const auto chunk = chunk_shape(shape, H5Tget_size(type));
-    std::vector<hsize_t> most(shape);  // HDF5 has no chunks of no length, but extents that may grow
+    std::vector<hsize_t> most(shape);  // HDF5 has no chunks of length zero, but extents may grow
     for (auto& size : most)
         if (size == 0) size = H5S_UNLIMITED;
     const int rank = static_cast<int>(shape.size());
     const Handle space(H5Screate_simple(rank, shape.data(), most.data()), H5Sclose, path);
     const Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path);
     check(H5Pset_chunk(properties, rank, chunk.data()), path);
-    if (H5Tget_class(type) != H5T_FLOAT) {  // weights lose a sixth for most of the time of a checkpoint
+    if (H5Tget_class(type) !=
+        H5T_FLOAT) {  // deflating weights saves one sixth but takes most of the time of a checkpoint
         check(H5Pset_shuffle(properties), path);
-        check(H5Pset_deflate(properties, 1), path);  // higher levels are slower and gain nothing
+        check(H5Pset_deflate(properties, 1), path);  // higher levels are slower and do not compress better
     }
     check(H5Pset_fletcher32(properties), path);
     check(H5Pset_obj_track_times(properties, false), path);
@@ -206,7 +207,7 @@ void H5File::State::write(const std::string& path, hid_t type, const std::vector
     write_attribute(dataset, path, checksum_attribute, text_type(sum.size()), one, sum.data());
 }
 
-/// How many elements it has, once it is clear that the file can hold them.
+/// Number of elements, after a check that the file can hold them.
 std::size_t H5File::State::points(hid_t dataset, const std::string& path) const {
     const Handle space(H5Dget_space(dataset), H5Sclose, path);
     const Handle type(H5Dget_type(dataset), H5Tclose, path);
@@ -217,7 +218,7 @@ std::size_t H5File::State::points(hid_t dataset, const std::string& path) const 
     return points;
 }
 
-/// The checksum of what was read with the one that is written beside it.
+/// Compares the checksum of the bytes that were read with the stored one.
 void H5File::State::compare(hid_t dataset, const std::string& path, const std::string& actual) {
     const std::string stated = read_attribute(dataset, path, checksum_attribute, text_type(1), "text", bytes);
     if (actual != stated) fault(path, ": its checksum is ", actual, ", it should be ", stated);
@@ -250,7 +251,7 @@ H5File::~H5File() = default;
 
 H5File H5File::create(const std::filesystem::path& file, std::uint64_t user_block_bytes) {
     const Handle access = file_access();
-    // The default driver looks up the real name of a link; a file in memory has only the link /proc/self/fd/N.
+    // The default driver resolves the real name of a link; a file in memory has only the link /proc/self/fd/N.
     check(H5Pset_fapl_stdio(access), "file access");
     const Handle properties(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "file");
     check(H5Pset_userblock(properties, user_block_bytes), "user block");
@@ -299,7 +300,7 @@ std::vector<std::string> H5File::names(const std::string& path) const {
         };
         std::string name(static_cast<std::size_t>(name_of(nullptr, 0)), '\0');
         name_of(name.data(), name.size() + 1);
-        if (!is_plain_text(name)) fault(path, ": the name '", shown(name), "' has control characters or is no UTF-8");
+        if (!is_plain_text(name)) fault(path, ": the name '", shown(name), "' has control characters or is not UTF-8");
         names.push_back(name);
     }
     return names;
@@ -371,7 +372,7 @@ namespace {
 template <class T>
 void check_type(hid_t dataset, const std::string& path) {
     const Handle type(H5Dget_type(dataset), H5Tclose, path);
-    if (H5Tequal(type, number_type<T>()) <= 0) fault(path, ": its values are no ", number_name<T>());
+    if (H5Tequal(type, number_type<T>()) <= 0) fault(path, ": its values are not of type ", number_name<T>());
 }
 
 }  // namespace
@@ -391,7 +392,7 @@ void H5File::verify(const std::string& path, std::size_t values) const {
     check_type<T>(dataset, path);
     const std::size_t points = state_->points(dataset, path);
     if (points != values) fault(path, ": has ", points, " values, expected ", values);
-    if (values <= chunk_bytes / sizeof(T)) {  // also what has no rows
+    if (values <= chunk_bytes / sizeof(T)) {  // also arrays without rows
         std::vector<T> all(values);
         return state_->read(dataset, path, number_type<T>(), std::as_writable_bytes(std::span(all)));
     }
@@ -412,7 +413,7 @@ void H5File::read_rows(const std::string& path, index_t first, std::span<T> valu
     const auto row = static_cast<index_t>(points) / std::max<index_t>(1, stored_rows);
     const index_t rows = static_cast<index_t>(values.size()) / std::max<index_t>(1, row);
     if (static_cast<index_t>(values.size()) != rows * row || first < 0 || first + rows > stored_rows)
-        fault(path, ": has ", stored_rows, " rows, no ", values.size(), " values from row ", first, " on");
+        fault(path, ": has ", stored_rows, " rows, not ", values.size(), " values from row ", first, " on");
     if (values.empty()) return;
     check(h5::read_rows(dataset, number_type<T>(), all, first, rows, values.data(), path), path);
 }
@@ -426,7 +427,7 @@ std::string H5File::read_text(const std::string& path) const {
     const Handle dataset = state_->dataset(path);
     const Handle type(H5Dget_type(dataset), H5Tclose, path);
     if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) != 0 || state_->points(dataset, path) != 1)
-        fault(path, ": is no text of fixed length");
+        fault(path, ": is not a text of fixed length");
     std::string value(H5Tget_size(type), '\0');
     state_->read(dataset, path, type, std::as_writable_bytes(std::span(value)));
     return without_padding(value);

@@ -23,7 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t piece_bytes = 1 << 18;  // a call's own cost does not show, and a core's cache holds it
+constexpr std::size_t piece_bytes =
+    1 << 18;  // large enough to hide the cost of a call, small enough for a core's cache
 
 [[noreturn]] void system_fault(const std::string& what) { fault(what, ": ", std::strerror(errno)); }
 
@@ -44,11 +45,11 @@ class Descriptor {
 
 std::uint64_t size_of(int file) {
     struct stat status {};
-    if (::fstat(file, &status) != 0) system_fault("cannot ask for the size");
+    if (::fstat(file, &status) != 0) system_fault("cannot read the size");
     return static_cast<std::uint64_t>(status.st_size);
 }
 
-/// @return how much was read; less than asked for at the end of the file only
+/// @return the number of bytes read; fewer than requested only at the end of the file
 std::size_t read_at(int file, std::uint64_t offset, std::span<std::byte> bytes) {
     std::size_t done = 0;
     while (done < bytes.size()) {
@@ -73,7 +74,7 @@ void write_at(int file, std::uint64_t offset, std::span<const std::byte> bytes) 
     }
 }
 
-/// Calls `use(offset, bytes)` for all that follows the seal, piece by piece.
+/// Calls `use(offset, bytes)` for all bytes after the seal, in pieces.
 template <class Use>
 void read_behind_seal(int file, Use&& use) {
     std::vector<std::byte> piece(std::min<std::uint64_t>(piece_bytes, size_of(file) + 1));
@@ -86,7 +87,7 @@ void read_behind_seal(int file, Use&& use) {
 
 using Seal = std::array<char, seal_bytes>;
 
-/// What the checksum covers of the seal.
+/// The part of the seal that the checksum covers.
 std::string first_lines(const FileKind& kind, std::uint64_t bytes) {
     return text(kind.name, "\nformat_version ", kind.format_version, "\nbytes ", bytes, "\n");
 }
@@ -112,7 +113,7 @@ void write_sealed(int content, const fs::path& path, const FileKind& kind) {
     if (::fsync(file) != 0) system_fault("cannot sync");
 }
 
-/// So that the new name survives a power failure. Some network file systems cannot sync a folder and say EINVAL.
+/// Makes the new name survive a power failure. Some network file systems cannot sync a folder and return EINVAL.
 void sync_folder(const fs::path& folder) {
     const Descriptor open_folder(folder.empty() ? fs::path(".") : folder, O_RDONLY | O_DIRECTORY);
     if (::fsync(open_folder) != 0 && errno != EINVAL) system_fault("cannot sync " + folder.string());
@@ -148,14 +149,14 @@ index_t verify_seal(const fs::path& path, const FileKind& kind) {
     std::error_code error;
     const auto type = fs::status(path, error).type();
     if (type == fs::file_type::not_found) wrong("does not exist");
-    if (type != fs::file_type::regular) wrong("is no file that can be read");
+    if (type != fs::file_type::regular) wrong("is not a regular file");
     try {
         const Descriptor file(path, O_RDONLY);
         Seal seal{};
         read_at(file, 0, std::as_writable_bytes(std::span(seal)));
         const std::string lines(seal.begin(), std::find(seal.begin(), seal.end(), '\0'));
         const std::string first = text(kind.name, "\n");
-        if (lines.compare(0, first.size(), first) != 0) wrong("is no ", kind.name);
+        if (lines.compare(0, first.size(), first) != 0) wrong("is not a ", kind.name);
 
         std::istringstream in(lines.substr(first.size()));
         std::string word, digits;
@@ -166,7 +167,7 @@ index_t verify_seal(const fs::path& path, const FileKind& kind) {
                   ": use the newer program that wrote it");
         if (!(in >> word >> bytes >> word >> digits)) wrong("is damaged in its first lines");
         const std::uint64_t size = size_of(file);
-        if (size < bytes) wrong("is cut off: it has ", size, " of ", bytes, " bytes");
+        if (size < bytes) wrong("is truncated: it has ", size, " of ", bytes, " bytes");
         if (size > bytes) wrong("is damaged: it has ", size, " bytes, ", size - bytes, " too many");
 
         const std::string covered = first_lines({kind.name, version}, bytes);
@@ -174,7 +175,7 @@ index_t verify_seal(const fs::path& path, const FileKind& kind) {
         sum.add(std::as_bytes(std::span(covered)));
         read_behind_seal(file, [&](std::uint64_t, std::span<const std::byte> piece) { sum.add(piece); });
         if (sum.digits() != digits) wrong("is damaged: its checksum is ", sum.digits(), ", it should be ", digits);
-        // A byte that stands for the same numbers, or one behind the lines, may still be wrong.
+        // A byte that parses to the same values, or that follows the lines, may still be wrong.
         if (seal != make_seal(covered, digits)) wrong("is damaged in its first ", seal_bytes, " bytes");
     } catch (const InputError&) {
         throw;

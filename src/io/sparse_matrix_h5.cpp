@@ -15,8 +15,8 @@ namespace {
 
 constexpr const char* value_type = std::is_same_v<real, float> ? "float32" : "float64";
 
-/// Binsparse 0.1. Of its two readers the C library wants these keys inside an object "binsparse", the Python package
-/// wants them outside: so they stand in both places.
+/// Binsparse 0.1. Its C library reads these keys inside an object "binsparse", the Python package reads them outside:
+/// they are written in both places.
 std::string binsparse_text(const std::string& name, const std::vector<index_t>& tensor_shape, const Pattern& pattern) {
     using Json = nlohmann::ordered_json;
     const Json description{
@@ -42,15 +42,15 @@ std::array<index_t, 2> matrix_shape(const std::string& path, const std::vector<i
     }
     good = good && columns <= std::numeric_limits<std::int32_t>::max() &&
            !__builtin_mul_overflow(rows + 1, columns, &size);  // + 1: there is one pointer more than rows
-    if (!good) fault(path, ": a tensor of shape ", crossed(tensor_shape), " cannot be");
+    if (!good) fault(path, ": the shape ", crossed(tensor_shape), " of a tensor is not valid");
     return {rows, columns};
 }
 
-/// Calls work(first row, last row + 1) for pieces of whole rows that go through memory at a time.
-/// @param pointers  numbers before each row
+/// Calls work(first row, last row + 1) for pieces of whole rows that are in memory at a time.
+/// @param pointers  elements before each row
 template <class Work>
 void for_each_piece(std::span<const index_t> pointers, Work work) {
-    constexpr index_t largest = index_t{1} << 20;  // numbers, or one row
+    constexpr index_t largest = index_t{1} << 20;  // elements, or one row
     const auto rows = std::ssize(pointers) - 1;
     for (index_t row = 0, last = 0; row < rows; row = last) {
         for (last = row + 1; last < rows && pointers[last + 1] - pointers[row] <= largest;) ++last;
@@ -58,11 +58,11 @@ void for_each_piece(std::span<const index_t> pointers, Work work) {
     }
 }
 
-/// @param read  (number in the tensor, numbers from there on); whole rows, or any numbers if the part has whole rows
+/// @param read  (index in the tensor, elements from there on); whole rows, or any elements if the part has whole rows
 template <class Read>
 void read_numbers(const Pattern& pattern, const StoredPlace& place, index_t first, std::span<real> numbers, Read read) {
     const auto end = first + std::ssize(numbers);
-    if (pattern.kept() == place.pointers.back() - place.pointers.front())  // whole rows lie side by side
+    if (pattern.kept() == place.pointers.back() - place.pointers.front())  // whole rows are contiguous
         return read(place.pointers.front() + first, numbers);
     std::vector<real> rows;
     for_each_piece(place.pointers, [&](index_t row, index_t last) {
@@ -137,8 +137,8 @@ StoredPart read_tensor_part(const H5File& file, const std::string& path, index_t
     const auto [all_rows, all_columns] =
         matrix_shape(path, full ? file.shape(path) : file.attribute<std::vector<index_t>>(path, "tensor_shape"));
     if (first_row + rows > all_rows || first_column + columns > all_columns)
-        fault(path, ": is a matrix of ", all_rows, "x", all_columns, " and has no ", rows, "x", columns,
-              " numbers from row ", first_row, ", column ", first_column, " on");
+        fault(path, ": has a matrix of ", all_rows, "x", all_columns, " and has no ", rows, "x", columns,
+              " elements from row ", first_row, ", column ", first_column, " on");
     StoredPlace place;
     place.pointers.resize(static_cast<std::size_t>(rows) + 1);
     if (full) {
@@ -149,7 +149,7 @@ StoredPart read_tensor_part(const H5File& file, const std::string& path, index_t
     file.read_rows<index_t>(path + "/pointers_to_1", first_row, place.pointers);
     const index_t kept = file.shape(path + "/indices_1").at(0);
     if (place.pointers.front() < 0 || place.pointers.back() > kept || !std::ranges::is_sorted(place.pointers))
-        fault(path, ": rows ", first_row, " to ", first_row + rows, " begin at ", place.pointers.front(),
+        fault(path, ": the rows ", first_row, " to ", first_row + rows, " begin at ", place.pointers.front(),
               " and end at ", place.pointers.back(), " of ", kept, " weights");
     std::vector<index_t> pointers{0};
     std::vector<std::int32_t> indices, of_rows;

@@ -14,8 +14,9 @@ namespace {
 
 CBLAS_TRANSPOSE cblas(Transpose transpose) { return transpose == Transpose::yes ? CblasTrans : CblasNoTrans; }
 
-/// OpenBLAS looks its kernels up in a list of processors when it is loaded, and takes those of the Prescott of 2004 for
-/// one that is newer than the list. @return the core whose kernels this processor can run, or null: chosen well
+/// OpenBLAS selects its kernels from a list of processors when it is loaded. For a processor newer than the list it
+/// selects those of the Prescott of 2004. @return a core type whose kernels this processor can run, or null if the
+/// selection is good
 const char* better_core() {
     if (std::string_view(openblas_get_corename()) != "Prescott") return nullptr;
 #if HWY_ARCH_X86
@@ -32,7 +33,7 @@ void set_up_blas(char** argv) {
     const char* const core = better_core();
     if (core != nullptr && std::getenv("OPENBLAS_CORETYPE") == nullptr) {
         setenv("OPENBLAS_CORETYPE", core, 1);
-        std::error_code error;  // where it fails, the slow kernels serve
+        std::error_code error;  // on failure, the slow kernels are used
         execv(std::filesystem::read_symlink("/proc/self/exe", error).c_str(), argv);
     }
     openblas_set_num_threads(1);

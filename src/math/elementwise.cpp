@@ -13,8 +13,8 @@ void fill_rows(std::span<const real> values, index_t width, real* y) {
 
 PRUNTRAIN_VECTORIZED
 void add_row_sums(const real* x, index_t width, std::span<real> sums) {
-    constexpr index_t lanes = 8;   // partial sums, so that the loop is a vector loop; every tile width is a multiple
-    constexpr index_t chains = 2;  // of them, so that an addition need not wait for the one before
+    constexpr index_t lanes = 8;   // partial sums, so that the loop vectorizes; divides every tile width
+    constexpr index_t chains = 2;  // independent chains, so that an addition does not wait for the previous one
     const real* line = x;
     for (real& sum : sums) {
         real partial[chains][lanes] = {};

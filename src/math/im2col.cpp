@@ -7,15 +7,15 @@ namespace pruntrain {
 
 namespace {
 
-/// Output pixels that lie side by side in one row of `columns`, and where they come from: all from inside the image, or
-/// all from the padding. Positions are those of the first channel.
+/// Output pixels that are contiguous in one row of `columns`, and their source: all from inside the image, or all from
+/// the padding. Positions are those of the first channel.
 struct Run {
-    index_t column;  ///< number in `columns` where they begin
+    index_t column;  ///< offset in `columns` of the first pixel
     index_t pixels;  ///< how many
-    index_t source;  ///< number in x where the first lies; the next lies stride * width further; -1: padding
+    index_t source;  ///< offset in x of the first pixel; the next is stride * width further; -1: padding
 };
 
-/// All of the first channel's rows of `columns`, in the order of memory; every other channel's are like them.
+/// All rows of `columns` of the first channel, in memory order; other channels repeat them.
 std::vector<Run> runs_of_channel(const Shape& image, const Window& window, index_t width, index_t first,
                                  index_t count) {
     const index_t kernel = window.kernel, stride = window.stride, padding = window.padding;
@@ -49,7 +49,7 @@ std::vector<Run> runs_of_channel(const Shape& image, const Window& window, index
     return runs;
 }
 
-/// dx (pixels, T), each `step` numbers from the next, += columns (pixels, T).
+/// dx (pixels, T), each pixel `step` elements after the previous one, += columns (pixels, T).
 PRUNTRAIN_VECTORIZED
 void add_pixels(index_t pixels, index_t width, index_t step, const real* columns, real* __restrict dx) {
     for (index_t pixel = 0; pixel < pixels; ++pixel)

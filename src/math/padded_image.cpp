@@ -8,7 +8,7 @@ namespace {
 
 constexpr index_t line = 64 / sizeof(real);
 
-/// The least odd number of cache lines that holds so many numbers.
+/// The smallest odd number of cache lines that holds so many elements.
 index_t odd_lines(index_t numbers) { return ((numbers + line - 1) / line | 1) * line; }
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace pruntrain {
 
 Pattern::Pattern(index_t rows, index_t columns) : rows_(rows), columns_(columns) {
     if (columns > std::numeric_limits<std::int32_t>::max())
-        fault("a matrix of ", columns, " columns: at most 2^31 - 1");
+        fault("a matrix has ", columns, " columns: allowed are at most 2^31 - 1");
 }
 
 Pattern::Pattern(index_t rows, index_t columns, std::vector<index_t> row_pointers,
@@ -22,7 +22,7 @@ Pattern::Pattern(index_t rows, index_t columns, std::vector<index_t> row_pointer
     if (static_cast<index_t>(row_pointers_.size()) != rows + 1 || row_pointers_.front() != 0 ||
         row_pointers_.back() != static_cast<index_t>(column_indices_.size()) ||
         !std::is_sorted(row_pointers_.begin(), row_pointers_.end()))
-        fault("row pointers of a sparse matrix do not ascend from 0 to its ", column_indices_.size(), " values");
+        fault("the row pointers of a sparse matrix do not ascend from 0 to its ", column_indices_.size(), " values");
     for (index_t row = 0; row < rows; ++row) {
         index_t previous = -1;
         for (index_t k = row_pointers_[row]; k < row_pointers_[row + 1]; ++k) {
@@ -32,16 +32,6 @@ Pattern::Pattern(index_t rows, index_t columns, std::vector<index_t> row_pointer
             previous = column_indices_[k];
         }
     }
-}
-
-Pattern Pattern::row_block(index_t first, index_t count) const {
-    if (full_) return {count, columns_};
-    const index_t begin = kept_before(first);
-    std::vector<index_t> pointers(row_pointers_.begin() + first, row_pointers_.begin() + first + count + 1);
-    for (index_t& pointer : pointers) pointer -= begin;
-    return {count, columns_, std::move(pointers),
-            std::vector<std::int32_t>(column_indices_.begin() + begin,
-                                      column_indices_.begin() + kept_before(first + count))};
 }
 
 std::vector<index_t> Pattern::row_sizes() const {

@@ -6,10 +6,10 @@ namespace pruntrain {
 
 namespace {
 
-/// Pixels of a block; its samples are those of a tile. Neighbouring pixels share the inputs under their windows.
+/// Number of pixels of a block; its samples are those of a tile. Neighboring pixels share the inputs of their windows.
 index_t block_pixels(index_t width) { return std::max<index_t>(1, register_lanes() / width); }
 
-/// Calls work(first, count) for `pixels` pixels in groups of at most `most`, all about alike.
+/// Calls work(first, count) for `pixels` pixels in groups of at most `most`, of about equal size.
 template <class Work>
 void for_each_group(index_t pixels, index_t most, Work work) {
     const index_t groups = (pixels + most - 1) / most;
@@ -25,11 +25,11 @@ void prepare(const PaddedImage& layout, AlignedVector<real>& padded) {
         padded.assign(static_cast<std::size_t>(layout.size()), real{0});
 }
 
-/// Output pixels before the first that a padded image of dy needs: input pixel y meets the output pixels
-/// (y + padding - i) / stride, for the window rows i for which that is whole.
+/// Output pixels before the first that a padded image of dy needs: input pixel y meets the output pixels (y + padding -
+/// i) / stride, for the window rows i for which the quotient is an integer.
 index_t pixels_before(const Window& window) { return (window.kernel - 1 - window.padding) / window.stride; }
 
-/// Channels of a panel, of `channels` in all. @param entries  that a row has in a channel on average
+/// Number of channels in a panel, of `channels` in total. @param entries  average entries of a row per channel
 index_t panel_channels(index_t channels, double entries, const Window& window, index_t width) {
     const index_t pixels = window.kernel * (block_pixels(width) + window.kernel - 1);
     return panel_inputs(channels, entries, pixels * width * static_cast<index_t>(sizeof(real)));
@@ -79,7 +79,7 @@ std::vector<TransposedEntries> SparseConvolution::plan_inputs(const Pattern& pat
             for (index_t c = 0; c < input_.channels; ++c)
                 for (index_t i = 0; i < kernel; ++i)
                     for (index_t j = 0; j < kernel; ++j) {
-                        // a multiple of the stride is never below zero here, by the choice of `before`
+                        // a multiple of the stride is never negative here, by the choice of `before`
                         const index_t down = row_class + padding - i + before * stride;
                         const index_t right = column_class + padding - j + before * stride;
                         const bool meets = down % stride == 0 && right % stride == 0;

@@ -12,16 +12,16 @@ namespace pruntrain::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// D is one of these: the widest vectors that the pieces of a block can be cut into.
+// D is one of these: the widest vectors that fit the pieces of a block.
 using Wide = hn::CappedTag<real, 16>;
-using Narrow = hn::CappedTag<real, 8>;  // the same as Wide where vectors have at most 8 numbers
-constexpr index_t most_vectors = 8;     // accumulators for which the 16 registers of AVX2 have room beside the operands
+using Narrow = hn::CappedTag<real, 8>;  // the same as Wide if vectors have at most 8 elements
+constexpr index_t most_vectors = 8;     // accumulators that fit in the 16 registers of AVX2 together with the operands
 constexpr index_t line = 64 / sizeof(real);
 
 template <class D>
 constexpr index_t width = static_cast<index_t>(hn::MaxLanes(D()));
 
-/// Where V vectors of a block lie on the side of the rows.
+/// Positions of V vectors of a block on the side of the rows.
 template <class D, index_t V>
 struct Places {
     index_t of[V];
@@ -34,14 +34,13 @@ struct Places {
         }
     }
 
-    // Loops in place, without a function to call for each line: GCC takes one that only prefetches for one without
-    // effect.
+    // Loops are written in place, without a function per line: GCC removes calls of functions that only prefetch.
 
-    /// Into the first-level cache.
+    /// Into the L1 cache.
     HWY_INLINE void prefetch(const real* row) const {
         for (index_t v = 0; v < V; v += vectors_of_line()) hwy::Prefetch(row + of[v]);
     }
-    /// Into the second-level cache.
+    /// Into the L2 cache.
     HWY_INLINE void prefetch_next(const real* row) const {
         for (index_t v = 0; v < V; v += vectors_of_line()) __builtin_prefetch(row + of[v], 0, 2);
     }
@@ -50,12 +49,12 @@ struct Places {
     static HWY_INLINE index_t vectors_of_line() { return line > width<D> ? line / width<D> : 1; }
 };
 
-/// Calls work(length, begins_rows, segment) for all segments; brings what a later segment needs into the first-level
-/// cache, and the rows of the next block into the second.
+/// Calls work(length, begins_rows, segment) for all segments. Prefetches the data of a later segment into the L1 cache,
+/// and the rows of the next block into the L2 cache.
 template <class D, index_t V, class Work>
 HWY_INLINE void for_each_segment(const SparseEntries& entries, const Places<D, V>& places, const real* packed,
                                  const real* rows, const BlockLayout& layout, Work work) {
-    constexpr std::ptrdiff_t rows_ahead = 2, packed_ahead = 3;  // measured: about 100 cycles ahead at 10 entries each
+    constexpr std::ptrdiff_t rows_ahead = 2, packed_ahead = 3;  // measured: about 100 cycles ahead with 10 entries each
     const SparseEntries::Segment* segment = entries.segments.data();
     const SparseEntries::Segment* const end = segment + entries.segments.size();
     for (const auto& run : entries.runs) {
@@ -72,8 +71,8 @@ HWY_INLINE void for_each_segment(const SparseEntries& entries, const Places<D, V
     }
 }
 
-/// V vectors of a block. Entries go in turn to `chains` sets of accumulators, so that an addition need not wait for the
-/// one before.
+/// V vectors of a block. Entries go in turn to `chains` sets of accumulators, so that an addition does not wait for the
+/// previous one.
 template <class D, index_t V>
 void multiply_vectors(const SparseEntries& entries, const real* HWY_RESTRICT values, const real* HWY_RESTRICT x,
                       const real* HWY_RESTRICT bias, const BlockLayout& layout, index_t first_lane,
@@ -130,7 +129,7 @@ HWY_INLINE hn::Vec<D> products(D d, const hn::Vec<D> (&row)[V], const real* HWY_
 #if !defined(PRUNTRAIN_DOUBLE) && HWY_TARGET != HWY_SCALAR
 #define PRUNTRAIN_FOUR_SUMS 1
 
-/// Adds the blocks of four numbers of a vector.
+/// Adds the groups of four elements of a vector.
 template <class D>
 HWY_INLINE auto add_blocks(D d, hn::Vec<D> blocks) {
     if constexpr (hn::MaxLanes(d) <= 4) {
@@ -141,7 +140,7 @@ HWY_INLINE auto add_blocks(D d, hn::Vec<D> blocks) {
     }
 }
 
-/// The sums of four vectors, side by side: shared additions, 6 shuffles instead of 12.
+/// The sums of four vectors, in one vector: shared additions, 6 shuffles instead of 12.
 template <class D>
 HWY_INLINE auto four_sums(D d, hn::Vec<D> a, hn::Vec<D> b, hn::Vec<D> c, hn::Vec<D> e) {
     const auto ac = hn::Add(hn::InterleaveLower(d, a, c), hn::InterleaveUpper(d, a, c));
@@ -152,7 +151,7 @@ HWY_INLINE auto four_sums(D d, hn::Vec<D> a, hn::Vec<D> b, hn::Vec<D> c, hn::Vec
 #define PRUNTRAIN_FOUR_SUMS 0
 #endif
 
-/// V vectors of a block: the row's dy stays in registers while its entries pass by.
+/// V vectors of a block: the row's dy stays in registers for all of its entries.
 template <class D, index_t V>
 void gradient_vectors(const SparseEntries& entries, const real* HWY_RESTRICT x, const BlockLayout& layout,
                       index_t first_lane, const real* HWY_RESTRICT dy, bool accumulate, real* HWY_RESTRICT g,

@@ -14,14 +14,14 @@ namespace {
 
 constexpr index_t most_number = std::numeric_limits<std::uint32_t>::max();
 
-/// A segment before it has its place among those of its panel. `begin` says where its entries are found.
+/// A segment before it is placed in its panel. `begin` is the position of its entries.
 struct Found {
     index_t row;
     index_t begin;
     index_t length;
 };
 
-/// Brings the segments of a panel in the order of the kernels and calls place(found) for each.
+/// Orders the segments of a panel for the kernels and calls place(found) for each.
 template <class Place>
 void add_panel(std::vector<Found>& found, bool first_panel, SparseEntries& entries, Place place) {
     if (!first_panel) std::erase_if(found, [](const Found& segment) { return segment.length == 0; });
@@ -43,7 +43,7 @@ void shrink(SparseEntries& entries) {
     entries.runs.shrink_to_fit();
 }
 
-/// The full pattern has no arrays of its own: one column list for all rows.
+/// A full pattern has no arrays: one column list serves all rows.
 class Columns {
    public:
     explicit Columns(const Pattern& pattern) : pattern_(pattern) {}
@@ -63,8 +63,8 @@ class Columns {
 }  // namespace
 
 index_t panel_inputs(index_t inputs, double density, index_t bytes) {
-    // Measured on Zen 3 and Emerald Rapids: with fewer entries a segment, loading and storing the row shows; the last
-    // quarter of the cache is for the rows and the packed numbers.
+    // Measured on Zen 3 and Emerald Rapids: with fewer entries per segment, loading and storing the row costs time. The
+    // last quarter of the cache is for the rows and the packed values.
     constexpr double entries = 12;
     const auto enough = static_cast<index_t>(std::ceil(entries / std::max(density, 1e-6)));
     const index_t near = first_level_cache_bytes() / 4 * 3 / bytes;
@@ -76,10 +76,11 @@ index_t panel_inputs(index_t inputs, double density, index_t bytes) {
 
 SparseEntries plan_rows(const Pattern& pattern, std::span<const std::uint32_t> column_offsets, index_t panel) {
     if (pattern.kept() > most_number)
-        fault("a layer keeps ", pattern.kept(), " weights: sparse execution takes at most ", most_number);
+        fault("a layer has ", pattern.kept(), " remaining weights: sparse execution allows at most ", most_number);
     const Columns columns(pattern);
     SparseEntries entries;
-    std::vector<index_t> next(static_cast<std::size_t>(pattern.rows()));  // first entry of a row that has no panel yet
+    std::vector<index_t> next(
+        static_cast<std::size_t>(pattern.rows()));  // first entry of a row that is not yet in a panel
     for (index_t row = 0; row < pattern.rows(); ++row) next[row] = columns.begin(row);
     std::vector<Found> found;
     for (index_t first = 0; first < pattern.columns(); first += panel) {
@@ -103,7 +104,7 @@ SparseEntries plan_rows(const Pattern& pattern, std::span<const std::uint32_t> c
 TransposedEntries plan_columns(const Pattern& pattern, index_t rows, std::span<const std::int32_t> row_of_column,
                                std::span<const std::uint32_t> column_offsets, index_t input_stride, index_t panel) {
     if (pattern.rows() * input_stride > most_number)
-        fault("a layer of ", pattern.rows(), " outputs: sparse execution takes at most ", most_number / input_stride);
+        fault("a layer has ", pattern.rows(), " outputs: sparse execution allows at most ", most_number / input_stride);
     const Columns columns(pattern);
     TransposedEntries transposed;
     SparseEntries& entries = transposed.entries;
@@ -111,7 +112,7 @@ TransposedEntries plan_columns(const Pattern& pattern, index_t rows, std::span<c
         std::uint32_t offset, source;
     };
     std::vector<Entry> sorted;  // of a panel, by row of the result
-    std::vector<index_t> next;  // where the next entry of a row goes
+    std::vector<index_t> next;  // position of the next entry of each row
     std::vector<Found> found;
     for (index_t first = 0; first < pattern.rows(); first += panel) {
         const index_t last = std::min(first + panel, pattern.rows());

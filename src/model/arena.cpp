@@ -27,7 +27,7 @@ void Arena::attach() {
     if (own_gradients_.empty() && gradients_.size() >= count) {
         gradients_ = gradients_.first(count);
     } else {
-        own_gradients_ = AlignedVector<real>();  // first, so that there is never twice the memory
+        own_gradients_ = AlignedVector<real>();  // freed first, so that the memory is never allocated twice
         own_gradients_.resize(count);
         gradients_ = own_gradients_;
     }
@@ -54,7 +54,7 @@ bool Arena::has_slot(const std::string& name) const {
 
 std::size_t Arena::slot_number(const std::string& name) const {
     const auto found = std::ranges::find(slot_names_, name);
-    if (found == slot_names_.end()) fault("the arena has no slot ", name);
+    if (found == slot_names_.end()) fault("the arena has no optimizer state named ", name);
     return static_cast<std::size_t>(found - slot_names_.begin());
 }
 
@@ -67,7 +67,8 @@ Block Arena::slot_range(std::size_t parameter) const {
 Block Arena::own_slots() const { return sharing_ ? sharing_->own(size()) : Block{0, size()}; }
 
 void Arena::place_gradients(std::span<real> memory) {
-    if (memory.size() < values_.size()) fault("memory for ", memory.size(), " of ", values_.size(), " gradients");
+    if (memory.size() < values_.size())
+        fault("there is memory for ", memory.size(), " of ", values_.size(), " gradients");
     own_gradients_ = AlignedVector<real>();
     gradients_ = memory;
     attach();
@@ -75,12 +76,13 @@ void Arena::place_gradients(std::span<real> memory) {
 
 void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
     ++version_;
-    if (keep.size() != parameters_.size()) fault("flags for ", keep.size(), " of ", parameters_.size(), " parameters");
-    if (!deferred_patterns_.empty()) fault("weights are removed while optimizer slots wait for a layout");
+    if (keep.size() != parameters_.size())
+        fault("flags were given for ", keep.size(), " of ", parameters_.size(), " parameters");
+    if (!deferred_patterns_.empty()) fault("weights are removed while the optimizer state still has an old pattern");
     const auto stays = [&](std::size_t i, index_t k) {
         return keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])] != 0;
     };
-    // Of the numbers first .. of an array as long as the arena, those that stay.
+    // The remaining elements of an array like the arena's, which starts at element `first`.
     const auto compacted = [&](const AlignedVector<real>& part, index_t first) {
         const index_t last = first + static_cast<index_t>(part.size());
         AlignedVector<real> kept;
@@ -91,7 +93,7 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
         kept.shrink_to_fit();
         return kept;
     };
-    index_t kept_before = 0;  // numbers that stay before the slots of this rank
+    index_t kept_before = 0;  // remaining elements before this rank's optimizer state
     for (std::size_t i = 0; i < parameters_.size(); ++i)
         for (index_t k = offsets_[i]; k < std::min(slot_range_.first, end(i)); ++k) kept_before += stays(i, k);
     values_ = compacted(values_, 0);
@@ -109,20 +111,20 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
 
 namespace {
 
-/// A range of an array that belongs to all patterns of an arena.
+/// A range of an array that covers all patterns of an arena.
 struct Part {
     AlignedVector<real> numbers;
     index_t first = 0;
 };
 
-/// The range of the new array that takes the place of a range of the old one. New numbers belong to the old one that
-/// they come before, and those behind all of them to the last.
+/// The range of the new array that replaces a range of the old one. Each new element is assigned to the next old
+/// element, or to the last one if there is none.
 Part moved(const Part& old, const std::vector<Pattern>& from, const std::vector<Parameter*>& to) {
     index_t size = 0, offset = 0;
     for (const Pattern& pattern : from) size += pattern.kept();
     const index_t last = old.first + static_cast<index_t>(old.numbers.size());
     Part result;
-    if (old.first == 0 && last == size)  // all that there is: then we know how many they become
+    if (old.first == 0 && last == size)  // the whole array: its new size is known
         result.numbers.reserve(
             std::accumulate(to.begin(), to.end(), std::size_t{0}, [](std::size_t sum, auto* parameter) {
                 return sum + static_cast<std::size_t>(parameter->pattern.kept());
@@ -144,14 +146,15 @@ Part moved(const Part& old, const std::vector<Pattern>& from, const std::vector<
 void Arena::set_patterns(std::vector<std::optional<Pattern>> patterns, Slots slots) {
     ++version_;
     if (patterns.size() != parameters_.size())
-        fault("patterns for ", patterns.size(), " of ", parameters_.size(), " parameters");
+        fault("patterns were given for ", patterns.size(), " of ", parameters_.size(), " parameters");
     std::vector<Pattern> before;
     for (std::size_t i = 0; i < patterns.size(); ++i) {
         Parameter& parameter = *parameters_[i];
         before.push_back(parameter.pattern);
         if (!patterns[i]) continue;
         if (patterns[i]->rows() != parameter.pattern.rows() || patterns[i]->columns() != parameter.pattern.columns())
-            fault("a pattern of ", patterns[i]->rows(), " x ", patterns[i]->columns(), " for ", parameter.full_name());
+            fault("a pattern of shape ", patterns[i]->rows(), " x ", patterns[i]->columns(), " for ",
+                  parameter.full_name());
         parameter.pattern = std::move(*patterns[i]);
         ++parameter.pattern_changes;
     }

@@ -13,7 +13,7 @@ Initializer read_initializer(const Config& config) {
     };
     std::vector<std::string> names;
     for (const auto& [name, value] : initializers) names.push_back(name);
-    return initializers.at(config.choice("initializer", "he_normal", names, "distribution of the first weights"));
+    return initializers.at(config.choice("initializer", "he_normal", names, "distribution of the initial weights"));
 }
 
 }  // namespace pruntrain

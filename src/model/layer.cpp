@@ -14,15 +14,15 @@ ChannelBlock shard_channels(const LayerPlace& place, index_t outputs) {
     const auto cut = shard.cuts.find(place.name);
     if (cut != shard.cuts.end()) {
         if (static_cast<index_t>(cut->second.size()) != shard.count + 1 || cut->second.back() > outputs)
-            input_error("layer ", place.name, " is cut into ", cut->second.size() - 1, " blocks of ",
+            input_error("layer ", place.name, " is partitioned into ", cut->second.size() - 1, " blocks of ",
                         cut->second.back(), " outputs, but has ", outputs, " outputs on ", shard.count,
-                        " shards: it is of another network");
+                        " shards: the partition belongs to another network");
         outputs = cut->second.back();
     }
     if (outputs < shard.count)
         input_error("layer ", place.name, " has ", outputs,
                     " outputs, too few for parallel.model_shards: ", shard.count,
-                    ": each shard holds one at least; allowed is <= ", outputs);
+                    ": each shard needs at least one output; allowed is <= ", outputs);
     std::vector<index_t> offsets;
     if (cut != shard.cuts.end()) {
         offsets = cut->second;
@@ -46,7 +46,7 @@ Layer::Layer(LayerPlace place, Shape output) : place_(std::move(place)), output_
     if (place_.channels.total == 0) place_.channels.total = place_.input.channels;
     channels_ = place_.channels;
     const index_t pixels =
-        output.channels / std::max<index_t>(1, place_.input.channels);  // of a channel that became a vector
+        output.channels / std::max<index_t>(1, place_.input.channels);  // features per channel after flatten
     channels_.first *= pixels;
     channels_.total *= pixels;
     channels_.configured *= pixels;
@@ -65,7 +65,7 @@ Layer::Layer(LayerPlace place, Shape output, const OutputShare& share)
 
 std::vector<double> Layer::repeat_constants(const std::vector<double>& inputs) const {
     const auto pixels = static_cast<std::size_t>(output_.channels / std::max<index_t>(1, place_.input.channels));
-    std::vector<double> outputs;  // a channel that becomes a vector is constant in all its features
+    std::vector<double> outputs;  // after flatten, all features of a constant channel are constant
     for (const double input : inputs) outputs.insert(outputs.end(), pixels, input);
     return outputs;
 }

@@ -1,6 +1,6 @@
 #include "pruntrain/model/model_hash.hpp"
 
-#define XXH_INLINE_ALL  // of a few bytes each, where a call costs more than the hash
+#define XXH_INLINE_ALL  // for inputs of a few bytes, where a call costs more than the hash
 #include <xxhash.h>
 
 #include <array>
@@ -26,7 +26,7 @@ std::uint64_t hash(weight_number_t number, real value) {
 
 ModelHash hash_model(Network& network) {
     ModelHash sums;
-    weight_number_t next = 0;  // statistics are numbered after all parameters
+    weight_number_t next = 0;  // statistics are indexed after all parameters
     for (const auto* parameter : network.parameters()) {
         parameter->for_each_number([&](index_t k, weight_number_t number) {
             if (parameter->prunable) sums.pattern += hash(number);

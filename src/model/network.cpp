@@ -13,7 +13,7 @@
 
 namespace pruntrain {
 
-/// Takes layers from the first to the last and finds out which arrays they share.
+/// Adds layers from first to last and determines which arrays they share.
 class Network::Builder {
    public:
     explicit Builder(Network& network) : network_(network), shape_(network.input_), channels_{0, shape_.channels} {}
@@ -21,7 +21,7 @@ class Network::Builder {
     const Shape& shape() const { return shape_; }
     const ChannelBlock& channels() const { return channels_; }
     bool whole() const { return channels_.total == shape_.channels; }
-    /// Numbers of a sample over all shards, before units were removed: what is exchanged does not change with them.
+    /// Elements per sample over all shards, before physical compaction: exchanged sizes do not change with compaction.
     index_t numbers() const { return channels_.before_removals() * shape_.pixels(); }
 
     void add(std::unique_ptr<Layer> layer, bool is_relu) {
@@ -36,7 +36,7 @@ class Network::Builder {
         shape_ = layer->output_shape();
         channels_ = layer->output_channels();
         network_.input_of_.push_back(activations_ - 1);
-        const bool is_input = activations_ == 1;  // which belongs to the caller
+        const bool is_input = activations_ == 1;  // the caller owns it
         if (layer->in_place() == InPlace::never || (is_input && layer->in_place() == InPlace::overwrites))
             ++activations_;
         after_relu_ = is_relu && !is_input;
@@ -84,9 +84,9 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
     Builder builder(*this);
     auto entry_number = static_cast<std::uint32_t>(0);
     int exchanges = 0;
-    std::optional<ChannelBlock> sums;  // what the terms that the last layer computes become
+    std::optional<ChannelBlock> sums;  // the channels that the partial sums of the last layer become
     const auto make_whole = [&](bool last) {
-        const auto number = static_cast<std::uint32_t>(model.size());  // it draws no random numbers
+        const auto number = static_cast<std::uint32_t>(model.size());  // an exchange draws no random numbers
         const LayerPlace place{text("exchange", ++exchanges), number, builder.shape(),
                                sums.value_or(builder.channels()), shard};
         builder.add(exchange(place, sums ? Exchange::sum : Exchange::gather, last), false);
@@ -94,13 +94,12 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
     };
     for (const auto& entry : model) {
         const std::string type = entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
-        const std::string name =
-            entry.word("name", text(type, ++counts[type]), "name of the layer in tables and files");
-        constexpr std::size_t longest = 200;  // a link of HDF5 has room for some 60,000, a line of a table for few
+        const std::string name = entry.word("name", text(type, ++counts[type]), "layer name in tables and files");
+        constexpr std::size_t longest = 200;  // an HDF5 link may have some 60,000 bytes, a table row far fewer
         if (name.empty() || name.size() > longest || name.find_first_of("/. ") != std::string::npos)
-            input_error(entry.place_of("name"), " is '", name, "': a name has no slash, dot or space, and 1 to ",
+            input_error(entry.place_of("name"), " is '", name, "': a name must have no slash, dot or space, and 1 to ",
                         longest, " bytes");
-        if (!names.insert(name).second) input_error("two layers of the model have the name '", name, "'");
+        if (!names.insert(name).second) input_error("two layers of the model are named '", name, "'");
         if (sums) make_whole(false);
         const LayerFactory& factory = layers().find(type);
         const auto make = [&] {
@@ -138,14 +137,14 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
             parameters_.push_back(parameter);
         }
     }
-    if (parameters_.empty()) input_error("the model has no layer with weights: nothing can be trained");
+    if (parameters_.empty()) input_error("the model has no layer with weights to train: add a dense or conv2d layer");
     while (layers_[first_trained_]->parameters().empty()) ++first_trained_;
     arena_ = std::make_unique<Arena>(parameters_, allocate);
 }
 
 void Network::describe(const Config& entry) {
     entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
-    entry.word("name", "TYPE1", "name of the layer in tables and files");
+    entry.word("name", "TYPE1", "layer name in tables and files");
     describe_members(layers(), entry, "layer", LayerPlace{"name", 0, {}});
 }
 

@@ -9,7 +9,7 @@ namespace pruntrain {
 
 namespace {
 
-/// y is the pixel of each window that an earlier forward chose.
+/// y is the pixel of each window that an earlier forward selected.
 void take_chosen(const PoolingWindows& windows, const real* x, const std::uint8_t* choices, real* y) {
     const index_t kernel = windows.window.kernel, width = windows.width;
     for_each_window(windows, [&](index_t corner, index_t place) {
@@ -36,7 +36,7 @@ class Pooling final : public Layer {
     }
 
     bool fuse_relu() override {
-        rectified_ = kernels_.with_choices && window_.kernel < 16;  // one choice more: none of the pixels
+        rectified_ = kernels_.with_choices && window_.kernel < 16;  // one more choice is needed: none of the pixels
         return rectified_;
     }
 
@@ -84,7 +84,7 @@ std::unique_ptr<Layer> make_pooling(const Config& config, LayerPlace place, cons
     const Shape output = windowed_shape(place, kernels.type, window, place.input.channels);
     if (kernels.with_choices && window.kernel > 16)
         input_error("layer ", place.name, " (", kernels.type, ") has a kernel of ", window.kernel, "x", window.kernel,
-                    ", but remembers its choice in a byte, so it can be 16x16 at most: put two in a row, such as 14 "
+                    ", but 16x16 is the largest: use two layers in sequence, such as 14 "
                     "and 2 instead of 28");
     return std::make_unique<Pooling>(std::move(place), output, window, kernels);
 }

@@ -1,22 +1,22 @@
-// The layers and losses by name. To add one: write layers/NAME.cpp (losses/NAME.cpp) with make_NAME, and a line here.
+// Layers and losses by name. To add one, write layers/NAME.cpp (losses/NAME.cpp) with make_NAME, and add a line here.
 #include "pruntrain/model/layer.hpp"
 #include "pruntrain/model/loss.hpp"
 
 // clang-format off
 #define LAYERS(member)                                                        \
-    member(average_pool2d, Mixing::none, "mean of each window of an image")                 \
-    member(batch_norm, Mixing::none, "each feature or channel to mean 0 and deviation 1")   \
-    member(conv2d, Mixing::linear, "a trained window moved over an image")                    \
-    member(dense, Mixing::linear, "every output from every input")                            \
-    member(dropout, Mixing::none, "random inputs become 0 in training")                     \
-    member(flatten, Mixing::none, "an image becomes a vector")                              \
-    member(max_pool2d, Mixing::none, "largest of each window of an image")                  \
-    member(relu, Mixing::none, "max(x, 0)")                                                 \
+    member(average_pool2d, Mixing::none, "2-D average pooling")                 \
+    member(batch_norm, Mixing::none, "batch normalization: each feature or channel to mean 0 and std 1")   \
+    member(conv2d, Mixing::linear, "2-D convolution")                    \
+    member(dense, Mixing::linear, "fully connected layer")                            \
+    member(dropout, Mixing::none, "sets random inputs to 0 in training")                     \
+    member(flatten, Mixing::none, "reshapes an image to a vector")                              \
+    member(max_pool2d, Mixing::none, "2-D max pooling")                  \
+    member(relu, Mixing::none, "rectified linear unit, max(x, 0)")                                                 \
     /* End. */
 
 #define LOSSES(member)                                                        \
-    member(cross_entropy, "softmax and negative log-likelihood of the class") \
-    member(mean_squared_error, "mean of the squared differences")             \
+    member(cross_entropy, "softmax cross entropy of the class label") \
+    member(mean_squared_error, "mean of the squared errors")             \
     /* End. */
 // clang-format on
 

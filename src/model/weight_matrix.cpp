@@ -30,7 +30,7 @@ void WeightMatrix::execute(Execution execution) {
 const SparseEntries& WeightMatrix::row_plan(index_t width, const MakeRows& make) {
     const Made wanted = made_now(width);
     if (rows_made_ != wanted) {
-        rows_ = {};  // first, so that two plans never stand side by side in memory
+        rows_ = {};  // freed first, so that two plans are never in memory
         rows_ = make(parameter_.pattern);
         rows_made_ = wanted;
     }

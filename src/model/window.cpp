@@ -11,19 +11,19 @@ Shape windowed_shape(const LayerPlace& place, const std::string& type, const Win
     const Shape& input = place.input;
     if (input.flat())
         input_error("layer ", place.name, " (", type,
-                    ") needs an image (channels x rows x columns), but gets a vector of ", input.describe(),
-                    ": put it before {layer: flatten}, and let the data have rows and columns");
+                    ") needs an image (channels x rows x columns), but its input is a vector of ", input.describe(),
+                    ": put it before {layer: flatten}, and use data with rows and columns");
     if (kernel > std::min(input.rows, input.columns) + 2 * padding)
         input_error("layer ", place.name, " (", type, ") has a kernel of ", kernel, "x", kernel,
-                    ", but its input, padded by ", padding, ", has only ", input.rows + 2 * padding, "x",
-                    input.columns + 2 * padding, " pixels: use a smaller kernel or fewer strides and poolings before");
+                    ", but its input with padding ", padding, " has only ", input.rows + 2 * padding, "x",
+                    input.columns + 2 * padding, " pixels: use a smaller kernel, or less stride and pooling before it");
     return {channels, window.places(input.rows), window.places(input.columns)};
 }
 
 Window read_pooling_window(const Config& config) {
-    const index_t kernel = config.integer("kernel", 2, at_least(1), "rows and columns of the window");
+    const index_t kernel = config.integer("kernel", 2, at_least(1), "rows and columns of the pooling window");
     const index_t stride = config.integer("stride", kernel, at_least(1),
-                                          "pixels from one window to the next; by default they lie side by side");
+                                          "pixels between windows; default: kernel, so that windows do not overlap");
     return {kernel, stride, 0};
 }
 

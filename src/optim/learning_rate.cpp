@@ -8,10 +8,9 @@ namespace pruntrain {
 
 LearningRate::LearningRate(const Config& schedule, double base, const RunLength& length)
     : base_(base), length_(length) {
-    warmup_steps_ =
-        schedule.number("warmup_epochs", 0.0, at_least(0), "epochs in which the rate rises to its full value") *
-        static_cast<double>(length.steps_per_epoch);
-    shape_ = choose(rate_shapes(), schedule, "type", "constant", "how the rate changes");
+    warmup_steps_ = schedule.number("warmup_epochs", 0.0, at_least(0), "epochs of linear warm-up") *
+                    static_cast<double>(length.steps_per_epoch);
+    shape_ = choose(rate_shapes(), schedule, "type", "constant", "learning-rate schedule after the warm-up");
 }
 
 double LearningRate::at(index_t step) const {

@@ -6,7 +6,8 @@ namespace pruntrain {
 
 PRUNTRAIN_VECTORIZED
 static double sum_of_squares(std::span<const real> values) {
-    constexpr std::size_t lanes = 8;  // independent partial sums: a vector loop with a fixed order of additions
+    constexpr std::size_t lanes =
+        8;  // independent partial sums, so that the loop vectorizes with a fixed order of additions
     double partial[lanes] = {};
     std::size_t i = 0;
     for (; i + lanes <= values.size(); i += lanes)
@@ -28,16 +29,16 @@ double update_parameters(const Optimizer& optimizer, Arena& arena, index_t numbe
         norm = std::sqrt(squares);
         if (norm > clip_norm) step.gradient_scale = clip_norm / norm;
     }
-    std::vector<std::span<real>> slots(arena.slot_names().size());
+    std::vector<std::span<real>> state(arena.slot_names().size());
     for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
         const Parameter& parameter = *arena.parameters()[i];
-        const Block own = arena.slot_range(i);  // what this rank updates
+        const Block own = arena.slot_range(i);  // the range that this rank updates
         if (own.size == 0) continue;
         const auto first = static_cast<std::size_t>(own.first), count = static_cast<std::size_t>(own.size);
-        for (std::size_t slot = 0; slot < slots.size(); ++slot)
-            slots[slot] = arena.slot(slot).subspan(first - static_cast<std::size_t>(arena.slot_range().first), count);
+        for (std::size_t slot = 0; slot < state.size(); ++slot)
+            state[slot] = arena.slot(slot).subspan(first - static_cast<std::size_t>(arena.slot_range().first), count);
         step.weight_decay = parameter.decayed ? weight_decay : 0;
-        optimizer.update(step, arena.values().subspan(first, count), arena.gradients().subspan(first, count), slots);
+        optimizer.update(step, arena.values().subspan(first, count), arena.gradients().subspan(first, count), state);
     }
     return norm;
 }

@@ -1,22 +1,22 @@
-// Optimizers and learning-rate schedules by name. To add one: write its file with make_NAME, and a line here.
+// Optimizers and learning-rate schedules by name. To add one, write its file with make_NAME, and add a line here.
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/optim/optimizer.hpp"
 #include "pruntrain/optim/regularizer.hpp"
 
-#define OPTIMIZERS(member)                                                                                        \
-    member(adam, "adaptive moments, L2 decay in the gradient") member(adamw, "adaptive moments, decoupled decay") \
-        member(sgd, "gradient descent with momentum") /* End. */
+#define OPTIMIZERS(member)                                                                                          \
+    member(adam, "Adam, weight decay as L2 term in the gradient") member(adamw, "Adam with decoupled weight decay") \
+        member(sgd, "stochastic gradient descent with momentum") /* End. */
 
-#define RATE_SHAPES(member)                                                                            \
-    member(constant, "one rate throughout") member(cosine, "half a cosine down to the final fraction") \
-        member(step, "falls by a factor every so many epochs") /* End. */
+#define RATE_SHAPES(member)                                                                    \
+    member(constant, "constant rate") member(cosine, "cosine annealing to the final fraction") \
+        member(step, "decay by a factor at regular intervals") /* End. */
 
 // clang-format off
 #define REGULARIZERS(member) \
-    member(batch_norm_l1, "makes scales of batch-norm zero, so channels (network slimming)") \
-    member(group_l2, "makes all weights of some rows zero") \
-    member(l1, "makes single weights zero") \
-    member(none, "weights stay as updated")
+    member(batch_norm_l1, "L1 on batch-norm scales, zeroes channels (network slimming)") \
+    member(group_l2, "group lasso, zeroes all weights of a row or column") \
+    member(l1, "L1, zeroes single weights") \
+    member(none, "no regularizer")
 // clang-format on
 
 namespace pruntrain {

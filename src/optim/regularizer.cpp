@@ -5,8 +5,8 @@
 namespace pruntrain {
 
 Regularizer::Regularizer(const Config& config)
-    : strength_(config.number("strength", std::nullopt, above(0), "lambda, the weight of R in the loss")),
-      warmup_epochs_(config.number("warmup_epochs", 0.0, at_least(0), "in which the strength rises from 0")) {}
+    : strength_(config.number("strength", std::nullopt, above(0), "lambda, weight of the regularizer in the loss")),
+      warmup_epochs_(config.number("warmup_epochs", 0.0, at_least(0), "epochs in which the strength rises from 0")) {}
 
 void Regularizer::apply(Arena& arena, double learning_rate, double epoch, const Communicator& shards) const {
     const double strength = warmup_epochs_ > 0 ? strength_ * std::min(1.0, epoch / warmup_epochs_) : strength_;

@@ -41,9 +41,9 @@ ModelHash consistent_model_hash(Network& network, index_t step, const Grid& grid
     for (std::size_t rank = 0; rank < patterns.size(); ++rank)
         if (patterns[rank] != patterns[0] || weights[rank] != weights[0]) different.push_back(std::to_string(rank));
     if (!different.empty())
-        fault("at step ", step, " the model of ranks ", join(different),
-              " differs from rank 0's: memory or network faults; "
-              "resume from the last checkpoint");
+        fault("at step ", step, ", the model of ranks ", join(different),
+              " differs from rank 0's, probably by a memory or network fault: "
+              "resume from the last checkpoint with --resume");
     return {sums[0], sums[1]};
 }
 

@@ -33,13 +33,13 @@ class Pair {
 
     const std::string& name() const { return layer(producer_).name(); }
     std::size_t outputs() const { return static_cast<std::size_t>(layer(producer_).own_channels().total); }
-    std::size_t of_output() const { return of_output_; }  ///< columns of the next layer that read an output
+    std::size_t of_output() const { return of_output_; }  ///< columns of the next layer per output
 
     struct Counts {
         std::vector<std::uint64_t> into, out_of;  ///< weights of each output
     };
-    /// @param inputs      of the producer's columns those that an output that is alive writes, or none: all
-    /// @param rows        of the consumer those that are alive
+    /// @param inputs      the producer's columns whose writers are alive; null: all
+    /// @param rows        the consumer's rows that are alive
     template <class Lives>
     Counts count(Lives input_lives, Lives row_lives) const {
         Counts counts{std::vector<std::uint64_t>(outputs()), std::vector<std::uint64_t>(outputs())};
@@ -54,7 +54,7 @@ class Pair {
         return counts;
     }
 
-    /// Outputs without weights into them can be removed: what the consumer reads of them is known.
+    /// True if outputs without incoming weights can be removed: the consumer's inputs from them are known constants.
     bool knows_constants() const {
         std::vector<double> values(static_cast<std::size_t>(block_of(layer(producer_).own_channels()).size), 0.0);
         for (std::size_t between = producer_ + 1; between < consumer_; ++between) {
@@ -66,7 +66,7 @@ class Pair {
         return true;
     }
 
-    /// Adds to the biases behind what these outputs, which have no weights into them, give.
+    /// Adds the constants of these outputs, which have no incoming weights, to the biases of the following layer.
     void fold(const std::vector<std::size_t>& dead) {
         if (!layer(consumer_).adds_constants()) return;
         const std::vector<double> constants = constants_behind();
@@ -97,7 +97,7 @@ class Pair {
         return channels.offsets.empty() ? Block{0, channels.total} : channels.of(shards_.rank());
     }
 
-    /// What the consumer would read if no output of the producer had a weight into it: of all shards.
+    /// The consumer's inputs, over all shards, if no output of the producer had incoming weights.
     std::vector<double> constants_behind() const {
         const Block own = block_of(layer(producer_).own_channels());
         std::vector<double> values(static_cast<std::size_t>(own.size), 0.0);
@@ -114,12 +114,12 @@ class Pair {
     Network& network_;
     std::size_t producer_, consumer_;
     const Communicator& shards_;
-    std::size_t features_;    ///< input channels of the consumer for each output
-    std::size_t of_output_;   ///< its columns for each output
-    std::size_t of_feature_;  ///< its columns for each input channel
+    std::size_t features_;    ///< input channels of the consumer per output
+    std::size_t of_output_;   ///< its columns per output
+    std::size_t of_feature_;  ///< its columns per input channel
 };
 
-/// The first alive output of each shard's block if all of it is to die: it stays.
+/// Keeps the first alive output of each shard's block if the whole block would be removed.
 void spare_one_of_each_block(const ChannelBlock& channels, const std::vector<std::uint8_t>& alive,
                              std::vector<std::uint8_t>& dies) {
     std::vector<index_t> offsets =
@@ -155,7 +155,7 @@ AliveChannels fold_dead_channels(Network& network, const Communicator& shards) {
     for (bool changed = true; changed;) {
         changed = false;
         for (std::size_t i = 0; i < pairs.size(); ++i) {
-            const std::size_t before = i == 0 ? pairs.size() : i - 1;  // the inputs of the network all live
+            const std::size_t before = i == 0 ? pairs.size() : i - 1;  // the inputs of the network are all alive
             const auto counts = pairs[i].count(lives(before, i == 0 ? 1 : pairs[before].of_output()), lives(i + 1, 1));
             std::vector<std::uint8_t> dies(alive[i].size(), 0);
             for (std::size_t output = 0; output < dies.size(); ++output)
@@ -185,7 +185,7 @@ std::optional<Partition> partition_of_alive(Network& network, const AliveChannel
         std::vector<index_t>& offsets = cuts[layer.name()];
         offsets = layer.own_channels().offsets;
         const auto of_layer = alive.find(layer.name());
-        if (of_layer == alive.end()) continue;  // the last one
+        if (of_layer == alive.end()) continue;  // the last layer
         for (index_t& begin : offsets)
             begin = std::accumulate(of_layer->second.begin(), of_layer->second.begin() + begin, index_t{0});
         all_live = all_live && offsets.back() == layer.own_channels().total;
@@ -196,7 +196,7 @@ std::optional<Partition> partition_of_alive(Network& network, const AliveChannel
 
 void compact_network(Network& from, Network& to, const AliveChannels& alive, const Grid& grid,
                      std::optional<StatePartition> sharing) {
-    const std::vector<std::uint8_t>* rows = nullptr;  // that live, of the layer under way; null: all
+    const std::vector<std::uint8_t>* rows = nullptr;  // alive outputs of the current producer; null: all
     const std::vector<std::uint8_t>* columns = nullptr;
     std::size_t under_way = from.layer_count();
     const auto route_of = [&](std::size_t number, const Pattern& own, bool, index_t tensor_columns) {
@@ -208,8 +208,7 @@ void compact_network(Network& from, Network& to, const AliveChannels& alive, con
         }
         under_way = number;
         const bool is_matrix = layer.weight_matrix() != nullptr && &own == &layer.weight_matrix()->parameter().pattern;
-        // Where this shard's lines begin among those of the outputs that write or read them, and how many an output
-        // has.
+        // Offset of this shard's lines among those of the outputs that write or read them, and lines per output.
         const auto line_lives = [](const std::vector<std::uint8_t>* outputs, index_t first, index_t all) {
             return [outputs, first, of_output = outputs ? all / std::ssize(*outputs) : 1](index_t line) {
                 return outputs == nullptr || (*outputs)[static_cast<std::size_t>((first + line) / of_output)] != 0;
@@ -220,13 +219,13 @@ void compact_network(Network& from, Network& to, const AliveChannels& alive, con
         const auto row_lives = line_lives(rows, weight ? weight->first_row : channels.first, channels.total);
         const auto column_lives =
             line_lives(is_matrix ? columns : nullptr, weight ? weight->first_column : 0, tensor_columns);
-        std::vector<index_t> now(static_cast<std::size_t>(own.columns()));  // where columns come to
+        std::vector<index_t> now(static_cast<std::size_t>(own.columns()));  // new positions of the columns
         index_t columns_left = 0, rows_left = 0;
         for (index_t column = 0; column < own.columns(); ++column) {
             now[static_cast<std::size_t>(column)] = columns_left;
             columns_left += column_lives(column);
         }
-        Route way{.pattern = {}, .leave = std::vector<index_t>(), .sizes = {}, .come = {}};
+        Route route{.pattern = {}, .send_order = std::vector<index_t>(), .sizes = {}, .receive_order = {}};
         std::vector<index_t> pointers{0};
         std::vector<std::int32_t> indices;
         const std::vector<std::int32_t> all_columns = own.all_columns();
@@ -236,15 +235,15 @@ void compact_network(Network& from, Network& to, const AliveChannels& alive, con
             for (index_t k = own.kept_before(row); k < own.kept_before(row + 1); ++k) {
                 const index_t column = all_columns[static_cast<std::size_t>(k)];
                 if (!column_lives(column)) continue;
-                way.leave->push_back(k);
+                route.send_order->push_back(k);
                 indices.push_back(static_cast<std::int32_t>(now[static_cast<std::size_t>(column)]));
             }
             pointers.push_back(std::ssize(indices));
         }
         const bool full = std::ssize(indices) == rows_left * columns_left;
-        if (grid.shards().all_reduce_max(index_t{full ? 0 : 1}) == 0) way.pattern = Pattern(rows_left, columns_left);
-        else way.pattern = Pattern(rows_left, columns_left, std::move(pointers), std::move(indices));
-        return way;
+        if (grid.shards().all_reduce_max(index_t{full ? 0 : 1}) == 0) route.pattern = Pattern(rows_left, columns_left);
+        else route.pattern = Pattern(rows_left, columns_left, std::move(pointers), std::move(indices));
+        return route;
     };
     redistribute(from, to, grid, std::move(sharing), route_of);
 }

@@ -27,9 +27,9 @@ class ExchangeLayer : public Layer {
         return {place.channels.of(place.shard.number).size, place.input.rows, place.input.columns};
     }
     std::size_t shards() const { return offsets_.size() - 1; }
-    index_t features() const { return offsets_.back(); }  ///< of all shards
+    index_t features() const { return offsets_.back(); }  ///< over all shards
 
-    /// all (tile, feature, T) = the features of all shards, from own, those of this one.
+    /// all (tile, feature, T) = the features of all shards, from own, the features of this shard.
     void gather(const Tiling& tiling, const real* own, real* all) {
         if (tiling.tiles() == 0) return;
         const auto sizes = sizes_of(tiling);
@@ -75,7 +75,7 @@ class ExchangeLayer : public Layer {
         if (scratch_.size() < total(tiling)) scratch_.resize(total(tiling));
         return std::span(scratch_).first(total(tiling));
     }
-    /// Numbers of each shard.
+    /// Number of elements of each shard.
     std::vector<std::size_t> sizes_of(const Tiling& tiling) const {
         std::vector<std::size_t> sizes;
         for (std::size_t shard = 0; shard < shards(); ++shard)
@@ -83,8 +83,8 @@ class ExchangeLayer : public Layer {
         return sizes;
     }
 
-    /// work(where the features of a shard in a tile begin: in (tile, feature, T) and in (shard, tile, feature, T),
-    /// how many numbers they are)
+    /// work(offset of the features of a shard in a tile, in (tile, feature, T) and in (shard, tile, feature, T), number
+    /// of elements)
     template <class Work>
     void for_each_piece(const Tiling& tiling, Work work) const {
         index_t in_blocks = 0;
@@ -96,7 +96,7 @@ class ExchangeLayer : public Layer {
     }
 
     Communicator shards_;
-    std::vector<index_t> offsets_;  // the first feature of each shard, and the number of all
+    std::vector<index_t> offsets_;  // the first feature of each shard, and the total
     AlignedVector<real> scratch_;   // (shard, tile, feature, T)
 };
 
@@ -107,7 +107,7 @@ class Gather final : public ExchangeLayer {
           last_(last) {}
 
     std::string describe() const override {
-        return text(last_ ? "gathers the outputs of " : "gathers from ", shards(), " shards");
+        return text(last_ ? "all-gather of the outputs of " : "all-gather from ", shards(), " shards");
     }
     Exchanged exchanged(const Tiling& tiling) const override {
         return {tiling.size(features()), last_ ? 0 : tiling.size(features())};
@@ -130,7 +130,7 @@ class Sum final : public ExchangeLayer {
     Sum(const LayerPlace& place, const Communicator& shards)
         : ExchangeLayer(place, part(place), place.channels, shards) {}
 
-    std::string describe() const override { return text("sums terms of ", shards(), " shards"); }
+    std::string describe() const override { return text("reduce-scatter of partial sums of ", shards(), " shards"); }
     Exchanged exchanged(const Tiling& tiling) const override {
         return {tiling.size(features()), tiling.size(features())};
     }
@@ -147,7 +147,7 @@ class SumOfOutputs final : public ExchangeLayer {
     SumOfOutputs(const LayerPlace& place, const Communicator& shards)
         : ExchangeLayer(place, whole(place), {0, place.channels.total, {}, place.channels.configured}, shards) {}
 
-    std::string describe() const override { return text("sums the outputs of ", shards(), " shards"); }
+    std::string describe() const override { return text("all-reduce of the outputs of ", shards(), " shards"); }
     Exchanged exchanged(const Tiling& tiling) const override { return {2 * tiling.size(features()), 0}; }
 
     void forward(const StepContext& step, const real* x, real* y, Workspace) override {

@@ -13,11 +13,11 @@ namespace pruntrain {
 
 namespace {
 
-constexpr double always_dense = 0.8;     // above, BLAS has won on every processor we know
-constexpr double sparse_below = 0.4;     // where sparse execution has won on every processor we know
-constexpr double clearly_faster = 0.95;  // a tie goes to the present execution
-constexpr double share_of_run = 0.002;   // that measuring may take; sparse, the run will be a fraction as long
-constexpr int repetitions = 3;           // the fastest counts: what another process takes of one must not decide
+constexpr double always_dense = 0.8;     // above, BLAS is faster on every processor that was measured
+constexpr double sparse_below = 0.4;     // below, sparse execution is faster on every processor that was measured
+constexpr double clearly_faster = 0.95;  // a tie goes to the current execution
+constexpr double share_of_run = 0.002;   // for measuring; with sparse execution the run is several times shorter
+constexpr int repetitions = 3;           // the minimum counts, to exclude interference by other processes
 
 const char* word(Execution execution) { return execution == Execution::sparse ? "sparse" : "dense"; }
 
@@ -57,7 +57,7 @@ std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool l
     std::string changes;
     for (Planned& planned : layers_) {
         const double density = planned.density();
-        if (density == 1 && planned.weight->sparse()) {  // its weights came back
+        if (density == 1 && planned.weight->sparse()) {  // weights were regrown
             planned.weight->execute(Execution::dense);
             planned.look_below = always_dense;
             changes += text(network_.layer(planned.layer).name(), " has all its weights again, executes dense\n");
@@ -66,7 +66,7 @@ std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool l
         if (choice_ == ExecutionChoice::sparse || (choice_ == ExecutionChoice::density && density < sparse_below)) {
             planned.weight->execute(Execution::sparse);
             changes += text(network_.layer(planned.layer).name(), " executes sparse at density ", fixed(density, 3),
-                            ", as train.execution: ", word_of(choice_, execution_choices), " says\n");
+                            ", because of train.execution: ", word_of(choice_, execution_choices), "\n");
         } else if (may_measure && density <= planned.look_below) {
             changes += measure(planned, step);
         }
@@ -88,13 +88,13 @@ std::string ExecutionPlanner::measure(Planned& planned, const StepContext& step)
     measuring_s_ += timer.seconds();
     if (!sparse) {
         planned.weight->execute(Execution::dense);
-        // Where it would win clearly if its time fell with the density.
+        // The density at which it would be clearly faster if its time fell proportionally.
         planned.look_below = planned.density() * std::clamp(0.9 * seconds[0] / seconds[1], 0.5, 0.9);
         return "";
     }
-    return text(network_.layer(planned.layer).name(), " executes sparse from now on: at density ",
-                fixed(planned.density(), 3), " its step takes ", fixed(1e3 * seconds[1], 3), " ms, dense ",
-                fixed(1e3 * seconds[0], 3), " ms\n");
+    return text(network_.layer(planned.layer).name(), " now executes sparse: at density ", fixed(planned.density(), 3),
+                " a step of the layer takes ", fixed(1e3 * seconds[1], 3), " ms, dense ", fixed(1e3 * seconds[0], 3),
+                " ms\n");
 }
 
 double ExecutionPlanner::seconds_of(std::size_t layer, const StepContext& step) {
@@ -130,8 +130,8 @@ void ExecutionPlanner::restore(const std::string& description) {
 
 TileWidths ExecutionPlanner::tile_widths(index_t samples) const {
     // Measured on Zen 3 (registers for 64 samples) and Emerald Rapids (128). Tiles for all registers save loads of
-    // values and additions across lanes, those for half of them let more inputs into a panel: of few weights, the rows
-    // of a panel would otherwise hold too few entries.
+    // values and additions across lanes. Tiles for half of them let more inputs into a panel, since the rows of a panel
+    // would otherwise have too few entries at high sparsity.
     constexpr index_t usual = 64;
     constexpr double wide_from = 0.4, narrow_below = 0.06;
     const index_t full = register_lanes();

@@ -23,9 +23,9 @@ void GradientReducer::begin(Arena& arena, bool to_owners) {
     size_ = arena.size();
     started_ = 0;
     if (replicas_.size() == 1) return;
-    if (arena.version() != version_) sum_.reset_residual();  // it is of other weights
+    if (arena.version() != version_) sum_.reset_residual();  // the residual belongs to other weights
     version_ = arena.version();
-    // Not after every prune event: allocating costs as much as several steps of a small network.
+    // Not after every prune event: allocation costs as much as several steps of a small network.
     const auto held = static_cast<index_t>(sum_.values().size());
     if (arena.gradients().data() != sum_.values().data() || 4 * size_ < 3 * held)
         arena.place_gradients(sum_.allocate(size_));

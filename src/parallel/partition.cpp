@@ -57,7 +57,7 @@ double imbalance(std::span<const SparseLayer> layers) {
 
 namespace {
 
-/// Fills one block after the other up to `most` weights, and leaves a row for each block that follows.
+/// Fills the blocks in order with up to `most` weights each, and leaves a row for each following block.
 /// @return as `balanced_cut`; the last block may have more
 std::vector<index_t> filled_to(index_t most, std::span<const index_t> weights, index_t shards) {
     const auto rows = static_cast<index_t>(weights.size());
@@ -76,7 +76,7 @@ std::vector<index_t> filled_to(index_t most, std::span<const index_t> weights, i
 }  // namespace
 
 std::vector<index_t> balanced_cut(std::span<const index_t> weights, index_t shards) {
-    // The smallest size that suffices for all blocks, by bisection.
+    // The smallest limit that suffices for all blocks, by bisection.
     const auto suffices = [&](index_t most) {
         const auto offsets = filled_to(most, weights, shards);
         for (std::size_t shard = 0; shard + 1 < offsets.size(); ++shard)
@@ -94,7 +94,7 @@ std::vector<index_t> balanced_cut(std::span<const index_t> weights, index_t shar
     return filled_to(high, weights, shards);
 }
 
-std::string text_of(const Partition& cuts) {
+std::string partition_text(const Partition& cuts) {
     std::vector<std::string> layers;
     for (const auto& [name, offsets] : cuts) {
         std::vector<std::string> words{name};
@@ -115,7 +115,7 @@ Partition parse_partition(const std::string& text) {
         for (index_t begin = 0; words >> begin;) offsets.push_back(begin);
         if (!words.eof() || offsets.size() < 2 || offsets.front() != 0 ||
             std::ranges::adjacent_find(offsets, std::greater_equal<>()) != offsets.end())
-            input_error("the cuts of a model are '", text, "': expected the name of each layer and ascending rows");
+            input_error("the partition of a model is '", text, "': expected the name of each layer and ascending rows");
         cuts[name] = offsets;
     }
     return cuts;
@@ -131,14 +131,14 @@ Partition even_partition(const Partition& cuts, index_t shards) {
 
 namespace {
 
-/// The lines (rows or columns) that this shard has under one cut and another shard under the other one: first, last +
-/// 1, both within this shard's block.
+/// The lines (rows or columns) that this shard has in one partition and another shard in the other: first, last + 1,
+/// both relative to this shard's block.
 std::pair<index_t, index_t> common_lines(const Block& own, const Block& other) {
     const index_t first = std::clamp(other.first - own.first, index_t{0}, own.size);
     return {first, std::clamp(other.first + other.size - own.first, first, own.size)};
 }
 
-/// Of each block of `size` numbers.
+/// The sum of each block of `size` values.
 std::vector<std::size_t> sums_of(std::span<const index_t> numbers, std::size_t size) {
     std::vector<std::size_t> sums;
     for (; !numbers.empty(); numbers = numbers.subspan(size)) {
@@ -148,13 +148,13 @@ std::vector<std::size_t> sums_of(std::span<const index_t> numbers, std::size_t s
     return sums;
 }
 
-/// From one cut to another.
+/// Between two partitions.
 class Move {
    public:
     Move(const ChannelBlock& from, const ChannelBlock& to, const Communicator& shards)
         : from_(from), to_(to), shards_(shards), old_(from.of(shards.rank())), new_(to.of(shards.rank())) {}
 
-    /// @param before  numbers before a line of the old and of the new block
+    /// @param before  elements before a line of the old and of the new block
     template <class Old, class New>
     MoveSizes sizes(Old old_before, New new_before) const {
         MoveSizes sizes;
@@ -167,12 +167,13 @@ class Move {
         return sizes;
     }
 
-    /// Of a matrix whose rows are cut. Collective.
+    /// For a matrix whose rows are partitioned. Collective.
     Route route_of_rows(const Pattern& own) const {
         const index_t columns = own.columns();
         if (shards_.all_reduce_max(index_t{own.full() ? 0 : 1}) == 0) {
             const auto before = [columns](index_t row) { return row * columns; };
-            return {.pattern = {new_.size, columns}, .leave = {}, .sizes = sizes(before, before), .come = {}};
+            return {
+                .pattern = {new_.size, columns}, .send_order = {}, .sizes = sizes(before, before), .receive_order = {}};
         }
         const auto itself = [](index_t row) { return row; };
         std::vector<index_t> pointers =
@@ -181,32 +182,32 @@ class Move {
                                   [&](index_t row) { return pointers[static_cast<std::size_t>(row)]; });
         auto indices = numbers.exchange(std::span<const std::int32_t>(own.all_columns()), shards_);
         return {.pattern = {new_.size, columns, std::move(pointers), std::move(indices)},
-                .leave = {},
+                .send_order = {},
                 .sizes = std::move(numbers),
-                .come = {}};
+                .receive_order = {}};
     }
 
-    /// Of a matrix whose columns are cut; `from` and `to` count columns. Collective.
+    /// For a matrix whose columns are partitioned; `from` and `to` count columns. Collective.
     Route route_of_columns(const Pattern& own) const {
         const auto shards = static_cast<std::size_t>(shards_.size()), rows = static_cast<std::size_t>(own.rows());
-        std::vector<index_t> ends{0};  // of the blocks of columns that leave
+        std::vector<index_t> ends{0};  // of the blocks of columns that are sent
         for (index_t shard = 0; shard < shards_.size(); ++shard)
             ends.push_back(std::max(ends.back(), common_lines(old_, to_.of(shard)).second));
-        const std::vector<index_t> leaving = sizes_in_blocks(own, ends);
+        const std::vector<index_t> sent = sizes_in_blocks(own, ends);
         const MoveSizes of_rows{std::vector(shards, rows), std::vector(shards, rows)};
-        const auto coming = of_rows.exchange(std::span<const index_t>(leaving), shards_);
-        Route way{.pattern = {own.rows(), new_.size},
-                  .leave = places_side_by_side(leaving, own.rows()),
-                  .sizes = MoveSizes{sums_of(leaving, rows), sums_of(coming, rows)},
-                  .come = places_side_by_side(coming, own.rows())};
-        if (shards_.all_reduce_max(index_t{own.full() ? 0 : 1}) == 0) return way;
+        const auto received = of_rows.exchange(std::span<const index_t>(sent), shards_);
+        Route route{.pattern = {own.rows(), new_.size},
+                    .send_order = places_side_by_side(sent, own.rows()),
+                    .sizes = MoveSizes{sums_of(sent, rows), sums_of(received, rows)},
+                    .receive_order = places_side_by_side(received, own.rows())};
+        if (shards_.all_reduce_max(index_t{own.full() ? 0 : 1}) == 0) return route;
         std::vector<std::int32_t> columns = own.all_columns();
         for (std::int32_t& column : columns) column += static_cast<std::int32_t>(old_.first);
-        columns = way.move(std::span<const std::int32_t>(columns), shards_);
+        columns = route.move(std::span<const std::int32_t>(columns), shards_);
         for (std::int32_t& column : columns) column -= static_cast<std::int32_t>(new_.first);
-        const auto of_rows_now = row_sizes_side_by_side(coming, own.rows());
-        way.pattern = Pattern(own.rows(), new_.size, Pattern::pointers_of(of_rows_now), std::move(columns));
-        return way;
+        const auto of_rows_now = row_sizes_side_by_side(received, own.rows());
+        route.pattern = Pattern(own.rows(), new_.size, Pattern::pointers_of(of_rows_now), std::move(columns));
+        return route;
     }
 
    private:
@@ -215,7 +216,7 @@ class Move {
     Block old_, new_;
 };
 
-/// How the columns of a weight are cut, of which each input channel has so many.
+/// The column partition of a weight with so many columns per input channel.
 ChannelBlock columns_of(const ChannelBlock& channels, index_t of_channel) {
     ChannelBlock columns{channels.first * of_channel, channels.total * of_channel, channels.offsets};
     for (index_t& begin : columns.offsets) begin *= of_channel;

@@ -11,16 +11,16 @@ void redistribute(Network& from, Network& to, const Grid& grid, std::optional<St
     const Communicator& shards = grid.shards();
     Arena &old_arena = from.arena(), &arena = to.arena();
     const std::size_t count = arena.parameters().size();
-    std::vector<Route> ways(count);  // of each parameter, as what follows
+    std::vector<Route> routes(count);  // per parameter, like the next arrays
     std::vector<Pattern> patterns(count);
     std::vector<std::vector<real>> values(count);
     std::size_t next = 0;
     for (std::size_t i = 0; i < from.layer_count(); ++i) {
         for (const Parameter* parameter : from.layer(i).parameters()) {
-            Route& way = ways[next];
-            way = route_of(i, parameter->pattern, parameter->has_all_columns(), parameter->tensor_columns());
-            patterns[next] = std::move(way.pattern);
-            values[next] = way.move(std::span<const real>(parameter->value), shards);
+            Route& route = routes[next];
+            route = route_of(i, parameter->pattern, parameter->has_all_columns(), parameter->tensor_columns());
+            patterns[next] = std::move(route.pattern);
+            values[next] = route.move(std::span<const real>(parameter->value), shards);
             arena.parameters()[next++]->full_shape = parameter->full_shape;
         }
         const auto old_statistics = from.layer(i).statistics(), statistics = to.layer(i).statistics();
@@ -40,7 +40,7 @@ void redistribute(Network& from, Network& to, const Grid& grid, std::optional<St
         all_gather_slot(old_arena, slot, grid.replicas(), whole);
         const std::span<const real> all(whole);
         for (std::size_t i = 0; i < count; ++i) {
-            const auto moved = ways[i].move(
+            const auto moved = routes[i].move(
                 all.subspan(static_cast<std::size_t>(old_arena.offset(i)), old_arena.parameters()[i]->value.size()),
                 shards);
             const Block own = arena.slot_range(i);

@@ -21,8 +21,8 @@ Slices::Slices(const Communicator& ranks, index_t count)
 void Slices::check(index_t count, index_t ranks) {
     if (count >= ranks) return;
     input_error("train.slices is ", count, ", but there are ", ranks,
-                " ranks: each needs a slice of the batch. Run at most ", count,
-                " ranks, or set train.slices higher (which makes another run: its sums have another order)");
+                " ranks, and each needs a slice of the batch: run at most ", count,
+                " ranks, or increase train.slices (then sums have another order, and results differ in rounding)");
 }
 
 Slices::Sum Slices::start_sum(std::span<const double> rows) const {

@@ -6,7 +6,7 @@ namespace pruntrain {
 
 namespace {
 
-/// The range of a replica, cut on cache lines.
+/// The range of a replica, aligned to cache lines.
 Block range_of(index_t size, int rank, int ranks) {
     constexpr index_t line = 64 / sizeof(real);
     const Block lines = even_block((size + line - 1) / line, rank, ranks);

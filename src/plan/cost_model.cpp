@@ -10,7 +10,7 @@ namespace pruntrain {
 
 namespace {
 
-/// Rounds in which a number of known ranks doubles until it is all of them.
+/// Rounds of doubling until all ranks are reached, rounded up log2.
 double rounds(index_t ranks) { return std::bit_width(static_cast<std::size_t>(ranks) - 1); }
 
 double transfer_s(double bytes, const Link& link) { return bytes / link.bytes_per_s; }
@@ -19,10 +19,10 @@ double layer_seconds(const LayerWork& layer, const KernelRates& rates) {
     if (layer.flops == 0) return 0;
     const double dense = layer.flops / rates.dense;
     if (layer.kept_flops == layer.flops || rates.sparse == 0) return dense;
-    return std::min(dense, layer.kept_flops / rates.sparse);  // the program takes the faster one
+    return std::min(dense, layer.kept_flops / rates.sparse);  // the program chooses the faster one
 }
 
-/// The link as one of several ranks sees it that send at once.
+/// The link as seen by one of several ranks that send concurrently.
 Link shared_by(const Link& link, index_t senders) {
     return {link.latency_s, link.bytes_per_s / static_cast<double>(senders)};
 }
@@ -39,13 +39,13 @@ void add_computation(const StepWork& work, const Rates& rates, const Placement& 
                           work.update_arrays * updated * sizeof(real) / rates.value_bytes_per_s;
 }
 
-/// What a share of so many bytes is before it is added up over the nodes.
+/// Bytes of the partial sums of a share before they are added over the nodes.
 double terms_bytes(const StepWork& work, double bytes) {
     if (work.tree_terms > 0) return static_cast<double>(work.tree_terms) * bytes;
     return work.message == SharedSum::Message::bf16 ? bytes / 2 : bytes;
 }
 
-/// Of one bucket's share of this rank, between nodes.
+/// Seconds to sum this rank's share of one bucket between nodes.
 double crossing_seconds(const StepWork& work, double bytes, const Link& link, Algorithm algorithm, index_t nodes) {
     const bool rounded = work.message == SharedSum::Message::bf16;
     if (work.tree_terms == 0 && !rounded && !work.sums_to_owners) return sum_seconds(nodes, bytes, link, algorithm);
@@ -65,7 +65,7 @@ void add_gradient_sums(const StepWork& work, const Cluster& cluster, const Place
     constexpr auto bucket = static_cast<double>(GradientReducer::bucket_values);
     const double buckets = std::ceil(work.values / bucket);
     if (placement.on_node > 1) {
-        // Of its share a rank reads the terms of all and writes the sum to all, or to one.
+        // A rank reads the terms of all ranks in its share and writes the sum to all, or to one.
         const double written = work.sums_to_owners ? 1 / static_cast<double>(placement.on_node) : 1;
         prediction.shared_bytes = (1 + written) * prediction.summed_bytes;
         prediction.node_sum_s =
@@ -107,7 +107,7 @@ void add_gather_of_values(const StepWork& work, const Cluster& cluster, const Pl
     if (!work.shared_slots || placement.replicas() == 1) return;
     const double bytes = work.values * sizeof(real);
     prediction.gathered_bytes = gather_sent_bytes(placement.replicas(), bytes);
-    // Neighbours send to neighbours: of the replicas of a shard on a node, one sends to another node at a time.
+    // Neighbors send to neighbors: of the replicas of a shard on a node, one sends to another node at a time.
     Link link = cluster.node;
     if (placement.nodes > 1) {
         link = shared_by(cluster.network, std::max<index_t>(1, placement.senders / placement.on_node));

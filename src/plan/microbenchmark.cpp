@@ -14,7 +14,7 @@ namespace pruntrain {
 
 namespace {
 
-/// Of a few tries the shortest: what disturbs a measurement makes it longer.
+/// Returns the minimum of a few repetitions, since disturbances only increase a time.
 template <class Work>
 double shortest_s(Work work) {
     constexpr int tries = 3;
@@ -28,7 +28,7 @@ double shortest_s(Work work) {
     return shortest;
 }
 
-/// In the last layer: its input needs a gradient.
+/// Measures the last layer, whose input needs a gradient.
 double measure_flops(const char* model, const Shape& input, index_t samples, index_t width, double density) {
     Network network(Config::parse(model, "probe", {}).list("model"), input);
     network.set_tile_widths({width, width});
@@ -39,7 +39,7 @@ double measure_flops(const char* model, const Shape& input, index_t samples, ind
         for (const auto* parameter : network.arena().parameters()) {
             auto& flags = keep.emplace_back();
             for (std::size_t i = 0; parameter->prunable && i < parameter->value.size(); ++i)
-                flags.push_back(i == 0 || random.uniform(i) < density);  // never none
+                flags.push_back(i == 0 || random.uniform(i) < density);  // at least one weight remains
         }
         network.arena().keep(keep);
         network.layer(last).weight_matrix()->execute(Execution::sparse);
@@ -52,7 +52,7 @@ double measure_flops(const char* model, const Shape& input, index_t samples, ind
 }
 
 double measure_moving(index_t array_bytes) {
-    constexpr index_t clock_bytes = 1 << 23;  // long enough for the clock
+    constexpr index_t clock_bytes = 1 << 23;  // long enough for the clock resolution
     const index_t times = clock_bytes / array_bytes + 1;
     const AlignedVector<real> x(static_cast<std::size_t>(array_bytes) / sizeof(real));
     AlignedVector<real> y(x.size());
@@ -77,7 +77,7 @@ double Microbenchmark::flops_per_s(bool images, index_t width, double density) {
 }
 
 double Microbenchmark::moved_per_s(double array_bytes) {
-    constexpr double smallest = 1 << 12, largest = 1 << 25;  // of the largest no cache holds two
+    constexpr double smallest = 1 << 12, largest = 1 << 25;  // two arrays of the largest size exceed any cache
     const auto size =
         static_cast<index_t>(std::bit_ceil(static_cast<std::size_t>(std::clamp(array_bytes, smallest, largest))));
     const auto [found, is_new] = moved_per_s_.try_emplace(size);

@@ -11,7 +11,7 @@ double PackedSizes::bytes(index_t removed, double arrays) const {
 
 namespace {
 
-/// @param size, rows  of a parameter
+/// @param size, rows  functions of a parameter
 template <class Size, class Rows>
 PackedSizes packed(const Network& network, Size size, Rows rows) {
     PackedSizes sum;
@@ -25,7 +25,7 @@ PackedSizes packed(const Network& network, Size size, Rows rows) {
     return sum;
 }
 
-/// Arrays as long as the values that a prune event holds for a moment while it finds what the criterion looks at.
+/// Temporary arrays of a prune event, as long as the values, that the criterion's score input needs.
 index_t arrays_of_criterion(const Experiment& experiment) {
     const ScoreInput* const input = experiment.pruner->criterion().score_input();
     return input ? input->arrays_held(experiment.grid.replica_count(), experiment.slices_of_rank()) : 0;
@@ -57,19 +57,20 @@ RankMemory memory_of_rank(const Experiment& experiment, index_t removed) {
     const index_t replicas = experiment.grid.replica_count();
     const PackedSizes own = packed_shard(network);
     const index_t own_removed = removed_of_shard(network, removed);
-    const auto slots = static_cast<double>(experiment.slot_names().size());
+    const auto state = static_cast<double>(experiment.slot_names().size());
     const double hiding = experiment.pruner && experiment.pruner->soft_prunes() ? 2 : 0;  // arrays of SoftPrunedWeights
-    const double arrays = 2 + hiding + slots / static_cast<double>(experiment.settings.shard_optimizer ? replicas : 1);
+    const double arrays = 2 + hiding + state / static_cast<double>(experiment.settings.shard_optimizer ? replicas : 1);
     RankMemory memory;
     memory.packed = own.bytes(own_removed, arrays);
     memory.activations =
         static_cast<double>(network.activation_bytes(experiment.slice_samples(replicas), experiment.slices_of_rank()));
     if (removed == 0) return memory;
     memory.unpacked = static_cast<double>(own.prunable) * sizeof(real);
-    // An offset a weight for the product; offset, source and value for the transposed one.
+    // An offset per weight for the product; offset, source and value for the transposed one.
     memory.plans = static_cast<double>((own.prunable - own_removed) *
                                        static_cast<index_t>(3 * sizeof(std::uint32_t) + sizeof(real)));
-    // A score and a flag of each weight; then the flags, an index of what stays, and a second copy of one array.
+    // A score and a flag per weight; then the flags, the indices of the remaining weights, and a second copy of one
+    // array.
     memory.event = static_cast<double>(own.prunable) * (1 + sizeof(std::int32_t) + sizeof(real));
     const auto before = static_cast<double>(arrays_of_criterion(experiment) * own.size) * sizeof(real);
     memory.event = std::max(memory.event, before);

@@ -12,12 +12,12 @@ namespace pruntrain {
 namespace {
 
 constexpr double giga = 1e9, micro = 1e-6;
-constexpr index_t reference_width = 64;  ///< tiles for which a cluster file gives its rates
+constexpr index_t reference_width = 64;  ///< tile width to which the rates of a cluster file refer
 
-/// Part of the prunable weights that is left, and what each rank has of a batch.
+/// Density of the prunable weights, and each rank's part of a batch.
 struct Share {
     double kept = 1;
-    index_t samples = 0;  ///< of a slice
+    index_t samples = 0;  ///< per slice
     index_t slices = 1;
 };
 
@@ -38,7 +38,7 @@ LayerWork work_of_layer(Network& network, std::size_t number, const Share& share
         work.forward_exchanged_bytes = static_cast<double>(forward) * sizeof(real);
         work.backward_exchanged_bytes = static_cast<double>(backward) * sizeof(real);
     } else if (layer.in_place() == InPlace::never ||
-               layer.input_shape() == layer.output_shape()) {  // else the numbers stay: flatten
+               layer.input_shape() == layer.output_shape()) {  // otherwise no data moves: flatten
         work.moved_bytes =
             static_cast<double>(tiling.size(layer.input_shape().size() + layer.output_shape().size())) * sizeof(real);
     }
@@ -46,7 +46,7 @@ LayerWork work_of_layer(Network& network, std::size_t number, const Share& share
     return work;
 }
 
-/// The most terms that a node is left with of the slices of its replicas.
+/// Maximum terms that a node contributes for the slices of its replicas.
 index_t terms_of_a_node(index_t slices, const Placement& placement) {
     std::size_t most = 1;
     for (index_t node = 0; node < placement.nodes; ++node) {
@@ -58,7 +58,7 @@ index_t terms_of_a_node(index_t slices, const Placement& placement) {
     return static_cast<index_t>(most);
 }
 
-/// @param removed  weights that the whole model has lost
+/// @param removed  weights removed from the whole model
 StepWork work_of_step(Experiment& experiment, Network& network, const Share& share, index_t removed,
                       const Placement& placement) {
     StepWork work;
@@ -78,8 +78,8 @@ bool has_images(const StepWork& work) {
     return std::ranges::any_of(work.layers, [](const LayerWork& layer) { return layer.images; });
 }
 
-/// The rates of a rank: those of the cluster file where it has some, for other tiles and arrays in the proportions that
-/// are measured here.
+/// The rates of a rank. Rates of the cluster file apply to reference sizes and are scaled to other tiles and arrays by
+/// the ratios measured here.
 class RankRates {
    public:
     explicit RankRates(const Cluster& cluster) : cluster_(cluster) {}
@@ -91,7 +91,7 @@ class RankRates {
         double activation_bytes = 0;
         for (const LayerWork& layer : work.layers) activation_bytes = std::max(activation_bytes, layer.moved_bytes / 2);
         rates.activation_bytes_per_s = moving(activation_bytes);
-        // An update has values, gradients and slots in the caches at once, a measurement two arrays.
+        // An update has values, gradients and optimizer state in the caches at once, a measurement two arrays.
         rates.value_bytes_per_s = moving(work.values * sizeof(real) * (1 + work.update_arrays) / 4);
         return rates;
     }
@@ -124,32 +124,30 @@ class RankRates {
 
 Cluster read_cluster(const Config& config) {
     Cluster cluster;
-    cluster.name = config.word("name", cluster.name, "name of the machine, for the heading");
-    cluster.ranks_per_node =
-        config.integer("ranks_per_node", cluster.ranks_per_node, at_least(1), "ranks that share a node's memory");
+    cluster.name = config.word("name", cluster.name, "name of the cluster, for the heading");
+    cluster.ranks_per_node = config.integer("ranks_per_node", cluster.ranks_per_node, at_least(1), "ranks per node");
     const auto link = [](const Config& section, const Link& fallback, const Range& range,
                          const std::string& rate) -> Link {
-        const double latency_us = section.number("latency_us", fallback.latency_s / micro, at_least(0),
-                                                 "microseconds that a message of no bytes takes");
+        const double latency_us =
+            section.number("latency_us", fallback.latency_s / micro, at_least(0), "latency in microseconds");
         return {latency_us * micro, giga * section.number("bandwidth_gb_s", fallback.bytes_per_s / giga, range, rate)};
     };
     cluster.node = link(config.section("node"), cluster.node, at_least(0),
-                        "10^9 bytes a second that a rank moves in shared memory when all of the node do; 0: measured");
+                        "bandwidth of a rank in shared memory, GB/s, while all ranks of the node use it; 0: measured");
     const Config network = config.section("network");
-    cluster.network = link(network, cluster.network, above(0), "10^9 bytes a second that a node sends");
+    cluster.network = link(network, cluster.network, above(0), "network bandwidth of a node, GB/s");
     const std::string algorithm = network.choice("algorithm", algorithm_names.front(), algorithm_names,
-                                                 "of the MPI library for sums between nodes");
+                                                 "all-reduce algorithm of the MPI library between nodes");
     cluster.algorithm = static_cast<Algorithm>(std::ranges::find(algorithm_names, algorithm) - algorithm_names.begin());
     const Config rank = config.section("rank");
-    cluster.dense_flops_per_s =
-        giga * rank.number("dense_gflops", 0.0, at_least(0),
-                           "10^9 operations a second in the step of a dense layer; 0: measured");
+    cluster.dense_flops_per_s = giga * rank.number("dense_gflops", 0.0, at_least(0),
+                                                   "GF/s of a rank in the training step of a dense layer; 0: measured");
     cluster.sparse_flops_per_s =
         giga * rank.number("sparse_gflops", 0.0, at_least(0),
-                           "the same for a layer that executes sparse, with kept weights only; 0: measured");
+                           "GF/s of a rank for a sparse layer, counting non-zeros only; 0: measured");
     cluster.memory_bytes_per_s =
         giga * rank.number("memory_gb_s", 0.0, at_least(0),
-                           "10^9 bytes a second that a rank moves in memory when all of the node do; 0: measured");
+                           "memory bandwidth of a rank, GB/s, while all ranks of the node use it; 0: measured");
     config.finish();
     return cluster;
 }

@@ -1,4 +1,4 @@
-// A plan for ranks as text and as JSON.
+// Prints a scaling plan as text and as JSON.
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -21,7 +21,7 @@ std::string counted(index_t count, const char* thing) {
 
 std::string scaling_text(const ScalingPlan& plan) {
     const Placement& placement = plan.placement;
-    std::vector<std::vector<std::string>> rows{{"of a rank and a step"}};
+    std::vector<std::vector<std::string>> rows{{"per rank and step"}};
     for (const PlannedDensity& at : plan.densities) rows.front().push_back(text("density ", fixed(at.density, 4)));
     const auto row = [&](const std::string& name, const std::function<std::string(const PlannedDensity&)>& cell) {
         rows.push_back({name});
@@ -64,21 +64,20 @@ std::string scaling_text(const ScalingPlan& plan) {
         rates += text("; ", rate(at.rates.activation_bytes_per_s), " GB/s in activations, ",
                       rate(at.rates.value_bytes_per_s), " GB/s in weights\n");
     }
-    return text("plan for ", counted(placement.ranks, "rank"), " on ", counted(nodes, "node"), " of cluster ",
-                plan.cluster.name, ": a prediction, not a measurement\n  ", counted(placement.replicas(), "replica"),
-                " of ", counted(placement.shards, "shard"), "; a global batch of ", grouped(plan.global_batch), ", ",
-                counted(plan.rank_samples, "sample"), " a rank at most, in tiles of ", plan.widths.flat, "\n  ",
-                placement.nodes == 1
-                    ? "sums in shared memory"
-                    : text("sums of ", counted(placement.on_node, "replica"), " in shared memory, then over ",
-                           grouped(placement.nodes), placement.on_node == 1 ? " replicas, by MPI alone: " : " nodes: ",
-                           algorithm_names[static_cast<std::size_t>(plan.cluster.algorithm)]),
-                "\n\n", table(rows), "\nrates of a rank, measured here where the cluster file has none\n", rates,
-                "\nThe sums between nodes run beside backward, but for the last bucket; all else waits. Left out: "
-                "imbalance of\n"
-                "shards and patterns, input from disk, evaluation, pruning and checkpoints, noise of the system, "
-                "congestion of\n"
-                "the network. docs/scaling.md has the formulas and how to measure the numbers of a cluster file.\n");
+    return text(
+        "plan for ", counted(placement.ranks, "rank"), " on ", counted(nodes, "node"), " of cluster ",
+        plan.cluster.name, ": a prediction, not a measurement\n  ", counted(placement.replicas(), "replica"), " of ",
+        counted(placement.shards, "shard"), "; a global batch of ", grouped(plan.global_batch), ", ",
+        counted(plan.rank_samples, "sample"), " per rank at most, in tiles of ", plan.widths.flat, "\n  ",
+        placement.nodes == 1
+            ? "sums in shared memory"
+            : text("sums of ", counted(placement.on_node, "replica"), " in shared memory, then over ",
+                   grouped(placement.nodes), placement.on_node == 1 ? " replicas, by MPI alone: " : " nodes: ",
+                   algorithm_names[static_cast<std::size_t>(plan.cluster.algorithm)]),
+        "\n\n", table(rows), "\nrates of a rank, measured on this machine if not in the cluster file\n", rates,
+        "\nSums between nodes overlap with backward, except the last bucket; nothing else overlaps. Not included:\n"
+        "imbalance of shards and patterns, input from disk, evaluation, pruning and checkpoints, system noise,\n"
+        "network congestion. docs/scaling.md has the formulas and how to measure the values of a cluster file.\n");
 }
 
 std::string scaling_json(const ScalingPlan& plan) {

@@ -28,21 +28,21 @@ namespace pruntrain {
 
 namespace {
 
-constexpr int beats = 5;  // in the time that counts as a stall: a lost datagram is none
+constexpr int beats = 5;  // per stall period, so that a lost datagram is no stall
 constexpr int exit_fault = 1;
 constexpr std::size_t most_named = 8;
 
-/// What a rank says. Between machines of one kind: no byte order.
+/// A heartbeat datagram. Ranks run on machines of one kind, so there is no byte-order conversion.
 struct Beat {
-    std::uint64_t run;  ///< a random number: datagrams of others are not meant
+    std::uint64_t run;  ///< a random value that identifies the run, to ignore foreign datagrams
     std::int64_t rank, step;
-    std::uint64_t entered;  ///< phases so far
+    std::uint64_t entered;  ///< number of phases entered
     std::int32_t phase;
-    std::int32_t leaves;  ///< it ends as it should
+    std::int32_t leaves;  ///< true (1) if the rank ends normally
     std::array<char, 64> host;
 };
 
-/// A socket for datagrams that is closed with it.
+/// A UDP socket, closed by the destructor.
 class Socket {
    public:
     Socket() : number_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
@@ -57,13 +57,13 @@ class Socket {
     Socket(const Socket&) = delete;
     Socket& operator=(const Socket&) = delete;
 
-    /// In the byte order of the network. 0: it has none, so nothing is received.
+    /// In network byte order. 0: there is no port, so nothing is received.
     std::uint16_t port() const { return port_; }
-    void send(const Beat& beat, const std::vector<sockaddr_in>& ways) const {
-        for (const auto& to : ways)
+    void send(const Beat& beat, const std::vector<sockaddr_in>& addresses) const {
+        for (const auto& to : addresses)
             ::sendto(number_, &beat, sizeof beat, MSG_DONTWAIT, reinterpret_cast<const sockaddr*>(&to), sizeof to);
     }
-    /// @return one came within this time
+    /// @return true if a datagram arrived within this time
     bool receive(Beat& beat, double seconds) const {
         pollfd waiting{number_, POLLIN, 0};
         if (::poll(&waiting, 1, std::max(0, static_cast<int>(1000 * seconds))) <= 0) return false;
@@ -83,8 +83,8 @@ std::string host_name() {
 
 using Addresses = std::array<std::uint32_t, 16>;
 
-/// By which other machines may reach this one; 0: no more. In the byte order of the network. Not what its name stands
-/// for, which on many a machine is 127.0.1.1.
+/// IPv4 addresses of this machine's interfaces, in network byte order; 0: no more. The address of the host name would
+/// not do: on many machines it is 127.0.1.1.
 Addresses own_addresses() {
     Addresses addresses{};
     ifaddrs* all = nullptr;
@@ -109,7 +109,7 @@ class Heartbeat::Thread {
         const auto ports = world.all_gather(socket_.port());
         for (std::size_t rank = 0; rank < ports.size(); ++rank)
             if (ports[rank] == 0)
-                fault("rank ", rank, " cannot open a UDP socket, by which ranks are watched: set run.stall_s to 0");
+                fault("rank ", rank, " cannot open a UDP socket for heartbeats: set run.stall_s to 0");
         run_ = world.all_gather(std::uint64_t{std::random_device()()} << 32 | std::random_device()())[0];
         find_watcher(rank_ == 0 ? 1 : 0, ports, world);
         if (rank_ == 0)
@@ -120,19 +120,19 @@ class Heartbeat::Thread {
     ~Thread() {
         ends_ = true;
         thread_.join();
-        socket_.send(beat_of_now(true), ways_);
+        socket_.send(beat_of_now(true), addresses_);
     }
 
    private:
-    /// Collective. All ways to its machine are taken, since one may be closed: a beat that comes twice is one.
+    /// Collective. Uses all addresses of the machine, since some may be blocked: duplicate datagrams are harmless.
     void find_watcher(int watcher, const std::vector<std::uint64_t>& ports, const Communicator& world) {
         const auto hosts = world.all_gather(std::hash<std::string>()(host_name()));
         const auto add = [&](std::uint32_t address) {
-            sockaddr_in way{};
-            way.sin_family = AF_INET;
-            way.sin_port = static_cast<std::uint16_t>(ports[watcher]);
-            way.sin_addr.s_addr = address;
-            ways_.push_back(way);
+            sockaddr_in to{};
+            to.sin_family = AF_INET;
+            to.sin_port = static_cast<std::uint16_t>(ports[watcher]);
+            to.sin_addr.s_addr = address;
+            addresses_.push_back(to);
         };
         if (hosts[watcher] == hosts[rank_]) add(htonl(INADDR_LOOPBACK));
         const Addresses own = own_addresses();
@@ -142,14 +142,14 @@ class Heartbeat::Thread {
             for (const std::uint32_t address : addresses)
                 if (of == watcher && address != 0) add(address);
         }
-        if (ways_.empty()) add(htonl(INADDR_LOOPBACK));  // a machine without network: its name says nothing
+        if (addresses_.empty()) add(htonl(INADDR_LOOPBACK));  // no network interface is up
     }
 
     struct Watched {
         Beat last{};
-        double heard_s = 0;    ///< when
-        double went_on_s = 0;  ///< when it had entered a phase since the beat before
-        bool told = false;     ///< that it is silent
+        double heard_s = 0;       ///< time of the last datagram
+        double progressed_s = 0;  ///< time of the last datagram with progress
+        bool reported = false;    ///< its silence has been reported
         bool was_heard() const { return last.host[0] != '\0'; }
     };
 
@@ -171,14 +171,14 @@ class Heartbeat::Thread {
         double next_s = 0;
         while (!ends_) {
             const double now_s = clock_.seconds();
-            if (now_s > next_s + stall_s_ / 2) begin_anew(now_s);  // it was this process that stood still
+            if (now_s > next_s + stall_s_ / 2) restart(now_s);  // this process itself was suspended
             if (now_s >= next_s) {
-                socket_.send(beat_of_now(false), ways_);
+                socket_.send(beat_of_now(false), addresses_);
                 note(beat_of_now(false), own_);
                 check(now_s);
                 next_s = now_s + interval_s;
             }
-            constexpr double patience_s = 0.1;  // until it looks whether the run has ended
+            constexpr double patience_s = 0.1;  // maximum delay until the end of the run is noticed
             Beat beat{};
             if (!socket_.receive(beat, std::min(patience_s, next_s - now_s)) || beat.run != run_) continue;
             const auto found = watched_.find(static_cast<int>(beat.rank));
@@ -188,44 +188,44 @@ class Heartbeat::Thread {
         }
     }
 
-    void begin_anew(double now_s) {
-        own_.went_on_s = now_s;
-        for (auto& [rank, watched] : watched_) watched.heard_s = watched.went_on_s = now_s;
+    void restart(double now_s) {
+        own_.progressed_s = now_s;
+        for (auto& [rank, watched] : watched_) watched.heard_s = watched.progressed_s = now_s;
     }
 
     void note(const Beat& beat, Watched& watched) {
         const double now_s = clock_.seconds();
-        if (watched.told) say(text("rank ", beat.rank, " is back after ", fixed(now_s - watched.heard_s, 1), " s"));
-        watched.told = false;
-        if (beat.entered != watched.last.entered || beat.step != watched.last.step) watched.went_on_s = now_s;
+        if (watched.reported) say(text("rank ", beat.rank, " is back after ", fixed(now_s - watched.heard_s, 1), " s"));
+        watched.reported = false;
+        if (beat.entered != watched.last.entered || beat.step != watched.last.step) watched.progressed_s = now_s;
         watched.last = beat;
         watched.heard_s = now_s;
     }
 
     void check(double now_s) {
-        bool one_silent = false, one_goes_on = now_s - own_.went_on_s < stall_s_;
+        bool one_silent = false, one_progresses = now_s - own_.progressed_s < stall_s_;
         for (auto& [rank, watched] : watched_) {
-            one_goes_on = one_goes_on || now_s - watched.went_on_s < stall_s_;
+            one_progresses = one_progresses || now_s - watched.progressed_s < stall_s_;
             if (now_s - watched.heard_s < stall_s_) continue;
-            const bool told = std::exchange(watched.told, true);
-            if (!watched.was_heard()) {  // so its silence says nothing
-                if (!told)
-                    say(text("rank ", rank, " cannot be watched: no datagram of it has come to rank ", rank_,
-                             "; a firewall between their machines?"));
+            const bool reported = std::exchange(watched.reported, true);
+            if (!watched.was_heard()) {  // never heard, so silence means nothing
+                if (!reported)
+                    say(text("rank ", rank, " cannot be monitored: none of its datagrams has reached rank ", rank_,
+                             "; check for a firewall between their hosts"));
                 continue;
             }
             one_silent = true;
-            if (told) continue;
+            if (reported) continue;
             stall(text("rank ", rank, place_of(watched), " has been silent for ", fixed(now_s - watched.heard_s, 1),
-                       " s: it is stopped, or its machine or the network is gone"));
+                       " s: the process is stopped, or its host or network is down"));
         }
-        // Of this rank's part only where it is the one that watches all.
-        if (rank_ != 0 || one_silent || one_goes_on) {
-            stuck_told_ = stuck_told_ && !one_goes_on;
+        // Reports a global stall only on rank 0, which monitors all others.
+        if (rank_ != 0 || one_silent || one_progresses) {
+            stall_reported_ = stall_reported_ && !one_progresses;
             return;
         }
-        if (!std::exchange(stuck_told_, true))
-            stall(text("no rank has gone on for ", fixed(stall_s_, 1), " s: ", doings()));
+        if (!std::exchange(stall_reported_, true))
+            stall(text("no rank has made progress for ", fixed(stall_s_, 1), " s: ", activities()));
     }
 
     static std::string place_of(const Watched& watched) {
@@ -233,8 +233,8 @@ class Heartbeat::Thread {
                     name_of(static_cast<Phase>(watched.last.phase)), ",");
     }
 
-    /// What all are doing: "ranks 0, 1, 3 in step 12, phase reduce; ranks 2 (host) ...".
-    std::string doings() const {
+    /// The activity of all ranks: "rank 0, 1, 3 in step 12, phase reduce; rank 2 ...".
+    std::string activities() const {
         std::map<std::string, std::vector<std::string>> who;
         const auto add = [&](std::int64_t rank, const Beat& beat) {
             who[text("in step ", beat.step, ", phase ", name_of(static_cast<Phase>(beat.phase)))].push_back(
@@ -253,13 +253,15 @@ class Heartbeat::Thread {
     }
 
     void stall(const std::string& what) const {
-        say(text(what,
-                 aborts_ ? ": the run is ended, as run.on_stall says; --resume goes on from its last checkpoint" : ""));
+        say(text(
+            what,
+            aborts_ ? ": the run is aborted, as configured by run.on_stall; --resume continues from its last checkpoint"
+                    : ""));
         if (!aborts_) return;
-        socket_.send(beat_of_now(true), ways_);  // its own silence is not to be told
-        std::_Exit(exit_fault);                  // mpirun ends the others, also those that are stopped
+        socket_.send(beat_of_now(true), addresses_);  // so that the abort is not reported as silence
+        std::_Exit(exit_fault);                       // mpirun ends the others, also stopped ones
     }
-    /// In one write, so that nothing that others say comes between.
+    /// Written in one call, so that messages of other ranks do not interleave.
     static void say(const std::string& what) { std::cerr << "pruntrain: warning: " + what + "\n" << std::flush; }
 
     const double stall_s_;
@@ -269,11 +271,11 @@ class Heartbeat::Thread {
     const int rank_;
     Socket socket_;
     std::uint64_t run_ = 0;
-    std::vector<sockaddr_in> ways_;  ///< to the rank that watches this one
+    std::vector<sockaddr_in> addresses_;  ///< of the rank that monitors this one
     const Timer clock_;
-    std::map<int, Watched> watched_;  ///< by their rank
+    std::map<int, Watched> watched_;  ///< by rank
     Watched own_;
-    bool stuck_told_ = false;
+    bool stall_reported_ = false;
     std::atomic<bool> ends_ = false;
     std::thread thread_;
 };

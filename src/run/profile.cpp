@@ -46,7 +46,7 @@ Profile::Profile(bool on, const std::vector<std::string>& layers) : on_(on) {
 
 void Profile::enter(Phase phase, std::size_t layer) {
     now_.store(phase, std::memory_order_relaxed);
-    entered_.store(entered() + 1, std::memory_order_relaxed);  // by one thread
+    entered_.store(entered() + 1, std::memory_order_relaxed);  // only one thread writes it
     if (!on_) return;
     stop();
     open_ = &rows_[first_row_[static_cast<std::size_t>(phase)] + layer];
@@ -87,7 +87,7 @@ std::string profile_text(const ProfileRows& rows, int ranks) {
                 row.work.summed_bytes > 0 ? bytes_text(row.work.summed_bytes) : "-"};
     };
     std::vector<std::vector<std::string>> parts{{"phase", "seconds", "slowest", "share", "GF/s", "GB/s", "summed"}};
-    std::vector<std::vector<std::string>> beside{{"beside the step", "seconds", "slowest", "times"}};
+    std::vector<std::vector<std::string>> outside{{"outside the step", "seconds", "slowest", "times"}};
     for (const auto& row : rows) {
         std::vector<std::string> words{row.name(), fixed(row.seconds, 3), fixed(row.slowest_s, 3)};
         if (in_step(row.phase)) {
@@ -95,7 +95,7 @@ std::string profile_text(const ProfileRows& rows, int ranks) {
             parts.push_back(words);
         } else {
             words.push_back(grouped(row.times));
-            beside.push_back(words);
+            outside.push_back(words);
         }
     }
     if (step.times > 0) {
@@ -104,7 +104,7 @@ std::string profile_text(const ProfileRows& rows, int ranks) {
     }
     return text("\nprofile of ", grouped(step.times), " steps on ", ranks,
                 ranks == 1 ? " rank" : " ranks: rank 0, and the seconds of the slowest rank", "\n\n", table(parts),
-                "\n", table(beside));
+                "\n", table(outside));
 }
 
 std::string profile_csv(const ProfileRows& rows) {

@@ -13,7 +13,7 @@ namespace pruntrain {
 
 namespace {
 
-/// mpirun gives rank 0 a pseudo-terminal of its own wherever the output goes, so the parent's output is asked too.
+/// mpirun gives rank 0 a pseudo-terminal wherever the output goes, so the parent's output is checked too.
 bool output_is_terminal() {
     if (!isatty(STDOUT_FILENO)) return false;
     std::error_code error;

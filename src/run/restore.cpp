@@ -14,7 +14,7 @@ void broadcast(FileToRestore& file, const Communicator& world) {
 
 namespace {
 
-/// Of the model in the file, for as many shards as there are here.
+/// The partition of the model in the file, for the number of shards of this run.
 Partition partition_here(const FileToRestore& file, index_t shards) {
     const Partition written = parse_partition(file.partition);
     const bool same = !written.empty() && std::ssize(written.begin()->second) == shards + 1;
@@ -37,8 +37,8 @@ RestoredRun restore(const FileToRestore& file, Model& model, Restore what, const
     const ModelHash hash = consistent_model_hash(model.network(), run.state.step, model.grid());
     const auto check = [&](const char* which, std::uint64_t read, const std::string& written) {
         if (!written.empty() && hex(read) != written)
-            fault("the model read from ", file.path, " has the ", which, " hash ", hex(read), ", the one written had ",
-                  written);
+            fault("the model read from ", file.path, " has the ", which, " hash ", hex(read),
+                  ", but the file was written with ", written);
     };
     check("pattern", hash.pattern, file.pattern_hash);
     check("weights", hash.weights, file.weights_hash);

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* run_files[] = {"config.yaml", "history.csv", "layers.csv", "summary.json", "profile.csv"};
-constexpr const char* result_files[] = {"summary.json", "profile.csv"};  // of a run that has come to its end
+constexpr const char* result_files[] = {"summary.json", "profile.csv"};  // of a completed run
 
 std::string csv_line(const HistoryRow& row) {
     std::string line;
@@ -28,7 +28,7 @@ std::string csv_line(const HistoryRow& row) {
     return line + "\n";
 }
 
-/// A line for each layer with a weight.
+/// A line per layer with a weight.
 std::string layer_lines(const HistoryRow& row, Network& network) {
     if (row.layers.empty()) return "";
     std::string lines;
@@ -57,7 +57,7 @@ void prepare(const fs::path& folder, ExistingRun existing) {
     if (holds_a_run(folder)) {
         if (existing == ExistingRun::refuse)
             input_error("the run folder ", folder.string(),
-                        " exists already: --resume goes on with it, --overwrite removes the "
+                        " already exists: --resume continues its run, --overwrite removes the "
                         "earlier run, or choose another run.name");
         if (existing == ExistingRun::overwrite) remove_run(folder);
     }
@@ -65,7 +65,8 @@ void prepare(const fs::path& folder, ExistingRun existing) {
     const fs::path probe = folder / ".probe";
     std::ofstream(probe) << "writable\n";
     if (!fs::exists(probe) || fs::file_size(probe) == 0)
-        input_error("the run folder ", folder.string(), " cannot be written: choose another run.output, or make room");
+        input_error("the run folder ", folder.string(),
+                    " cannot be written: choose another run.output, or free disk space");
     fs::remove(probe);
 }
 
@@ -78,7 +79,7 @@ RunFolder::RunFolder(const fs::path& output, const std::string& name, ExistingRu
         try {
             prepare(path_, existing);
         } catch (const fs::filesystem_error& error) {
-            input_error("the run folder ", path_.string(), " cannot be made or changed: ", error.code().message(),
+            input_error("the run folder ", path_.string(), " cannot be created or changed: ", error.code().message(),
                         ": choose another run.output");
         }
     });
@@ -120,7 +121,7 @@ void RunFolder::write_history(const History& history, Network& network) const {
 }
 
 void RunFolder::append_history(const HistoryRow& row, Network& network) const {
-    append("layers.csv", layer_lines(row, network));  // first: who sees a new row of the history finds its layers
+    append("layers.csv", layer_lines(row, network));  // first, so that a reader of a new history row finds its layers
     append("history.csv", csv_line(row));
 }
 

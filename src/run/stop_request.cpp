@@ -9,14 +9,14 @@ namespace pruntrain {
 
 namespace {
 
-/// The first signal; 0: none. A handler runs on any thread of the process.
+/// The first signal; 0: none. A handler may run on any thread of the process.
 std::atomic<int> remembered = 0;
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler must not wait for a lock");
 
 void set_handler(void (*handler)(int)) {
     struct sigaction action = {};
     action.sa_handler = handler;
-    action.sa_flags = SA_RESTART;  // a file that is being read is read on
+    action.sa_flags = SA_RESTART;  // restarts an interrupted read of a file
     for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM}) sigaction(signal, &action, nullptr);
 }
 
@@ -35,7 +35,7 @@ void StopRequest::release_signals() {
 }
 
 bool StopRequest::time_is_up() {
-    constexpr double margin_s = 1;  // a checkpoint may take longer than the last one, and the program has to end
+    constexpr double margin_s = 1;  // margin for a slower checkpoint and the end of the program
     const double now_s = since_start_.seconds();
     if (asked_s_ >= 0) longest_step_s_ = std::max(longest_step_s_, now_s - asked_s_);
     asked_s_ = now_s;

@@ -59,7 +59,8 @@ std::string summary_json(const RunResult& result, const Network& network) {
         result.best_checkpoint.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(result.best_checkpoint);
     for (const auto& row : result.profile) {
         auto& seconds = json["seconds"][name_of(row.phase)];
-        seconds = seconds.is_null() ? row.seconds : seconds.get<double>() + row.seconds;  // all layers of a phase
+        seconds =
+            seconds.is_null() ? row.seconds : seconds.get<double>() + row.seconds;  // sum over all layers of a phase
     }
     for (std::size_t i = 0; i < result.kept.size(); ++i) {
         const Parameter& parameter = *network.parameters()[i];

@@ -17,7 +17,7 @@ bool Checkpointer::save(RunState& state, const History& history, bool needed) {
     state.pattern_hash = hex(hash.pattern);
     state.weights_hash = hex(hash.weights);
     state.execution = model.execution().describe();
-    state.partition = text_of(model.partition());
+    state.partition = partition_text(model.partition());
     experiment_.dataset.pause_reading();
     const auto write = [&](auto how) {
         return how(folder_.checkpoints() / checkpoint_name(state.step), model.network(), state, history,
@@ -55,7 +55,7 @@ void Checkpointer::finish_writing() {
 bool Checkpointer::tolerates(const std::string& failure) {
     const bool failed = world_.all_reduce_max(index_t{failure.empty() ? 0 : 1}) == 1;
     if (!failed || experiment_.settings.stops_on_write_failure) return false;
-    progress_.note(text("warning: ", failure, "; training goes on, older checkpoints stay"));
+    progress_.note(text("warning: ", failure, "; training continues, older checkpoints are kept"));
     return true;
 }
 
@@ -69,7 +69,7 @@ void HistoryLog::append(const HistoryRow& row, Network& network) {
     } catch (const std::exception& error) {
         if (stops_on_failure_) throw;
         file_is_incomplete_ = true;
-        progress_.note(text("warning: ", error.what(), "; training goes on, the row is written with the next one"));
+        progress_.note(text("warning: ", error.what(), "; training continues, the row is written with the next one"));
     }
 }
 

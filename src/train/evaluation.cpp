@@ -28,7 +28,7 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
     std::vector<index_t> numbers;
     AlignedVector<real> input;
     std::vector<float> targets;
-    std::vector<double> rows;  // of each slice: loss, samples classified correctly
+    std::vector<double> rows;  // per slice: loss, correctly classified samples
     for (index_t slice = slices.own().first; slice < slices.own().first + slices.own().size; ++slice) {
         const Block block = even_block(result.samples, slice, slices.count());
         double sum = 0;

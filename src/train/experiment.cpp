@@ -13,26 +13,26 @@ namespace pruntrain {
 namespace {
 
 RunLength length_of(const Settings& settings, const Sampler& sampler) {
-    constexpr double most_steps = 0xFFFFFFFF;  // random numbers tell 2^32 steps apart
+    constexpr double most_steps = 0xFFFFFFFF;  // random streams are indexed by 32 bits
     const index_t per_epoch = sampler.steps_per_epoch();
     const double steps = settings.epochs * static_cast<double>(per_epoch);
     if (steps > most_steps)
         input_error("train.epochs is ", exact(settings.epochs), ": with ", per_epoch,
-                    " steps an epoch allowed is <= ", exact(std::floor(most_steps / static_cast<double>(per_epoch))));
+                    " steps per epoch allowed is <= ", exact(std::floor(most_steps / static_cast<double>(per_epoch))));
     return {per_epoch, std::llround(steps)};
 }
 
 std::unique_ptr<Loss> choose_loss(const Config& config) {
-    return choose(losses(), config.section("train"), "loss", "cross_entropy", "what training makes small");
+    return choose(losses(), config.section("train"), "loss", "cross_entropy", "loss function");
 }
 
 std::unique_ptr<Optimizer> choose_optimizer(const Config& config) {
-    return choose(optimizers(), config.section("optimizer"), "type", "adam", "how a gradient becomes an update");
+    return choose(optimizers(), config.section("optimizer"), "type", "adam", "optimizer");
 }
 
 std::unique_ptr<Regularizer> choose_regularizer(const Config& config) {
     return choose(regularizers(), config.section("optimizer").section("regularizer"), "type", "none",
-                  "a proximal step after each update");
+                  "regularizer, a proximal step after each update");
 }
 
 }  // namespace
@@ -61,18 +61,18 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
         const auto applies = [&](const auto* parameter) { return regularizer->applies_to(*parameter); };
         if (std::ranges::none_of(network.parameters(), applies))
             input_error(config.section("optimizer").place_of("regularizer"),
-                        " finds nothing in the model to make zero: no layer is prunable, or, with batch_norm_l1, no "
-                        "batch_norm is there: change the model, or set regularizer to none");
+                        " has no parameters to act on: no layer is prunable, or, with batch_norm_l1, no "
+                        "layer is batch_norm: change the model, or set regularizer to none");
     }
     if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
     if (pruner) check_criterion(config);
     if (pruner) rewinding = pruner->rewinding();
-    if (rewinding.rounds() > 0) length.steps = rewinding.run_steps();  // until here it was that of one training
+    if (rewinding.rounds() > 0) length.steps = rewinding.run_steps();  // until here the length of one training
     if (settings.saves_beside && dataset.residency() == "disk")
         input_error(
             config.section("checkpoint").place_of("asynchronous"),
-            " is true with data.residency: disk: HDF5 has room for one thread, and samples are read in one: set one "
-            "of them back");
+            " is true with data.residency: disk, but HDF5 is not thread-safe and both need a thread: change one "
+            "of them");
     config.finish();
     if (settings.slices > 0) Slices::check(settings.slices, grid.replica_count());
     resolved = config.resolved();
@@ -108,7 +108,7 @@ std::string Experiment::describe() {
 }
 
 std::vector<std::string> Experiment::slot_names() const {
-    std::vector<std::string> names = optimizer->slot_names();  // first: an update takes them by their number
+    std::vector<std::string> names = optimizer->slot_names();  // first: an update finds them by index
     if (pruner && !pruner->criterion().slot_name().empty()) names.push_back(pruner->criterion().slot_name());
     if (pruner && pruner->soft_prunes()) names.push_back(soft_pruned_slot);
     for (auto& name : rewinding.slot_names(optimizer->slot_names())) names.push_back(std::move(name));

@@ -9,7 +9,7 @@ namespace pruntrain {
 
 namespace {
 
-/// What the trainer offers to those who find a score input.
+/// The trainer's services for computing a score input.
 class TrainingContext final : public ScoreContext {
    public:
     TrainingContext(Experiment& experiment, const Slices& slices, BatchFeed& feed, TrainingStep& training_step,
@@ -56,7 +56,7 @@ std::unique_ptr<Compensation> ModelSurgery::find(const ScoreInput& input, index_
     profile_.enter(Phase::prune);
     Network& network = model_.network();
     const SoftPrunedWeights::MaskScope masked = training_step_.mask();
-    std::vector<std::vector<real>> statistics;  // a batch moves running means
+    std::vector<std::vector<real>> statistics;  // a batch would change running means
     for (const auto& [layer, statistic] : network.statistics()) statistics.push_back(statistic->values);
     TrainingContext context(experiment_, slices_, feed_, training_step_, step);
     auto compensation = input.find(context);
@@ -86,7 +86,7 @@ void ModelSurgery::maybe_prune(RunState& state, double run_s) {
     const bool last = state.step >= pruner.end_step();
     if (hash && last)
         progress_.note(text("step ", state.step, ": final sparsity ", exact(count.sparsity()), ", ",
-                            grouped(count.kept), " of ", grouped(count.size), " prunable weights kept, pattern ",
+                            grouped(count.kept), " of ", grouped(count.size), " prunable weights remain, pattern ",
                             hex(hash->pattern), " on all ranks"));
     if (!hash && !last) return;
     plan_execution(state.step, run_s);
@@ -125,25 +125,24 @@ void ModelSurgery::rebalance(index_t step, bool report) {
     const index_t shards = model_.grid().model_shards();
     if (shards == 1) return;
     profile_.enter(Phase::rebalance);
-    constexpr double worth_moving = 0.98;  // rows are whole: a layer may not get better
+    constexpr double worth_moving = 0.98;  // only whole rows move, so a layer may not improve
     const Timer timer;
     auto layers = sparse_layers(model_.network(), model_.grid().shards());
     const double before = imbalance(layers);
     if (before > experiment_.settings.rebalance_above) {
-        Partition partition = model_.partition();  // the others stay as they are, without units that were removed
+        Partition partition = model_.partition();  // unchanged layers stay, without removed units
         for (auto& layer : layers) partition[layer.name] = layer.offsets = balanced_cut(layer.weights, shards);
         const double after = imbalance(layers);
         if (after < worth_moving * before) {
             model_.repartition(partition, Model::Weights::move);
             progress_.note(text("step ", step, ": rows moved between shards in ", fixed(timer.seconds(), 3),
-                                " s: the fullest shard had ", fixed(before, 3), " times the mean of the weights, has ",
+                                " s: the fullest shard had ", fixed(before, 3), " times the mean non-zeros, now has ",
                                 fixed(after, 3)));
             return;
         }
     }
     if (report && !layers.empty())
-        progress_.note(
-            text("step ", step, ": the fullest shard has ", fixed(before, 3), " times the mean of the weights"));
+        progress_.note(text("step ", step, ": the fullest shard has ", fixed(before, 3), " times the mean non-zeros"));
 }
 
 void ModelSurgery::maybe_regrow(const RunState& state) {

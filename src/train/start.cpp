@@ -19,7 +19,7 @@ std::string list(const std::vector<double>& numbers) {
     return "[" + join(words, ",") + "]";
 }
 
-/// One number stands for all channels.
+/// A single value applies to all channels.
 bool same_for_all_channels(const std::vector<double>& one, const std::vector<double>& other) {
     if (other.size() == 1) return std::ranges::count(one, other.front()) == std::ssize(one);
     if (one.size() == 1) return same_for_all_channels(other, one);
@@ -29,9 +29,10 @@ bool same_for_all_channels(const std::vector<double>& one, const std::vector<dou
 void check_normalization(const std::string& file, const Normalization& theirs, const Normalization& ours) {
     if (same_for_all_channels(theirs.mean, ours.mean) && same_for_all_channels(theirs.deviation, ours.deviation))
         return;
-    input_error("the network of ", file, " has learnt from data of mean ", list(theirs.mean), " and deviation ",
-                list(theirs.deviation), ", this run normalises with ", list(ours.mean), " and ", list(ours.deviation),
-                ": set data.normalization=given data.mean=", list(theirs.mean), " data.std=", list(theirs.deviation));
+    input_error(file, " was trained on data normalized with mean ", list(theirs.mean), " and std ",
+                list(theirs.deviation), ", but this run normalizes with mean ", list(ours.mean), " and std ",
+                list(ours.deviation), ": set data.normalization=given data.mean=", list(theirs.mean),
+                " data.std=", list(theirs.deviation));
 }
 
 void check_pruning(const std::string& file, const Pruner& pruner, bool units_removed, bool sparse) {
@@ -47,7 +48,7 @@ StartFile look(Experiment& experiment) {
     std::error_code ignored;
     if (fs::equivalent(fs::path(file).parent_path(), fs::path(settings.output) / settings.name / "checkpoints",
                        ignored))
-        input_error(file, " is a checkpoint of this run itself: go on with --resume, or choose another run.name");
+        input_error(file, " is a checkpoint of this run itself: continue with --resume, or choose another run.name");
     const CheckpointSummary summary = inspect_checkpoint(file);
     check_same_model(file, summary, experiment.model.network());
     check_normalization(file, summary.normalization, experiment.dataset.normalization());
@@ -59,7 +60,7 @@ StartFile look(Experiment& experiment) {
                     text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity))};
     if (units_removed)
         found.file.partition =
-            text_of(even_partition(parse_partition(summary.state.partition), experiment.grid.model_shards()));
+            partition_text(even_partition(parse_partition(summary.state.partition), experiment.grid.model_shards()));
     return found;
 }
 

@@ -16,14 +16,14 @@ namespace pruntrain {
 
 namespace {
 
-/// The most memory that this process has had resident, in MB.
+/// Peak resident memory of this process, in MB.
 double peak_resident_mb() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
 }
 
-/// What it has resident now, in MB.
+/// Current resident memory of this process, in MB.
 double resident_mb() {
     double pages = 0, resident = 0;
     std::ifstream("/proc/self/statm") >> pages >> resident;
@@ -115,7 +115,7 @@ bool Trainer::run() {
         step_.begin(batch, {.training_step = experiment_.rewinding.training_step(state_.step),
                             .stop_requests = ask_whether_to_stop(),
                             .to_owners = to_owners});
-        prepare_batch_after(state_.step);  // other ranks may still be computing, or their sums under way
+        prepare_batch_after(state_.step);  // other ranks may still compute, or sums may be in progress
         const StepSums sums = step_.finish();
         const DivergencePolicy::Action action = check(sums, to_owners);
         if (action == DivergencePolicy::Action::roll_back) continue;
@@ -160,7 +160,7 @@ void Trainer::prepare_batch_after(index_t step) {
 
 double Trainer::ask_whether_to_stop() {
     double wanted = stop_request_.wanted(state_.step + 1, world_.is_root()) ? 1 : 0;
-    // The loss is summed over the replicas of a shard: what shards have summed before is then summed over all ranks.
+    // The loss is summed over the replicas of a shard: values summed over shards before are then summed over all ranks.
     if (experiment_.grid.model_shards() == 1) return wanted;
     profile_.enter(Phase::reduce);
     experiment_.grid.shards().all_reduce_sum(std::span(&wanted, 1));
@@ -178,14 +178,14 @@ DivergencePolicy::Action Trainer::check(const StepSums& sums, bool to_owners) {
     if (decision.action == DivergencePolicy::Action::skip)
         progress_.note(text("warning: ", found, where, ": the step is skipped"));
     if (decision.action != DivergencePolicy::Action::roll_back) return decision.action;
-    progress_.note(text("warning: ", found, where, ": back to the last checkpoint, with ", exact(decision.rate_factor),
-                        " of the rate"));
+    progress_.note(text("warning: ", found, where, ": rolled back to the last checkpoint, with ",
+                        exact(decision.rate_factor), " of the learning rate"));
     const double seconds_before = seconds_before_;
     checkpointer_.finish_writing();
     if (!resume())
-        DivergencePolicy::stop(found + where, ", and there is no checkpoint to go back to",
+        DivergencePolicy::stop(found + where, ", and there is no checkpoint to roll back to",
                                checkpointer_.newest_step());
-    seconds_before_ = seconds_before;  // they were spent
+    seconds_before_ = seconds_before;  // time of the discarded steps counts
     state_.rate_factor = decision.rate_factor;
     history_.write(experiment_.model.network());
     return decision.action;
@@ -208,7 +208,7 @@ void Trainer::observe(const StepSums& sums, index_t samples) {
 }
 
 void Trainer::run_events() {
-    if (experiment_.rewinding.rewinds_at(state_.step)) add_history_row();  // before it goes back
+    if (experiment_.rewinding.rewinds_at(state_.step)) add_history_row();  // before it rewinds
     surgery_.maybe_prune(state_, run_seconds());
     surgery_.maybe_rewind(state_);
     surgery_.maybe_regrow(state_);
@@ -226,7 +226,7 @@ double Trainer::run_seconds() const {
 bool Trainer::due(double every_epochs) const {
     if (state_.step == experiment_.length.steps) return true;
     if (every_epochs == 0) return false;
-    // The steps at which a whole number of intervals is completed, whatever fraction of an epoch an interval is.
+    // Due at the steps where an integer number of intervals is complete, whatever fraction of an epoch an interval is.
     const double every = every_epochs * static_cast<double>(experiment_.length.steps_per_epoch);
     const auto now = static_cast<double>(state_.step);
     return std::floor(now / every + 1e-9) > std::floor((now - 1) / every + 1e-9);
@@ -261,7 +261,7 @@ void Trainer::add_history_row() {
     state_.loss_sum = state_.train_seconds = correct_ = 0;
     state_.loss_samples = 0;
 
-    // The best: among the models that have the final sparsity, so that it is one the user can use.
+    // Only models with the final sparsity can be the best, so that the best one is usable.
     const double score = std::isnan(validation.accuracy) ? -validation.loss : validation.accuracy;
     const bool final_pattern =
         !experiment_.pruner || (state_.step >= experiment_.pruner->end_step() &&

@@ -64,7 +64,7 @@ Slices::Sum TrainingStep::start_loss(const Batch& batch, const StepOptions& opti
     profile_.enter(Phase::loss);
     Network& network = experiment_.model.network();
     const index_t outputs = network.outputs(), target_width = experiment_.dataset.target_width();
-    std::vector<double> rows;  // of each slice
+    std::vector<double> rows;  // per slice
     const float* targets = batch.targets.data();
     for (index_t slice = 0; slice < std::ssize(batch.slices); ++slice) {
         const index_t samples = batch.slices[static_cast<std::size_t>(slice)].samples;
@@ -122,7 +122,7 @@ double TrainingStep::learning_rate_at(index_t step, double rate_factor) const {
 
 void TrainingStep::sum_over_slices(const ScoreContext::SetSlice& set) {
     Arena& arena = experiment_.model.arena();
-    reducer_.reset_residual();  // it is of gradients
+    reducer_.reset_residual();  // the residual belongs to gradients
     reducer_.begin(arena);
     auto terms = reducer_.terms(arena);
     if (terms.empty()) terms.push_back({{slices_.own().first, 1}, arena.gradients().data()});

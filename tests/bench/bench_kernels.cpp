@@ -81,6 +81,7 @@ class Bench {
         y_.resize(dy_.size());
         dx_.resize(x_.size());
         workspace_.resize(static_cast<std::size_t>(layer_.workspace_size(step_.tiling.width)));
+        for (const auto* parameter : layer_.parameters()) gradients_.push_back(parameter->gradient);
     }
 
     index_t tile() const { return step_.tiling.width; }
@@ -97,10 +98,10 @@ class Bench {
         Timer timer;
         layer_.forward(step_, x_.data(), y_.data(), workspace_);
         const double forward_s = timer.seconds();
-        layer_.backward(step_, x_.data(), y_.data(), dy_.data(), dx_.data(), workspace_);
+        layer_.backward(step_, x_.data(), y_.data(), dy_.data(), dx_.data(), gradients_, workspace_);
         const double step_s = timer.seconds();
         timer.restart();
-        layer_.backward(step_, x_.data(), y_.data(), dy_.data(), nullptr, workspace_);
+        layer_.backward(step_, x_.data(), y_.data(), dy_.data(), nullptr, gradients_, workspace_);
         const double weight_gradient_s = timer.seconds();
         seconds_[forward].push_back(forward_s);
         seconds_[input_gradient].push_back(step_s - forward_s - weight_gradient_s);
@@ -118,6 +119,7 @@ class Bench {
     Network network_;
     Layer& layer_;
     AlignedVector<real> x_, y_, dy_, dx_, workspace_;
+    std::vector<std::span<real>> gradients_;
     StepContext step_;
     std::array<std::vector<double>, kinds> seconds_;
 };

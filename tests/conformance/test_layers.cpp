@@ -57,8 +57,8 @@ LayerBench bench_of(const std::string& type, const Sample& sample, const Tiling&
     if (sample.sparse) {
         WeightMatrix& weight = *bench.layer->weight_matrix();
         std::vector<std::vector<std::uint8_t>> keep(bench.arena->parameters().size());
-        for (index_t k = 0; k < weight.parameter().pattern.kept(); ++k) keep.back().push_back(k % 3 != 1);
-        bench.arena->keep(keep);  // the weight is the layer's first parameter, and the arena's last
+        for (index_t k = 0; k < weight.parameter().pattern.kept(); ++k) keep.front().push_back(k % 3 != 1);
+        bench.arena->keep(keep);  // the weight is the layer's first parameter
         weight.execute(Execution::sparse);
     }
     fill_away_from_kinks(bench.x);
@@ -228,8 +228,8 @@ TEST_CASE("layers: without dx the parameter gradients are the same") {
         bench.backward();
         const auto gradients = copy(bench.arena->gradients());
         std::fill(bench.arena->gradients().begin(), bench.arena->gradients().end(), real{99});
-        const real* const x = bench.layer->in_place() ? bench.y.data() : bench.x.data();
-        bench.layer->backward(bench.step, x, bench.y.data(), bench.dy.data(), nullptr, bench.workspace);
+        const real* const x = bench.in_place() ? bench.y.data() : bench.x.data();
+        bench.backward(x, bench.dy.data(), nullptr);
         CHECK(copy(bench.arena->gradients()) == gradients);
     });
 }
@@ -240,7 +240,7 @@ TEST_CASE("layers: the gradient of a kept weight is that of a dense layer with z
         LayerBench dense = bench_of(type, sample, tiling), sparse = bench_of(type, sample, tiling);
         const auto parameters = dense.layer->parameters(), pruned = sparse.layer->parameters();
         std::vector<std::vector<std::uint8_t>> keep;
-        for (std::size_t i = parameters.size(); i-- > 0;) {  // the arena's order
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
             auto& flags = keep.emplace_back();
             if (!parameters[i]->prunable) continue;
             const RandomStream random(1, Purpose::test, 8);

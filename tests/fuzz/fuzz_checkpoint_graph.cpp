@@ -1,4 +1,4 @@
-// The text of a checkpoint's graph, behind all checksums.
+// The text of a checkpoint's graph, without the file around it.
 #include "fuzz.hpp"
 #include "src/run/checkpoint_layout.hpp"
 

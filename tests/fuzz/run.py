@@ -9,6 +9,7 @@ is in FOLDER; run the program with that file as its argument to reproduce the fa
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -46,6 +47,12 @@ def seeds(target):
                 npy("<f8", "(1, 1, 1, 1)", bytes(8), 3), npy("<i4", "(2, 2)", bytes(16)), npy("<f4", "(4294967296, 1048576)", bytes(8))]
     if target == "csv":
         return [b"\0a,b,label\n1,2.5,0\n-3,4e1,1\n", b"\x05 1 ;\t2\r\n3;4\n\n", b"\x120\t1\t2\n3\t4\t5"]
+    if target == "checkpoint_graph":
+        node = {"name": "dense1", "type": "dense", "inputs": ["input"], "keys": {"units": 4, "bias": True}, "input_shapes": [[3, 1, 1]],
+                "output_shape": [2, 1, 1], "configured_output_shape": [4, 1, 1]}
+        graphs = [{"input_shape": [3, 1, 1], "nodes": [node], "output": "dense1"},
+                  {"input_shape": [3, 1, 1], "nodes": [node, {**node, "name": "b", "inputs": ["dense1", "dense1"]}], "output": "b"}]
+        return [json.dumps(graph).encode() for graph in graphs]
     return [bytes(16), bytes(range(256)), b"\xff" * 64]
 
 

@@ -80,9 +80,8 @@ std::unique_ptr<Network> make_pruned(const Case& model, const Grid& grid, std::o
     }
     std::vector<std::vector<std::uint8_t>> keep(arena.parameters().size());
     bool first = true;
-    std::size_t next = keep.size();
-    for (const auto* parameter : network->parameters()) {
-        --next;
+    for (std::size_t i = 0; i < keep.size(); ++i) {
+        const Parameter* const parameter = network->parameters()[i];
         if (!parameter->prunable) continue;
         const index_t columns = parameter->pattern.columns(), all = parameter->tensor_columns();
         const bool last = parameter->tensor_shape[0] == model.outputs && parameter == network->parameters().end()[-2];
@@ -93,7 +92,7 @@ std::unique_ptr<Network> make_pruned(const Case& model, const Grid& grid, std::o
             const index_t row = parameter->first_row + position / columns;
             const index_t column = (parameter->first_column + position % columns) / of_unit;
             const bool gone = (!last && row % 3 == 1) || (!first && of_unit * all > 0 && column % 4 == 2);
-            keep[next].push_back(!gone);
+            keep[i].push_back(!gone);
         });
         first = false;
     }

@@ -22,7 +22,7 @@ struct Planned {
     /// Keeps one weight of `every` in dense1; dense2 stays whole.
     void prune(index_t every) {
         std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());
-        for (index_t k = 0; k < network.parameters()[0]->pattern.kept(); ++k) keep.back().push_back(k % every == 0);
+        for (index_t k = 0; k < network.parameters()[0]->pattern.kept(); ++k) keep.front().push_back(k % every == 0);
         network.arena().keep(keep);
     }
 
@@ -61,7 +61,7 @@ TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse
     planned.prune(100);
     const std::string changes = planner.plan(planned.step, 0, false);
     CHECK(planner.describe() == "sparse dense");
-    CHECK(changes.find("dense1 executes sparse from now on: at density 0.010 its step takes ") != std::string::npos);
+    CHECK(changes.find("dense1 now executes sparse: at density 0.010 a step of the layer takes ") != std::string::npos);
     CHECK(planner.measuring_s() > 0);
     CHECK(planner.plan(planned.step, 0, false).empty());  // sparse stays sparse
     std::uint64_t sparse = planned.execution(0) == Execution::sparse;

@@ -52,20 +52,20 @@ TEST_CASE("gradient reducer: follows the arena to fewer and to more weights") {
     Parameter weight, bias;
     weight.pattern = Pattern(300, 200);
     bias.pattern = Pattern(300, 1);
-    Arena arena({&bias, &weight});
+    Arena arena({&weight, &bias});
     GradientReducer reducer(world);
     CHECK(sum_is_right(reducer, arena, 300, world));
     for (int event = 0; event < 4; ++event) {
         std::vector<std::vector<std::uint8_t>> keep(2);
         const index_t every = event % 2 == 0 ? 3 : 10;  // a third is left, then nine tenths of it
-        for (index_t k = 0; k < weight.pattern.kept(); ++k) keep[1].push_back((k % every == 0) == (every == 3));
+        for (index_t k = 0; k < weight.pattern.kept(); ++k) keep[0].push_back((k % every == 0) == (every == 3));
         arena.keep(keep);
         for (int step = 0; step < 3; ++step) CHECK(sum_is_right(reducer, arena, 300, world));
         const std::size_t needed = world.size() == 1 ? 0 : static_cast<std::size_t>(arena.size()) * sizeof(real);
         CHECK(reducer.shared_bytes() >= needed);
         CHECK(3 * reducer.shared_bytes() <= 4 * needed);
     }
-    arena.reset({Pattern(300, 1), Pattern(300, 200)});  // a checkpoint of an earlier step
+    arena.reset({Pattern(300, 200), Pattern(300, 1)});  // a checkpoint of an earlier step
     CHECK(arena.size() == 300 * 201);
     CHECK(sum_is_right(reducer, arena, 1000, world));
 }

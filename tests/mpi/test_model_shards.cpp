@@ -259,7 +259,7 @@ TEST_CASE("model shards: rows move to another cut with all that belongs to them,
                     for (index_t shard = 0; shard < grid.model_shards(); ++shard) offsets.push_back(shard);
                     offsets.push_back(layer.own_channels().total);
                 }
-                const auto moved = make_layers(model, grid, parse_partition(text_of(cuts)), false);
+                const auto moved = make_layers(model, grid, parse_partition(partition_text(cuts)), false);
                 repartition_network(*network, *moved, grid, sharing());
                 const ModelHash hash = consistent_model_hash(*moved, 0, grid);
                 CHECK(hash.pattern == expected.pattern);

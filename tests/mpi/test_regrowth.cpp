@@ -41,7 +41,7 @@ Weight trained(weight_number_t number, index_t step) {
 }
 
 /// Likewise.
-real score_input(weight_number_t number, index_t step) {
+real gradient_at(weight_number_t number, index_t step) {
     return static_cast<real>(static_cast<int>(RandomStream(6, Purpose::test, 0, step).bits(number)[0] % 301) - 150);
 }
 
@@ -167,24 +167,24 @@ TEST_SUITE("many ranks") {
                             if (!whole.prunable || whole.pattern.full()) continue;
                             const RandomStream random(seed, Purpose::regrowth, 0, step);
                             expected[i] =
-                                regrown(expected[i], static_cast<std::size_t>(counts[counts.size() - 1 - i]),
-                                        regrowth->soft_prunes(), whole.first_number,
+                                regrown(expected[i], static_cast<std::size_t>(counts[i]), regrowth->soft_prunes(),
+                                        whole.first_number,
                                         whole.first_number + static_cast<weight_number_t>(whole.pattern.dense_size()),
                                         regrowth->fraction_at(step), [&](weight_number_t number) {
-                                            return regrowth->score_input() == ScoreInput::nothing
+                                            return regrowth->score_input() == nullptr
                                                        ? static_cast<real>(random.uniform(number))
-                                                       : std::abs(score_input(number, step));
+                                                       : std::abs(gradient_at(number, step));
                                         });
                         }
                         const auto event = [&](Network& of, const Grid& on) {
                             RegrowEvent event(*regrowth, step, of, on);
                             if (event.empty()) return;
-                            if (regrowth->score_input() == ScoreInput::loss) {
+                            if (regrowth->score_input() != nullptr) {
                                 event.densify();
                                 for (std::size_t i = 0; i < of.arena().parameters().size(); ++i)
                                     for_each_weight(of.arena(), i, [&](weight_number_t number, index_t at) {
                                         of.arena().gradients()[static_cast<std::size_t>(at)] =
-                                            score_input(number, step);
+                                            gradient_at(number, step);
                                     });
                             }
                             event.grow();
@@ -201,7 +201,7 @@ TEST_SUITE("many ranks") {
                                                      ? removed_count(regrowth->fraction_at(step), counts[i])
                                                      : 0;
                             CHECK(kept[i] == counts[i] + more);
-                            CHECK(hidden[hidden.size() - 1 - i] == more);
+                            CHECK(hidden[i] == more);
                         }
                     }
                     CHECK(events == (regrowth->soft_prunes() ? 4 : 3));

@@ -56,7 +56,7 @@ TEST_CASE("regularizer: L1 of batch-norm moves its scales alone") {
 TEST_CASE("regularizer: group L2 shortens each row by step sqrt(size), and not beyond 0") {
     Network network = network_of_two();
     std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());
-    keep[3] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1};  // dense1.weight: the third row has two weights
+    keep[0] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1};  // dense1.weight: the third row has two weights
     network.arena().keep(keep);
     auto values = network.parameters()[0]->value;
     std::ranges::copy(std::vector<real>{1, 1, 1, 1, 0.25, -0.25, 0.25, 0.25, 3, -4}, values.begin());
@@ -70,7 +70,7 @@ TEST_CASE("regularizer: group L2 shortens each row by step sqrt(size), and not b
 TEST_CASE("regularizer: group L2 of columns shortens what goes out of each input") {
     Network network = network_of_two();
     std::vector<std::vector<std::uint8_t>> keep(network.arena().parameters().size());
-    keep[3] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1};  // dense1.weight: the first and third columns have two weights
+    keep[0] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1};  // dense1.weight: the first and third columns have two weights
     network.arena().keep(keep);
     const auto values = network.parameters()[0]->value;
     std::ranges::copy(std::vector<real>{3, 1, 0.25, 1, -4, 1, 0.25, 1, 1, 1}, values.begin());

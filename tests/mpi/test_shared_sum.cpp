@@ -332,6 +332,6 @@ TEST_CASE("shared sum: what is not in the array or not at rest is refused") {
     CHECK_THROWS_WITH(sum.start(-1, 3), "a sum of [-1, 3) of 10 values");
     CHECK_THROWS_WITH(sum.start(4, 3), "a sum of [4, 3) of 10 values");
     sum.start(0, 10);
-    CHECK_THROWS_WITH(sum.allocate(5), "memory for a sum is exchanged while the sum is under way");
+    CHECK_THROWS_WITH(sum.allocate(5), "the memory of a sum is replaced while the sum is in progress");
     sum.finish();
 }

@@ -80,12 +80,12 @@ def command(*arguments, ranks=None):
     return [*start, PRUNTRAIN, *map(str, arguments)]
 
 
-def run(*arguments, ranks=None):
+def run(*arguments, ranks=None, stdout=subprocess.PIPE):
     """Runs to the end, with separate stdout and stderr. A hang raises subprocess.TimeoutExpired."""
     done = subprocess.run(command(*arguments, ranks=ranks), env=ENVIRONMENT, cwd=ROOT, timeout=HANG_S,
-                          capture_output=True)
+                          stdout=stdout, stderr=subprocess.PIPE)
     # Not text=True, which would convert a carriage return to a newline.
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return subprocess.CompletedProcess(done.args, done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
 
 
 def at_once(work, jobs):

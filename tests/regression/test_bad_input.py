@@ -57,7 +57,7 @@ class BadInput(EndToEnd):
             ("global_batch: 50", "global_batch: 50.5"): ("train.global_batch", "50.5", "whole number"),
             ("global_batch: 50", "global_batch: [50]"): ("train.global_batch", "[50]", "whole number"),
             ("global_batch: 50", "global_batch:"): ("train.global_batch", "no value", "whole number"),
-            ("epochs: 4,", "epochs: 1e300,"): ("train.epochs", "1e+300", "13 steps an epoch", "<= "),
+            ("epochs: 4,", "epochs: 1e300,"): ("train.epochs", "1e+300", "13 steps per epoch", "<= "),
             ("final_sparsity: 0.7", "final_sparsity: 1"): ("prune.final_sparsity", "is 1", "0 <= x < 1"),
             ("type: cubic", "type: cubik"): ("prune.schedule.type", "'cubik'", "did you mean 'cubic'", "one_shot"),
             ("criterion: magnitude", "criterion: [magnitude]"): ("prune.criterion", "map of keys"),
@@ -125,9 +125,9 @@ optimizer: {learning_rate: 0.01}
         cases = [   # images, labels, words of the message
             (None, good_labels, (images, "data.directory")),
             (b"", good_labels, (images, "too short")),
-            (good_images[:-1], good_labels, (images, "cut off")),
+            (good_images[:-1], good_labels, (images, "truncated")),
             (good_images + b"x", good_labels, (images, "longer")),
-            (idx(2051, (2**31, 2**15, 2**15), bytes(36)), good_labels, (images, "cut off")),
+            (idx(2051, (2**31, 2**15, 2**15), bytes(36)), good_labels, (images, "truncated")),
             (b"PK\3\4" + good_images[4:], good_labels, (images, "magic number", "2051")),
             (good_labels, good_images, (images, "(samples, rows, columns)")),
             (good_images, idx(2049, (8,), bytes(8)), ("9", "8")),
@@ -158,10 +158,10 @@ optimizer: {learning_rate: 0.01}
         damaged = self.folder / "damaged.h5"
         for name, content, words in (
                 ("flipped", good[:5000] + bytes([good[5000] ^ 4]) + good[5001:], ("damaged", "checksum")),
-                ("first line", good[:3] + b"X" + good[4:], ("no pruntrain checkpoint",)),
-                ("cut off", good[:-1], ("cut off",)),
+                ("first line", good[:3] + b"X" + good[4:], ("not a pruntrain checkpoint",)),
+                ("truncated", good[:-1], ("truncated",)),
                 ("longer", good + b"x", ("too many",)),
-                ("empty", b"", ("no pruntrain checkpoint",)),
+                ("empty", b"", ("not a pruntrain checkpoint",)),
                 ("newer", good.replace(b"format_version 3", b"format_version 4", 1), ("format version 4", "newer"))):
             with self.subTest(name):
                 damaged.write_bytes(content)

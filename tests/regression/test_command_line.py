@@ -3,7 +3,11 @@
 
 import itertools
 import math
+import os
+import pathlib
 import re
+import shutil
+import tempfile
 import unittest
 
 import h5py
@@ -11,8 +15,8 @@ import numpy
 import xxhash
 import yaml
 
-from support import (CONVOLUTION, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, described_keys, messages,
-                     run, tree)
+from support import (CONVOLUTION, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, described_keys,
+                     messages, run, tree)
 
 COLUMNS = ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "sparsity",
            "learning_rate", "samples_per_s", "sparse_layers", "values_reduced"]
@@ -60,9 +64,20 @@ class Options(EndToEnd):
         done = run("--help")
         self.assertEqual(done.returncode, 0)
         self.assertIn("mpirun -n 2 ./pruntrain inputs/", done.stdout)
-        for option in ("--check", "--describe", "--resume", "--overwrite", "--profile", "--version", "inspect", "watch",
+        for option in ("--check", "--describe", "--resume", "--overwrite", "--profile", "--version", "inspect", "monitor",
                        "evaluate", "sensitivity"):
             self.assertIn(option, done.stdout)
+        self.assertNotIn("watch", done.stdout)      # the old name works, but is not offered
+
+    def test_each_command_has_help_of_its_own(self):
+        for command, option in {"inspect": "file", "monitor": "--once", "watch": "--once", "evaluate": "--outputs",
+                                "sensitivity": "--allocation"}.items():
+            done = run(command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"Usage: pruntrain {command} ", done.stdout)
+            self.assertIn(option, done.stdout)
+            self.assertIn("Example", done.stdout)
+            self.assertNotIn("--describe", done.stdout)
 
     def test_the_examples_of_the_help_name_files_that_exist(self):
         for path in re.findall(r"inputs/\w+\.yaml", run("--help").stdout):
@@ -234,6 +249,108 @@ class RunFolder(EndToEnd):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertLess(float(said["accuracy"]), summary["validation_accuracy"])   # nine in ten labels are random
         self.assertEqual(tree(trained.folder), before)
+
+
+class CheckpointCommands(EndToEnd):
+    """Commands that read a run: their output files, and problems that are found before the work."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.run_folder = pathlib.Path(tempfile.mkdtemp(prefix="pruntrain_test_"))
+        cls.addClassCleanup(shutil.rmtree, cls.run_folder, ignore_errors=True)
+        config = cls.run_folder / "config.yaml"
+        config.write_text(UNEVEN)
+        done = run(config, f"run.output={cls.run_folder}", "run.name=first", "train.epochs=1", ranks=2)
+        if done.returncode:
+            raise AssertionError(done.stdout + done.stderr)
+        cls.trained = Run(cls.run_folder / "first")
+        cls.checkpoint = cls.trained.checkpoints[-1]
+
+    def setUp(self):
+        super().setUp()
+        before = tree(self.run_folder)
+        self.addCleanup(lambda: self.assertEqual(tree(self.run_folder), before))
+
+    def assert_fault(self, done, *words):
+        """Exit status 1, and one message; Open MPI says more about the abort."""
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertEqual(len(messages(done.stderr)), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, messages(done.stderr)[0])
+
+    def outputs(self, *arguments, ranks=None):
+        """(outputs, what was printed)"""
+        path = self.folder / f"{'-'.join(arguments)}-{ranks}.npy"
+        done = run("evaluate", self.checkpoint, "--outputs", path, *arguments, ranks=ranks)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return numpy.load(path), dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+
+    def test_outputs_on_any_number_of_ranks(self):
+        for split, samples in {"test": 80, "validation": 101}.items():
+            (alone, said), (two, _), (three, _) = at_once(lambda ranks: self.outputs("--split", split, ranks=ranks),
+                                                          [(None,), (2,), (3,)])
+            self.assertEqual(said["split"], f"{split}, {samples} samples")
+            self.assertEqual((alone.shape, alone.dtype), ((samples, 3), numpy.float32))
+            self.assertEqual(len(numpy.unique(alone, axis=0)), samples)
+            numpy.testing.assert_array_equal(two, alone)
+            numpy.testing.assert_array_equal(three, alone)
+
+    def test_outputs_of_shards_and_of_ordered_sums(self):
+        alone, _ = self.outputs()
+        sharded, _ = self.outputs("parallel.model_shards=2", ranks=4)
+        numpy.testing.assert_allclose(sharded, alone, rtol=1e-4, atol=1e-5)
+        ordered, _ = self.outputs("train.sum=ordered", "train.slices=5", ranks=3)
+        numpy.testing.assert_array_equal(ordered, alone)
+
+    def test_an_output_that_cannot_be_written_is_found_before_the_work(self):
+        missing, nothing = self.folder / "missing" / "file", self.folder / "none.h5"
+        options = (("evaluate", "--outputs"), ("sensitivity", "--output"), ("sensitivity", "--allocation"))
+        # Before anything is read: there is no checkpoint either.
+        at_once(lambda ranks, command, option: self.assert_refused(
+            run(command, nothing, option, missing, ranks=ranks), "cannot write", str(missing), "folder"),
+            [(ranks, *words) for ranks in (None, 2) for words in options])
+        at_once(lambda command, option: self.assert_refused(
+            run(command, self.checkpoint, option, self.folder), "cannot write", str(self.folder), "folder"), options)
+        at_once(lambda command, option: self.assert_refused(
+            run(command, self.checkpoint, option, self.checkpoint), "cannot write", "reads this file"), options)
+        one, other = self.folder / "same", f"{self.folder}/./same"
+        self.assert_refused(run("sensitivity", self.checkpoint, "--output", one, "--allocation", other), other, "something else")
+        self.assertEqual(tree(self.folder), {})
+
+    def test_a_failed_command_leaves_no_output(self):
+        new, link, earlier = (self.folder / name for name in ("new.npy", "link.npy", "earlier.npy"))
+        link.symlink_to(self.folder / "target.npy")
+        earlier.write_text("mine")
+        for path in (new, link, earlier):
+            self.assert_refused(run("evaluate", self.folder / "none.h5", "--outputs", path), "none.h5")
+        self.assertEqual([path.name for path in sorted(self.folder.iterdir())], ["earlier.npy", "link.npy"])
+        self.assertEqual(earlier.read_text(), "mine")
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "needs /dev/full, which is a full disk")
+    def test_a_full_disk(self):
+        sparsity = ("--sparsities", "0.5")
+        at_once(lambda ranks, *words: self.assert_fault(
+            run(words[0], self.checkpoint, *words[1:], "/dev/full", ranks=ranks), "cannot write /dev/full", "full?"),
+            [(ranks, *words) for ranks in (None, 2) for words in
+             (("evaluate", "--outputs"), ("sensitivity", *sparsity, "--output"), ("sensitivity", *sparsity, "--allocation"))])
+
+        def on_a_full_disk(*arguments):
+            with open("/dev/full", "w") as full:
+                self.assert_fault(run(*arguments, stdout=full), "cannot write to standard output", "full?")
+
+        at_once(on_a_full_disk, [("evaluate", self.checkpoint), ("inspect", self.checkpoint), ("monitor", self.trained.folder),
+                                 ("sensitivity", self.checkpoint, *sparsity), ("--describe",), ("--help",),
+                                 ("--check", self.run_folder / "config.yaml")])
+
+    def test_watch_is_now_monitor(self):
+        for ranks in (None, 2):
+            new = run("monitor", "--once", self.trained.folder, ranks=ranks)
+            old = run("watch", "--once", self.trained.folder, ranks=ranks)
+            self.assertEqual((new.returncode, messages(new.stderr)), (0, []))
+            self.assertEqual((old.returncode, old.stdout), (0, new.stdout))
+            self.assertEqual(len(messages(old.stderr)), 1, old.stderr)
+            self.assertIn(f"write pruntrain monitor {self.trained.folder}", messages(old.stderr)[0])
+        self.assert_refused(run("watch", self.folder / "missing"), "missing", "no folder of a run")
 
 
 class Exactness(EndToEnd):

@@ -97,12 +97,12 @@ class Faults(EndToEnd):
             self.assertRegex(messages(done.stderr)[0], r"the gradient of dense[12]\.\w+ is not finite at step \d+")
             self.assertEqual(len(messages(done.stderr)), 1)
             self.assertFalse((self.folder / f"stop-{ranks}" / "summary.json").exists())
-        self.assertIn("no checkpoint to go back to", messages(done.stderr)[0])
+        self.assertIn("no checkpoint to roll back to", messages(done.stderr)[0])
         # The same sample fails repeatedly; the run ends after three attempts.
         done = run(path, f"run.output={self.folder}", "run.name=again", "train.non_finite=roll_back", "data.normalization=none",
                    "checkpoint.every_epochs=0.1", ranks=2)
         self.assertEqual(done.returncode, 2)
-        self.assertIn("at 0.125 of it after going back", messages(done.stderr)[0])
+        self.assertIn("with a factor of 0.125 on the learning rate after rolling back", messages(done.stderr)[0])
 
     def test_ten_skips_in_a_row_are_enough(self):
         self.x[:] = math.inf
@@ -110,7 +110,7 @@ class Faults(EndToEnd):
         done = run(self.write_config(SPOILT.format(folder=self.folder), "all.yaml"), f"run.output={self.folder}", "train.non_finite=skip")
         self.assertEqual(done.returncode, 2)
         self.assertIn("at step 11", messages(done.stderr)[0])
-        self.assertIn("after 10 skipped steps in a row", messages(done.stderr)[0])
+        self.assertIn("after 10 consecutive skipped steps", messages(done.stderr)[0])
 
     def test_a_diverging_run_rolls_back_and_converges_at_a_smaller_rate(self):
         augmented = numpy.hstack([self.x, numpy.ones((SAMPLES, 1))]).astype(float)
@@ -153,7 +153,7 @@ class Faults(EndToEnd):
         room = sizes[0] // 1024 - 2
         done, on = self.on_small_disk("on", room, wide, *settings, "checkpoint.on_failure=continue")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertRegex(done.stdout, r"warning: cannot write \S+step_\d+\.h5.*; training goes on, older checkpoints stay")
+        self.assertRegex(done.stdout, r"warning: cannot write \S+step_\d+\.h5.*; training continues, older checkpoints are kept")
         self.assertEqual(on.outcome(), straight.outcome())
         self.assertEqual([path.name for path in (on.folder / "checkpoints").iterdir() if path.suffix != ".h5"], [])
         done, stopped = self.on_small_disk("stopped", room, wide, *settings)
@@ -197,7 +197,7 @@ class Faults(EndToEnd):
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertRegex(done.stderr, r"(history|layers)\.csv: is the disk full\?")
         done, on = self.on_small_disk("on", 16, UNEVEN, *settings, "checkpoint.on_failure=continue")
-        self.assertRegex(done.stdout, r"csv: is the disk full\?; training goes on, the row is written with the next one")
+        self.assertRegex(done.stdout, r"csv: is the disk full\?; training continues, the row is written with the next one")
         self.assertEqual(done.returncode, 1)    # there is no space for the last checkpoint either
         self.assertEqual([path.name for path in on.folder.glob("*.tmp")], [])
 
@@ -228,7 +228,7 @@ class Faults(EndToEnd):
             process, pids = self.begin_endless(f"still-{stopped}", "run.stall_s=2")
             os.kill(pids[stopped], signal.SIGSTOP)
             self.said_within(process, rf"pruntrain: warning: rank {stopped} on {re.escape(socket.gethostname())}, in step \d+, phase "
-                                      r"\w+, has been silent for [2-9]\.\d s: it is stopped", 20)
+                                      r"\w+, has been silent for [2-9]\.\d s: the process is stopped", 20)
             os.kill(pids[stopped], signal.SIGCONT)
             self.said_within(process, rf"pruntrain: warning: rank {stopped} is back after", 20)
             os.kill(pids[1], signal.SIGTERM)
@@ -243,7 +243,7 @@ class Faults(EndToEnd):
         self.assertTrue(wait_until_gone(pids.values()))
         self.assertLess(time.monotonic() - begin, 20)
         self.assertEqual(process.returncode, 1)
-        self.assertRegex(stderr, r"rank 1 on .* has been silent .*: the run is ended, as run\.on_stall says; --resume goes on")
+        self.assertRegex(stderr, r"rank 1 on .* has been silent .*: the run is aborted, as configured by run\.on_stall; --resume continues")
         last = Run(self.folder / "abort").checkpoints[-1]
         self.assertEqual(run("inspect", last).returncode, 0)
 

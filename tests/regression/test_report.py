@@ -169,7 +169,7 @@ class Layers(Results):
     def test_a_name_with_commas_and_quotes(self):
         trained = self.train(REGRESSION.replace("units: 4", """units: 4, name: 'a,"b"'"""), "named")
         self.assertEqual({row["tensor"] for row in rows_of(trained.folder / "layers.csv")}, {'a,"b".weight', "dense2.weight"})
-        self.assertIn('a,"b".weight ', run("watch", "--once", trained.folder).stdout)
+        self.assertIn('a,"b".weight ', run("monitor", "--once", trained.folder).stdout)
 
     def test_overwrite_removes_it(self):
         folder = self.copy("regression", "regression")
@@ -265,7 +265,7 @@ class Report(Results):
         config = folder / "config.yaml"
         config.write_text(config.read_text().replace("epochs: 4\n", "epochs: 5\n"))
         self.assertEqual(dict(zip((page := self.report(folder)).texts["dt"], page.texts["dd"]))["state"], "epoch 4.00 of 5")
-        self.assertNotIn("done", run("watch", "--once", folder).stdout)
+        self.assertNotIn("done", run("monitor", "--once", folder).stdout)
 
     def test_regression_nothing_pruned_and_unknown_numbers(self):
         page = self.report(RUNS / "regression")
@@ -279,10 +279,10 @@ class Report(Results):
         lines[2] = ",".join(["26", "2", "1.5", "nan", "inf", "", "0.4", "", "", "", ""])
         history.write_text("\n".join(lines) + "\n")
         self.report(folder)
-        self.assertIn("epoch 4.00 of 4", run("watch", "--once", folder).stdout)
+        self.assertIn("epoch 4.00 of 4", run("monitor", "--once", folder).stdout)
         history.write_text(lines[0] + "\n13,1,1,,,,,,,,\n26,2,2,,,,,,,,\n")
         self.report(folder)
-        self.assertIn("\n? samples/s", run("watch", "--once", folder).stdout)
+        self.assertIn("\n? samples/s", run("monitor", "--once", folder).stdout)
 
     def test_a_damaged_checkpoint_is_reported(self):
         folder = self.copy("pruned", "damaged")
@@ -370,7 +370,7 @@ class Watch(Results):
         for name in ("pruned", "images", "regression", "units"):
             summary, last = Run(RUNS / name).summary, Run(RUNS / name).history[-1]
             for folder in (RUNS / name, f"{RUNS / name}/"):
-                done = run("watch", "--once", folder)
+                done = run("monitor", "--once", folder)
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 lines = done.stdout.splitlines()
                 self.assertTrue(lines[0].startswith(f"{name}   epoch "), lines[0])
@@ -395,7 +395,7 @@ class Watch(Results):
         names = (folder / "history.csv").read_text().splitlines()[0]
         rows = [f"{13 * epoch},{epoch},1,1,1,{epoch / 10},0,0,0,0,0\n" for epoch in (1, 2, 3, 4)]
         (folder / "history.csv").write_text(names + "\n" + "".join(rows))
-        lines = run("watch", "--once", folder).stdout.splitlines()
+        lines = run("monitor", "--once", folder).stdout.splitlines()
         top = lines.index("validation accuracy") + 1
         plot = lines[top:top + 8]
         self.assertTrue(plot[0].startswith("  0.4000 ") and plot[7].startswith("  0.1000 "))
@@ -408,25 +408,25 @@ class Watch(Results):
         (folder / "summary.json").unlink()
         lines = (folder / "history.csv").read_text().splitlines(keepends=True)
         (folder / "history.csv").write_text("".join(lines[:3]) + lines[3][:20])
-        out = run("watch", "--once", folder).stdout
+        out = run("monitor", "--once", folder).stdout
         self.assertIn("epoch 2.00 of 4   step 26\n", out)
         self.assertRegex(out, r" 50 %   at \d\d:\d\d:\d\d about .+ left\n")
         (folder / "history.csv").unlink()
         (folder / "layers.csv").unlink()
-        out = run("watch", "--once", folder, ranks=2).stdout
+        out = run("monitor", "--once", folder, ranks=2).stdout
         self.assertEqual(len(out.splitlines()), 2)      # from one rank
         self.assertIn("no row of the history yet", out)
 
     def test_a_folder_without_a_run(self):
-        self.assert_refused(run("watch", self.folder), str(self.folder), "no folder of a run")
-        self.assert_refused(run("watch", self.folder / "missing"), "missing", "no folder of a run")
-        self.assert_refused(run("watch"), "run is required", "--help")
+        self.assert_refused(run("monitor", self.folder), str(self.folder), "no folder of a run")
+        self.assert_refused(run("monitor", self.folder / "missing"), "missing", "no folder of a run")
+        self.assert_refused(run("monitor"), "run is required", "--help")
 
     def on_a_terminal(self, folder, columns, rows):
         """(process, function that waits for a text and returns the output since the last call)"""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        process = subprocess.Popen(command("watch", folder), env=ENVIRONMENT, cwd=ROOT, stdout=theirs, stderr=theirs,
+        process = subprocess.Popen(command("monitor", folder), env=ENVIRONMENT, cwd=ROOT, stdout=theirs, stderr=theirs,
                                    stdin=subprocess.DEVNULL)
         os.close(theirs)
         self.addCleanup(os.close, ours)

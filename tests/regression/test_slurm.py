@@ -276,7 +276,7 @@ class FourNodes(Slurm):
         os.kill(pid, signal.SIGSTOP)
         self.wait_for_state(number, "FAILED")
         self.assertEqual(self.job(number, "ExitCode"), "1:0")
-        self.assertRegex(self.log(number), rf"warning: rank [23] on {node}, in step \d+, phase \w+, has been silent for .*: the run is ended")
+        self.assertRegex(self.log(number), rf"warning: rank [23] on {node}, in step \d+, phase \w+, has been silent for .*: the run is aborted")
         self.assertNotIn("has lost a node", self.log(number))
 
     def test_zz_nodes_fail(self):

@@ -134,7 +134,7 @@ class StartFrom(EndToEnd):
         damaged.write_bytes(content)
         config = self.write_config(UNEVEN.replace("  allocation: global\n", ""))
         cases = (("none.h5", (), ("none.h5 does not exist",)),
-                 (config, (), ("config.yaml is no pruntrain checkpoint",)),
+                 (config, (), ("config.yaml is not a pruntrain checkpoint",)),
                  (damaged, (), ("damaged.h5 is damaged",)),
                  (file, ("model.0.units=29",), (file.name, "dense1.weight 23x13", "29x13", "another network")),
                  (smaller, ("model.0.units=29",), ("dense1.weight 23x13", "29x13")),
@@ -229,7 +229,7 @@ class FromTorch(EndToEnd):
         measured = self.write_config(re.sub(r"normalization: given.*\]", "validation_samples: 3", text), "measured.yaml")
         incomplete = self.write_config(text.replace(", units: 7", ""), "incomplete.yaml")
         unknown = self.write_config(text.replace("max_pool2d", "gelu"), "unknown.yaml")
-        cases = ((named, self.config, "no batch_norm1.weight", "no dense1.weight", "no last.bias"),
+        cases = ((named, self.config, "no batch_norm1.weight", "no dense1.weight", "no last.weight"),
                  ({**state, "5.bias": torch.zeros(7)}, self.config, "5.bias, which the model does not have"),
                  ({**state, "9.weight": torch.zeros(7)}, self.config, "5 modules", "4 layers", "dense1, last"),
                  ({**state, "5.weight": torch.ones(8, 96)}, self.config, "5.weight is 8x96, the model's dense1.weight 7x?"),
@@ -251,6 +251,8 @@ class FromTorch(EndToEnd):
         self.assertEqual(list(self.folder.glob("weights.h5*")), [])
         # The program checks what depends on the data.
         _, file = self.convert({**state, "5.weight": torch.ones(7, 95)})
+        with self.assertRaisesRegex(ValueError, r"weights.h5: layer conv2d1 \(conv2d\) has no 'stride'"):
+            pruntrain_io.network(file)
         done = run(self.config, f"run.output={self.folder}", f"run.start_from={file}")
         self.assert_refused(done, "dense1.weight 7x95", "7x96")
 

@@ -29,13 +29,13 @@ std::map<index_t, real> by_position(const Parameter& parameter, std::span<const 
 
 }  // namespace
 
-TEST_CASE("arena: parameters lie side by side in the order given") {
+TEST_CASE("arena: parameters are in model order, their values in the order of backward") {
     auto a = parameter("a", 2, 3), b = parameter("b", 4, 1), c = parameter("c", 1, 5);
-    Arena arena({&c, &b, &a});
+    Arena arena({&a, &b, &c});
     CHECK(arena.size() == 15);
-    CHECK(arena.offset(0) == 0);
+    CHECK(arena.offset(2) == 0);
     CHECK(arena.offset(1) == 5);
-    CHECK(arena.offset(2) == 9);
+    CHECK(arena.offset(0) == 9);
     CHECK(a.value.data() == arena.values().data() + 9);
     CHECK(b.gradient.data() == arena.gradients().data() + 5);
     CHECK(b.value.size() == 4);
@@ -45,7 +45,7 @@ TEST_CASE("arena: parameters lie side by side in the order given") {
 
 TEST_CASE("arena: keep compacts values and slots together, in every parameter or none") {
     auto a = parameter("a", 6, 7), b = parameter("b", 9, 1), c = parameter("c", 3, 11);
-    std::vector<Parameter*> order{&c, &b, &a};
+    std::vector<Parameter*> order{&a, &b, &c};
     Arena arena(order);
     arena.create_slots({"m", "v"});
     for (index_t i = 0; i < arena.size(); ++i) {
@@ -71,7 +71,7 @@ TEST_CASE("arena: keep compacts values and slots together, in every parameter or
         }
         arena.keep(flags);
         index_t size = 0;
-        for (std::size_t i = 0; i < order.size(); ++i) {
+        for (std::size_t i = order.size(); i-- > 0;) {
             CHECK(arena.offset(i) == size);
             size += order[i]->pattern.kept();
             CHECK(by_position(*order[i], order[i]->value) == expected[i]);
@@ -110,7 +110,7 @@ std::map<index_t, real> carried_over(const std::map<index_t, real>& numbers, con
 
 TEST_CASE("arena: new patterns bring zeros, and keep values and slots of what is in both") {
     auto a = parameter("a", 6, 7), b = parameter("b", 9, 1), c = parameter("c", 3, 11);
-    const std::vector<Parameter*> order{&c, &b, &a};
+    const std::vector<Parameter*> order{&a, &b, &c};
     Arena arena(order);
     arena.create_slots({"m", "v"});
     for (index_t i = 0; i < arena.size(); ++i) arena.values()[i] = static_cast<real>(1 + i);
@@ -136,14 +136,15 @@ TEST_CASE("arena: new patterns bring zeros, and keep values and slots of what is
         if (through_full) {
             arena.set_patterns(full, Arena::Slots::deferred);
             CHECK(arena.size() == 42 + 9 + 33);
-            CHECK_THROWS_WITH(arena.keep({{}, {}, {}}), "weights are removed while optimizer slots wait for a layout");
+            CHECK_THROWS_WITH(arena.keep({{}, {}, {}}),
+                              "weights are removed while the optimizer state still has an old pattern");
         }
         arena.set_patterns(patterns);
         CHECK(a.pattern_changes > changes);
         CHECK(b.pattern_changes == 0);
         CHECK(b.pattern.full());
         index_t size = 0;
-        for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t i = 3; i-- > 0;) {
             CHECK(arena.offset(i) == size);
             CHECK(by_position(*order[i], order[i]->value) == values[i]);
             CHECK(by_position(*order[i], arena.slot(1).subspan(static_cast<std::size_t>(size))) == slots[i]);
@@ -159,8 +160,8 @@ TEST_CASE("arena: new patterns bring zeros, and keep values and slots of what is
             if (is_new) arena.values()[i] = static_cast<real>(-100 * static_cast<int>(event) - i - 1);
         }
     }
-    CHECK_THROWS_WITH(arena.set_patterns({{}}), "patterns for 1 of 3 parameters");
-    CHECK_THROWS_WITH(arena.set_patterns({Pattern(11, 3), {}, {}}), "a pattern of 11 x 3 for .c");
+    CHECK_THROWS_WITH(arena.set_patterns({{}}), "patterns were given for 1 of 3 parameters");
+    CHECK_THROWS_WITH(arena.set_patterns({{}, {}, Pattern(11, 3)}), "a pattern of shape 11 x 3 for .c");
 }
 
 TEST_CASE("arena: memory falls with the weights") {
@@ -176,11 +177,11 @@ TEST_CASE("arena: memory falls with the weights") {
 
 TEST_CASE("arena: reset takes patterns and starts from zeros") {
     auto a = parameter("a", 2, 2), b = parameter("b", 3, 1);
-    Arena arena({&b, &a});
+    Arena arena({&a, &b});
     arena.create_slots({"m"});
     std::fill(arena.values().begin(), arena.values().end(), real{7});
     std::fill(arena.slot(0).begin(), arena.slot(0).end(), real{7});
-    arena.reset({Pattern(3, 1), Pattern(2, 2, {0, 1, 1}, {1})});
+    arena.reset({Pattern(2, 2, {0, 1, 1}, {1}), Pattern(3, 1)});
     CHECK(arena.size() == 4);
     CHECK(a.value.size() == 1);
     CHECK(a.value.data() == arena.values().data() + 3);
@@ -189,13 +190,13 @@ TEST_CASE("arena: reset takes patterns and starts from zeros") {
 
 TEST_CASE("arena: flags must be given for all parameters") {
     auto a = parameter("a", 2, 2), b = parameter("b", 3, 1);
-    Arena arena({&b, &a});
-    CHECK_THROWS_WITH(arena.keep({{}}), "flags for 1 of 2 parameters");
+    Arena arena({&a, &b});
+    CHECK_THROWS_WITH(arena.keep({{}}), "flags were given for 1 of 2 parameters");
 }
 
 TEST_CASE("arena: gradients live in memory that is given, values stay") {
     auto a = parameter("a", 4, 5), b = parameter("b", 3, 1);
-    Arena arena({&b, &a});
+    Arena arena({&a, &b});
     for (index_t i = 0; i < arena.size(); ++i) arena.values()[i] = static_cast<real>(i);
     const std::vector<real> before(arena.values().begin(), arena.values().end());
     std::vector<real> memory(30, real{9});
@@ -211,7 +212,7 @@ TEST_CASE("arena: gradients live in memory that is given, values stay") {
     std::fill(memory.begin(), memory.end(), real{9});
     std::vector<std::uint8_t> flags(20, 0);
     std::fill_n(flags.begin(), 5, 1);
-    arena.keep({{}, flags});  // fewer: the front of the same memory
+    arena.keep({flags, {}});  // fewer: the front of the same memory
     CHECK(arena.gradients().data() == memory.data());
     CHECK(arena.gradients().size() == 8);
     CHECK(a.gradient.data() == memory.data() + 3);
@@ -222,7 +223,7 @@ TEST_CASE("arena: gradients live in memory that is given, values stay") {
     arena.place_gradients(smaller);
     CHECK(arena.gradients().data() == smaller.data());
     std::fill(memory.begin(), memory.end(), real{9});
-    arena.reset({Pattern(3, 1), Pattern(4, 5)});  // more than the memory holds: own memory
+    arena.reset({Pattern(4, 5), Pattern(3, 1)});  // more than the memory holds: own memory
     CHECK(arena.gradients().size() == 23);
     for (real& gradient : arena.gradients()) {
         CHECK(gradient == 0);
@@ -232,11 +233,39 @@ TEST_CASE("arena: gradients live in memory that is given, values stay") {
     CHECK(std::count(memory.begin(), memory.end(), real{9}) == 30);
 }
 
+TEST_CASE("arena: its version counts what changes the weights, but no update") {
+    auto a = parameter("a", 4, 5), b = parameter("b", 3, 1);
+    Arena arena({&a, &b});
+    std::uint64_t version = arena.version();
+    const auto changed = [&] {
+        const bool larger = arena.version() > version;
+        version = arena.version();
+        return larger;
+    };
+    std::vector<real> memory(30);
+    arena.values()[0] = 3;
+    arena.place_gradients(memory);
+    arena.create_slots({"m"});
+    CHECK(!changed());
+    arena.keep({std::vector<std::uint8_t>(20, 1), {}});
+    CHECK(changed());
+    arena.set_patterns({Pattern(4, 5), {}});
+    CHECK(changed());
+    arena.reset({Pattern(4, 5), Pattern(3, 1)});
+    CHECK(changed());
+    arena.mark_changed();
+    CHECK(changed());
+    auto other_a = parameter("a", 4, 5);
+    Arena other({&other_a});
+    other.supersede(arena);
+    CHECK(other.version() > arena.version());
+}
+
 TEST_CASE("arena: memory that is too small for the gradients is refused") {
     auto a = parameter("a", 2, 2);
     Arena arena({&a});
     std::vector<real> memory(3);
-    CHECK_THROWS_WITH(arena.place_gradients(memory), "memory for 3 of 4 gradients");
+    CHECK_THROWS_WITH(arena.place_gradients(memory), "there is memory for 3 of 4 gradients");
     CHECK(a.gradient.data() == arena.gradients().data());
     for (const real gradient : arena.gradients()) CHECK(gradient == 0);
 }

@@ -310,8 +310,8 @@ TEST_CASE("checkpoint: any flipped byte and any cut is found, and told with the 
     std::map<std::string, int> verdicts;  // how often each was given
     const auto inspect = [&] {
         const std::string verdict = refusal([&] { inspect_checkpoint(folder / "b.h5"); });
-        for (const char* what : {"is no pruntrain checkpoint", "is damaged in its first", "has format version",
-                                 "is damaged: its checksum is", "is damaged: it has", "is cut off: it has"})
+        for (const char* what : {"is not a pruntrain checkpoint", "is damaged in its first", "has format version",
+                                 "is damaged: its checksum is", "is damaged: it has", "is truncated: it has"})
             if (contains(verdict, text("/b.h5 ", what))) return ++verdicts[what];
         return ++verdicts["NOT FOUND: " + verdict];
     };
@@ -341,7 +341,7 @@ TEST_CASE("checkpoint: any flipped byte and any cut is found, and told with the 
     const std::vector<real> before(network->arena().values().begin(), network->arena().values().end());
     History history;
     CHECK(contains(refusal([&] { read_checkpoint(folder / "b.h5", *network, history, Communicator::world()); }),
-                   "/b.h5 is cut off: it has "));
+                   "/b.h5 is truncated: it has "));
     CHECK(std::equal(before.begin(), before.end(), network->arena().values().begin()));
 }
 
@@ -350,17 +350,17 @@ TEST_CASE("checkpoint: files of other kinds") {
     const auto verdict = [&](const std::string& name) { return refusal([&] { inspect_checkpoint(folder / name); }); };
     CHECK(contains(verdict("a.h5"), "/a.h5 does not exist"));
     put_content(folder / "text", "run: {name: a}\n");
-    CHECK(contains(verdict("text"), "/text is no pruntrain checkpoint"));
+    CHECK(contains(verdict("text"), "/text is not a pruntrain checkpoint"));
     {
         H5File foreign = H5File::create(folder / "foreign.h5", 512);
         foreign.create_group("model");
         foreign.close();
     }
-    CHECK(contains(verdict("foreign.h5"), "/foreign.h5 is no pruntrain checkpoint"));
+    CHECK(contains(verdict("foreign.h5"), "/foreign.h5 is not a pruntrain checkpoint"));
     publish(folder / "empty.h5", [](H5File&) {});
     CHECK(contains(verdict("empty.h5"), "/empty.h5 is no usable checkpoint: / attribute step: "));
     publish(folder / "cycle.h5", [](H5File& file) { file.set_attribute<std::string>("/", "step", "many"); });
-    CHECK(contains(verdict("cycle.h5"), "/cycle.h5 is no usable checkpoint: / attribute step: is no int64"));
+    CHECK(contains(verdict("cycle.h5"), "/cycle.h5 is no usable checkpoint: / attribute step: is not of type int64"));
 }
 
 TEST_CASE("checkpoint: what is missing in a file with a good seal is named") {

@@ -138,6 +138,31 @@ TEST_CASE("config: the resolved text reads back as the same configuration") {
     CHECK(second.resolved() == first.resolved());
 }
 
+TEST_CASE("config: keys of a place have the values that were used, each once and in the order of reads") {
+    const Config config = parse("model: [{layer: x, units: 4}, {layer: y}]\nunits: 7");
+    const Config entry = config.list("model")[0];
+    for (int times = 0; times < 2; ++times) {
+        CHECK(entry.word("layer", std::nullopt, "") == "x");
+        CHECK(entry.number("rate", 0.1, above(0), "") == 0.1);
+        CHECK(entry.integer("units", 3, Range{}, "") == 4);
+        CHECK(entry.flag("bias", true, ""));
+        CHECK(entry.numbers("sizes", std::vector{1.0, 2.0}, Range{}, "").size() == 2);
+        CHECK(entry.section("inside").integer("depth", 5, Range{}, "") == 5);
+        CHECK(config.integer("units", 3, Range{}, "") == 7);
+    }
+    const auto keys = entry.resolved_keys();
+    std::vector<std::string> names;
+    for (const auto& key : keys) names.push_back(key.name);
+    CHECK(names == std::vector<std::string>{"layer", "rate", "units", "bias", "sizes", "inside.depth"});
+    CHECK(std::get<std::string>(keys[0].value) == "x");
+    CHECK(std::get<double>(keys[1].value) == 0.1);
+    CHECK(std::get<index_t>(keys[2].value) == 4);
+    CHECK(std::get<bool>(keys[3].value));
+    CHECK(std::get<std::vector<double>>(keys[4].value) == std::vector{1.0, 2.0});
+    CHECK(std::get<index_t>(keys[5].value) == 5);
+    CHECK(config.list("model")[1].resolved_keys().empty());
+}
+
 TEST_CASE("config: a key that is a number is no place in a list") {
     const auto read = [](const Config& config) {
         const Config table = config.section("table");

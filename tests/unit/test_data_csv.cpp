@@ -47,9 +47,9 @@ TEST_CASE("csv: places of targets, separators, shapes") {
     CHECK(samples.features == std::vector<float>{1, 4});
     CHECK(samples.targets == std::vector<float>{2, 3, 5, 6});
     CHECK(samples.header.target_width == 2);
-    CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2, 2]"), "has 2 columns for inputs, but data.shape 1x2x2"));
+    CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2, 2]"), "has 2 input columns, but data.shape 1x2x2"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2]"), "[features] or [channels, rows, columns]"));
-    CHECK(contains(file.error_of("1,2,3\n", ", shape: 1.5"), "expected whole numbers"));
+    CHECK(contains(file.error_of("1,2,3\n", ", shape: 1.5"), "expected integers"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [10000, 10000, 10000]"), "a product of at most"));
     CHECK(contains(file.error_of("1;2;3\n", ", target_columns: 3"), "line of numbers"));  // "1;2;3" taken for a name
     CHECK(contains(file.error_of("1,2,3\n", ", target_columns: 3"), "none is left for inputs"));
@@ -66,8 +66,8 @@ TEST_CASE("csv: wrong lines are named by their number") {
     CHECK(contains(file.error_of("1,2\n3,nan\n"), "line 2 column 2: 'nan' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,1e39\n"), "line 2 column 2: '1e39' is no finite number"));
     CHECK(contains(file.error_of("1,2\nx,y\n"), "line 2 column 1: 'x'"));  // only the first line may hold names
-    CHECK(contains(file.error_of(""), "has no line of numbers"));
-    CHECK(contains(file.error_of("x,y\n"), "has no line of numbers"));
+    CHECK(contains(file.error_of(""), "has no line with values"));
+    CHECK(contains(file.error_of("x,y\n"), "has no line with values"));
     std::filesystem::remove(file.folder / "a.csv");
     CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': no such file"));
     CHECK(contains(

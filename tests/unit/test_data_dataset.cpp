@@ -152,9 +152,9 @@ TEST_CASE("dataset: splits are disjoint, complete and drawn by split_seed") {
     CHECK(open_dataset(keys).samples(Split::validation) == 0);
 
     CHECK(contains(error_of(keys + ", validation_samples: 90, test_samples: 10"),
-                   "leave nothing to train with: the training files hold 100 samples"));
+                   "no training samples are left, as the training files hold 100 samples"));
     CHECK(contains(error_of(keys + ", validation_samples: 9223372036854775807, test_samples: 9223372036854775807"),
-                   "leave nothing to train with"));
+                   "no training samples are left"));
     CHECK(error_of(keys + ", validation_samples: 89, test_samples: 10") == "");
 }
 
@@ -172,8 +172,8 @@ TEST_CASE("dataset: test files are the test split") {
     CHECK(contains(error_of(keys + ", test_samples: 5"), "there are test files with 2 samples"));
     put_content(folder / "b.csv", "-1,0,1\n");
     CHECK(contains(error_of(keys),
-                   "training and test samples differ: inputs of 1 numbers and 1 target(s) against "
-                   "inputs of 2 numbers"));
+                   "training and test samples have different shapes: inputs of 1 values and 1 target(s) against "
+                   "inputs of 2 values"));
 }
 
 TEST_CASE("dataset: measured normalisation gives the training split mean 0 and deviation 1 in each channel") {
@@ -234,7 +234,7 @@ TEST_CASE("dataset: labels are checked in both parts") {
     };
     CHECK(error_of_labels("1,0\n1,2\n", "1,1\n") == "");
     CHECK(contains(error_of_labels("1,0\n1,3\n", "1,1\n"),
-                   "sample 1 of the training files has the label 3: allowed are whole numbers from 0 to 2"));
+                   "sample 1 of the training files has the label 3: allowed are integers from 0 to 2"));
     CHECK(contains(error_of_labels("1,0\n", "1,1\n1,2\n1,-1\n"), "sample 2 of the test files has the label -1"));
     CHECK(contains(error_of_labels("1,0.5\n", "1,1\n"), "has the label 0.5"));
 }

@@ -90,7 +90,7 @@ TEST_CASE("hdf5: what is not read is refused by its reason") {
     H5Tset_size(text, 4);
     file.add("words", text, {2}, std::vector<char>(8, 'x'));
     H5Tclose(text);
-    CHECK(contains(file.error_of(", targets_path: words"), "data set 'words' holds no numbers"));
+    CHECK(contains(file.error_of(", targets_path: words"), "data set 'words' is not numeric"));
     file.add("empty", H5T_NATIVE_FLOAT, {0, 2}, std::vector<float>{});
     CHECK(contains(file.error_of(", inputs_path: empty"), "is empty: its dimensions are 0x2"));
 }
@@ -99,7 +99,7 @@ TEST_CASE("hdf5: what was never written, or is cut off, is no data") {
     const File file;
     file.add("targets", H5T_NATIVE_FLOAT, {1 << 20}, std::vector<float>(1 << 20));
     write_h5(file.path, "inputs", H5T_NATIVE_FLOAT, {1 << 20, 1 << 20}, nullptr);
-    CHECK(contains(file.error_of(), "announces 1048576x1048576 numbers, but the file has room for 0 at most"));
+    CHECK(contains(file.error_of(), "announces 1048576x1048576 elements, but the file has room for 0 at most"));
 
     const File cut;
     cut.add("inputs", H5T_NATIVE_FLOAT, {1000, 2}, std::vector<float>(2000, 1.5F));

@@ -84,7 +84,7 @@ TEST_CASE("idx: a header that lies takes no memory") {
     put_content(folder / "y", labels);
     const std::string keys =
         "format: idx, directory: " + folder.path().string() + ", train_inputs: x, train_targets: y";
-    CHECK(contains(input_error_of([&] { read_part(keys); }), "announces 60000x28x28 numbers, but the file has room"));
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "announces 60000x28x28 elements, but the file has room"));
     // below what deflate could compress: found when the content ends
     put_gz_content(folder / "x.gz", idx_content({3, 2, 2}, "few"));
     CHECK(contains(input_error_of([&] { read_part(keys); }), "too short: it ends 9 bytes before"));
@@ -124,7 +124,7 @@ TEST_CASE("idx: a compressed file that is cut off or changed is refused") {
 TEST_CASE("idx: missing files and folders are named") {
     const TemporaryFolder folder;
     const std::string keys = "format: idx, directory: " + folder.path().string();
-    CHECK(contains(input_error_of([&] { read_part(keys); }), "there is neither '" + folder.path().string()));
+    CHECK(contains(input_error_of([&] { read_part(keys); }), "found neither '" + folder.path().string()));
     CHECK(contains(input_error_of([&] { read_part(keys + ", train_inputs: ."); }), "cannot read"));
 }
 

@@ -93,7 +93,7 @@ TEST_CASE("npy: what is not read is refused by its reason") {
     CHECK(contains(files.error_of("PK\x03\x04 a zip archive of arrays"), "is no NPY file"));
     CHECK(contains(files.error_of(inputs + "x"), "longer than its header announces"));
     CHECK(contains(files.error_of(npy_content(dictionary("<f4", "(4294967296, 4294967296, 3)"), numbers)),
-                   "announces 4294967296x4294967296x3 numbers, but the file has room for 6 at most"));
+                   "announces 4294967296x4294967296x3 elements, but the file has room for 6 at most"));
     CHECK(contains(files.error_of(std::string("\x93NUMPY\x02\x00\xFF\xFF\xFF\x7F{", 13)), "a header of 2147483647"));
     CHECK(contains(files.error_of(npy_content(dictionary("<f4", "(2, 3)") + std::string(1 << 16, ' '), numbers, 2)),
                    "bytes, allowed are 65536 in a file that has them"));

@@ -143,7 +143,7 @@ TEST_CASE("h5_file: an array is verified by pieces whatever its chunks are") {
     CHECK_NOTHROW(file.verify<float>("scalar", 1));
     CHECK(file.verified() == 6);
     CHECK(contains(message_of([&] { file.verify<float>("wrong", values.size()); }), "wrong: its checksum is "));
-    CHECK(message_of([&] { file.verify<double>("odd", values.size()); }) == "odd: its values are no float64");
+    CHECK(message_of([&] { file.verify<double>("odd", values.size()); }) == "odd: its values are not of type float64");
 }
 
 TEST_CASE("h5_file: some rows of an array, across chunks") {
@@ -175,7 +175,7 @@ TEST_CASE("h5_file: some rows of an array, across chunks") {
     for (const index_t wrong : {-1, 40})
         CHECK(message_of([&] {
                   file.read_rows<float>("array", wrong, read);
-              }).find("array: has 40 rows, no 30000 values from row ") == 0);
+              }).find("array: has 40 rows, not 30000 values from row ") == 0);
     CHECK_THROWS(file.read_rows<float>("array", 0, std::span(read).first(100)));
     CHECK_THROWS(file.read_rows<float>("nothing", 0, std::span(read).first(1)));
     std::vector<double> doubles(30000);
@@ -240,19 +240,22 @@ TEST_CASE("h5_file: what cannot be read is named, with HDF5's reason") {
     const auto message = [&](auto&& work) { return message_of([&] { work(file); }); };
     CHECK(message([](const H5File& f) { f.read<float>("group/other"); }) ==
           "group/other: unable to open object: object 'other' doesn't exist");
-    CHECK(message([](const H5File& f) { f.read<double>("group/array"); }) == "group/array: its values are no float64");
+    CHECK(message([](const H5File& f) { f.read<double>("group/array"); }) ==
+          "group/array: its values are not of type float64");
     CHECK(message([](const H5File& f) { f.verify<float>("group/array", 4999); }) ==
           "group/array: has 5000 values, expected 4999");
-    CHECK(message([](const H5File& f) { f.read_text("group/array"); }) == "group/array: is no text of fixed length");
+    CHECK(message([](const H5File& f) { f.read_text("group/array"); }) == "group/array: is not a text of fixed length");
     CHECK(contains(message([](const H5File& f) { f.attribute<index_t>("/", "nothing"); }), "/ attribute nothing: "));
-    CHECK(message([](const H5File& f) { f.attribute<double>("/", "step"); }) == "/ attribute step: is no float64");
+    CHECK(message([](const H5File& f) { f.attribute<double>("/", "step"); }) ==
+          "/ attribute step: is not of type float64");
     CHECK(message([](const H5File& f) { f.attribute<index_t>("group", "word"); }) ==
-          "group attribute word: is no int64");
-    CHECK(message([](const H5File& f) { f.attribute<std::string>("/", "step"); }) == "/ attribute step: is no text");
+          "group attribute word: is not of type int64");
+    CHECK(message([](const H5File& f) { f.attribute<std::string>("/", "step"); }) ==
+          "/ attribute step: is not of type text");
     CHECK(contains(message([](const H5File& f) { f.names("text"); }), "text: "));
     CHECK(message_of([&] {
               H5File::create(folder / "c.h5", 512).write<float>("x", std::array{1.0F, 2.0F}, Sizes{3});
-          }) == "x: 8 bytes for an array of 12");
+          }) == "x: 8 bytes given for an array of 12");
     put_content(folder / "b.h5", "no HDF5 at all");
     CHECK(message_of([&] { H5File::open(folder / "b.h5"); }) == "file: unable to open file: file signature not found");
     CHECK(contains(message_of([&] { H5File::create(folder / "no/c.h5", 512); }), "file: unable to create file"));
@@ -428,10 +431,10 @@ TEST_CASE("sparse_matrix_h5: what is no matrix is named") {
     const auto message = [&](const char* path) { return message_of([&] { read_tensor(file, path); }); };
     CHECK(message("order") == "order: row 0 of a sparse matrix has column 0: columns must ascend and stay below 3");
     CHECK(message("range") == "range: row 1 of a sparse matrix has column 3: columns must ascend and stay below 3");
-    CHECK(message("pointers") == "pointers: row pointers of a sparse matrix do not ascend from 0 to its 2 values");
-    CHECK(message("few") == "few: row pointers of a sparse matrix do not ascend from 0 to its 1 values");
+    CHECK(message("pointers") == "pointers: the row pointers of a sparse matrix do not ascend from 0 to its 2 values");
+    CHECK(message("few") == "few: the row pointers of a sparse matrix do not ascend from 0 to its 1 values");
     CHECK(message("shape") == "shape: its shape is 3x2, a tensor of 2x3 needs 2x3");
-    CHECK(message("negative") == "negative: a tensor of shape 2x-3 cannot be");
+    CHECK(message("negative") == "negative: the shape 2x-3 of a tensor is not valid");
     CHECK(contains(message("wide"), "cannot be"));
     CHECK(contains(message("large"), "cannot be"));
     CHECK(contains(message("nothing"), "cannot be"));

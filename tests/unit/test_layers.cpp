@@ -115,7 +115,7 @@ TEST_CASE("conv2d: as first layer it needs no dx") {
     bench.backward();
     const std::vector<real> gradients(bench.arena->gradients().begin(), bench.arena->gradients().end());
     std::fill(bench.arena->gradients().begin(), bench.arena->gradients().end(), real{0});
-    bench.layer->backward(bench.step, bench.x.data(), bench.y.data(), bench.dy.data(), nullptr, bench.workspace);
+    bench.backward(bench.x.data(), bench.dy.data(), nullptr);
     CHECK(std::vector<real>(bench.arena->gradients().begin(), bench.arena->gradients().end()) == gradients);
 }
 
@@ -190,8 +190,8 @@ TEST_CASE("max_pool2d: every pixel of the largest window can be chosen; a larger
         for (index_t pixel = 0; pixel < 256; ++pixel) CHECK(bench.dx_of(pixel, sample) == (pixel == sample ? 2 : 0));
 
     CHECK_THROWS_WITH_AS(make_layer("{layer: max_pool2d, kernel: 17}", {1, 20, 20}),
-                         "layer max_pool2d1 (max_pool2d) has a kernel of 17x17, but remembers its choice in a byte, so "
-                         "it can be 16x16 at most: put two in a row, such as 14 and 2 instead of 28",
+                         "layer max_pool2d1 (max_pool2d) has a kernel of 17x17, but 16x16 is the largest: "
+                         "use two layers in sequence, such as 14 and 2 instead of 28",
                          InputError);
     CHECK_NOTHROW(make_layer("{layer: average_pool2d, kernel: 17}", {1, 20, 20}));
 }
@@ -248,7 +248,7 @@ TEST_CASE("relu and flatten: in place, any shape") {
             bench->dy = random_numbers(tiling.size(24), 2);
             bench->forward();
             bench->backward();
-            bench->layer->backward(bench->step, bench->x.data(), bench->y.data(), bench->dy.data(), nullptr, {});
+            bench->backward(bench->x.data(), bench->dy.data(), nullptr);
         }
         CHECK(flatten.y == flatten.x);
         CHECK(flatten.dx == flatten.dy);

@@ -183,19 +183,20 @@ TEST_CASE("losses: outputs and targets that do not fit are refused") {
     const auto cross_entropy = make_loss("cross_entropy"), squares = make_loss("mean_squared_error");
     CHECK_NOTHROW(cross_entropy->check(2, 1));
     CHECK_THROWS_WITH_AS(cross_entropy->check(5, 5),
-                         "loss cross_entropy compares with one class number a sample, but the data have targets of 5 "
-                         "numbers: use mean_squared_error",
+                         "loss cross_entropy needs one class label per sample, but the data has targets of 5 "
+                         "values: use mean_squared_error",
                          InputError);
     CHECK_THROWS_WITH_AS(cross_entropy->check(1, 1),
-                         "loss cross_entropy needs one output for each class, at least 2, but the model has 1: change "
+                         "loss cross_entropy needs one output per class, at least 2, but the model has 1: change "
                          "the last layer",
                          InputError);
     CHECK_NOTHROW(squares->check(5, 5));
     CHECK_NOTHROW(squares->check(5, 1));
-    CHECK_THROWS_WITH_AS(squares->check(5, 3),
-                         "loss mean_squared_error compares 5 outputs with targets of 3 numbers: give the last layer 3 "
-                         "outputs",
-                         InputError);
+    CHECK_THROWS_WITH_AS(
+        squares->check(5, 3),
+        "loss mean_squared_error cannot compare 5 outputs with targets of 3 values: give the last layer 3 "
+        "outputs",
+        InputError);
     CHECK(cross_entropy->classifies(5, 1));
     CHECK(squares->classifies(5, 1));
     CHECK_FALSE(squares->classifies(1, 1));

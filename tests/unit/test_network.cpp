@@ -144,8 +144,8 @@ TEST_CASE("network: fans of a convolution count its window") {
 TEST_CASE("network: first values depend on seed and weight number, not on what is pruned") {
     Network whole(model("{layer: dense, units: 8}, {layer: dense, units: 9}"), {7, 1, 1});
     Network pruned(model("{layer: dense, units: 8}, {layer: dense, units: 9}"), {7, 1, 1});
-    std::vector<std::vector<std::uint8_t>> keep(4);  // model order: first layer first: bias, weight
-    for (std::size_t k = 0; k < 72; ++k) keep[1].push_back(k % 3 == 0 ? 1 : 0);
+    std::vector<std::vector<std::uint8_t>> keep(4);  // of each layer weight and bias
+    for (std::size_t k = 0; k < 72; ++k) keep[2].push_back(k % 3 == 0 ? 1 : 0);
     pruned.arena().keep(keep);
     whole.initialize(3);
     pruned.initialize(3);
@@ -185,10 +185,10 @@ TEST_CASE("network: a max_pool2d behind a relu does the work of both") {
     step.tiling.samples = step.global_samples = 11;
     network.reserve(11);
     std::copy(relu.x.begin(), relu.x.end(), network.input());
-    const real* const y = network.forward(step);
-    CHECK(std::vector<real>(y, y + tiling.size(18)) == pool.y);
+    network.forward(step);
+    CHECK(std::vector<real>(network.output(), network.output() + tiling.size(18)) == pool.y);
     std::copy(pool.dy.begin(), pool.dy.end(), network.output_gradient());
-    for (std::size_t layer = network.layer_count(); layer-- > 0;) network.backward(step, layer);
+    network.backward(step);
     for (const index_t out : {0, 1})
         for (const index_t in : {0, 1}) {  // the weight gradient is the product of x and the gradient behind the conv
             real expected = 0, magnitude = 0;
@@ -245,7 +245,7 @@ TEST_CASE("network: slices are computed by themselves, and their gradients added
             gradients[i].resize(static_cast<std::size_t>(network.arena().size()));
             step.terms.push_back({nodes[i], gradients[i].data()});
         }
-        for (std::size_t layer = network.layer_count(); layer-- > 0;) network.backward(step, layer);
+        network.backward(step);
         if (nodes.empty())
             gradients.emplace_back(network.arena().gradients().begin(), network.arena().gradients().end());
         return gradients;
@@ -315,10 +315,11 @@ TEST_CASE("network: a model that does not fit is refused with what to do") {
     contains(message("{layer: dense, units: 3}", image), "layer dense1 (dense) needs a flat input");
     const std::string too_long(201, 'x');
     for (const std::string name : {"a.b", "a/b", "../x", "..", "/x", "a b", "''", too_long.c_str()})
-        contains(message("{layer: dense, units: 3, name: " + name + "}", vector), "a name has no slash, dot or space");
+        contains(message("{layer: dense, units: 3, name: " + name + "}", vector),
+                 "a name must have no slash, dot or space");
     contains(message(R"({layer: dense, units: 3, name: "a\nb"})", vector), "control character");
     contains(message("{layer: dense, units: 3, name: a}, {layer: dense, units: 3, name: a}", vector),
-             "two layers of the model have the name 'a'");
+             "two layers of the model are named 'a'");
     contains(message("{layer: dense, units: 3, initializer: he_norml}", vector), "did you mean 'he_normal'?");
     contains(message("{layer: conv2d, channels: 3}", vector), "layer conv2d1 (conv2d) needs an image");
     contains(message("{layer: conv2d, channels: 3, kernel: 11, padding: 1}", image),

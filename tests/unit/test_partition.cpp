@@ -62,8 +62,8 @@ TEST_CASE("shard cuts: imbalance is the time of a step over that of equal shards
 
 TEST_CASE("shard cuts: as text and back") {
     const Partition cuts{{"conv2d1", {0, 3, 8}}, {"dense1", {0, 100, 1024}}};
-    CHECK(text_of(cuts) == "conv2d1 0 3 8, dense1 0 100 1024");
-    CHECK(parse_partition(text_of(cuts)) == cuts);
+    CHECK(partition_text(cuts) == "conv2d1 0 3 8, dense1 0 100 1024");
+    CHECK(parse_partition(partition_text(cuts)) == cuts);
     CHECK(parse_partition("").empty());
     for (const char* wrong : {"dense1", "dense1 0", "dense1 1 2", "dense1 0 5 5", "dense1 0 x", "dense1 0 4, ,"})
         CHECK_THROWS_AS(parse_partition(wrong), InputError);

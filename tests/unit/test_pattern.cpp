@@ -110,7 +110,7 @@ TEST_CASE("pattern: damaged CSR arrays are refused") {
     };
     CHECK(message({0, 1, 2}, {0, 1}) == "accepted");
     for (const auto& pointers : std::vector<std::vector<index_t>>{{0, 2}, {1, 1, 2}, {0, 1, 3}, {0, 3, 2}})
-        CHECK(message(pointers, {0, 1}).find("row pointers of a sparse matrix do not ascend") == 0);
+        CHECK(message(pointers, {0, 1}).find("the row pointers of a sparse matrix do not ascend") == 0);
     CHECK(message({0, 1, 2}, {0, 3}).find("row 1 of a sparse matrix has column 3") == 0);
     CHECK(message({0, 1, 2}, {-1, 0}).find("row 0 of a sparse matrix has column -1") == 0);
     CHECK(message({0, 2, 2}, {1, 1}).find("row 0 of a sparse matrix has column 1") == 0);
@@ -118,5 +118,5 @@ TEST_CASE("pattern: damaged CSR arrays are refused") {
 }
 
 TEST_CASE("pattern: columns must fit 32 bits") {
-    CHECK_THROWS_WITH(Pattern(1, index_t{1} << 31), "a matrix of 2147483648 columns: at most 2^31 - 1");
+    CHECK_THROWS_WITH(Pattern(1, index_t{1} << 31), "a matrix has 2147483648 columns: allowed are at most 2^31 - 1");
 }

@@ -115,8 +115,8 @@ TEST_CASE("profile: the texts hold the numbers of the rows") {
           "  reduce            0.500    0.500  0.1250     -     -  2.0 KiB\n"
           "  update            2.000    2.250  0.5000     -   0.5        -\n"
           "  step              4.000        -  1.0000   0.8     -  2.0 KiB\n\n"
-          "  beside the step  seconds  slowest  times\n"
-          "  prune              0.250    0.500      3\n");
+          "  outside the step  seconds  slowest  times\n"
+          "  prune               0.250    0.500      3\n");
     CHECK(profile_text({rows.back()}, 1).find("profile of 0 steps on 1 rank\n") == 1);
 }
 

@@ -76,6 +76,6 @@ TEST_CASE("random: every place of a permutation is as likely for an element") {
 TEST_CASE("random: streams and steps that do not fit are refused") {
     CHECK_THROWS_WITH(RandomStream(1, Purpose::test, 1u << 24), "random stream 16777216 is not below 2^24");
     CHECK_THROWS_WITH(RandomStream(1, Purpose::test, 0, index_t{1} << 32),
-                      "random numbers for step 4294967296: steps go from 0 to 2^32 - 1");
-    CHECK_THROWS_WITH(RandomStream(1, Purpose::test, 0, -1), "random numbers for step -1: steps go from 0 to 2^32 - 1");
+                      "a random stream has step 4294967296: allowed is 0 to 2^32 - 1");
+    CHECK_THROWS_WITH(RandomStream(1, Purpose::test, 0, -1), "a random stream has step -1: allowed is 0 to 2^32 - 1");
 }

@@ -90,10 +90,10 @@ TEST_CASE("rewinding: survivors get back what they were, also when the arena is 
     number(arena.values(), 300);
     number(arena.slot(0), 400);
     number(arena.slot(1), 500);
-    std::vector<std::vector<std::uint8_t>> keep(2);  // bias and weight, in the arena's order
+    std::vector<std::vector<std::uint8_t>> keep(2);  // of weight and bias
     for (std::size_t i = 0; i < keep.size(); ++i)
         if (arena.parameters()[i]->prunable) keep[i] = {1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1, 1};
-    const auto offset = static_cast<real>(keep[0].empty() ? arena.parameters()[0]->pattern.kept() : 0);
+    const auto offset = static_cast<real>(arena.offset(0));
     arena.keep(keep);
     rewinding.rewind(30, 1, network);
     for (const auto* parameter : arena.parameters())

@@ -77,7 +77,7 @@ TEST_CASE("sealed_file: every changed, missing or added byte is found") {
     put_content(folder / "b", good + "x");
     CHECK(contains(verdict(folder / "b"), "/b is damaged: it has 520 bytes, 1 too many"));
     put_content(folder / "b", good.substr(0, 515));
-    CHECK(contains(verdict(folder / "b"), "/b is cut off: it has 515 of 519 bytes"));
+    CHECK(contains(verdict(folder / "b"), "/b is truncated: it has 515 of 519 bytes"));
     put_content(folder / "b", good.substr(0, 518) + "x");
     CHECK(contains(verdict(folder / "b"), "/b is damaged: its checksum is "));
 }
@@ -85,7 +85,7 @@ TEST_CASE("sealed_file: every changed, missing or added byte is found") {
 TEST_CASE("sealed_file: other files are told apart") {
     const TemporaryFolder folder;
     CHECK(contains(verdict(folder / "a"), "/a does not exist"));
-    CHECK(contains(verdict(folder.path()), "is no file that can be read"));
+    CHECK(contains(verdict(folder.path()), "is not a regular file"));
     put_content(folder / "a", "");
     CHECK(contains(verdict(folder / "a"), "/a is no test file"));
     publish("content", folder / "a", accept, {"other file", 2});

@@ -196,7 +196,7 @@ LayerBench pruned_layer(const std::string& yaml, const Shape& input, const Tilin
         for (const index_t position : pattern.dense_positions()) flags[position] = 1;
     }
     std::vector<std::vector<std::uint8_t>> keep(bench.arena->parameters().size());
-    keep.back() = flags;  // the weight is the layer's first parameter
+    keep.front() = flags;  // the weight is the layer's first parameter
     if (!flags.empty()) bench.arena->keep(keep);
     const auto values = whole_numbers(bench.arena->size(), 1);
     std::copy(values.begin(), values.end(), bench.arena->values().begin());
@@ -243,7 +243,7 @@ void check_layers() {
                 // weights removed between two steps
                 std::vector<std::vector<std::uint8_t>> keep(dense.arena->parameters().size());
                 for (index_t k = 0; k < dense.layer->parameters()[0]->pattern.kept(); ++k)
-                    keep.back().push_back(k % 3 != 0);
+                    keep.front().push_back(k % 3 != 0);
                 for (LayerBench* bench : {&dense, &sparse}) {
                     bench->arena->keep(keep);
                     bench->forward();
@@ -258,8 +258,8 @@ void check_layers() {
                 for (const index_t position : now.dense_positions())
                     flags[flags.size() - 1 - static_cast<std::size_t>(position)] = 1;
                 std::vector<std::optional<Pattern>> moved(keep.size());
-                moved.back() = Pattern(now.rows(), now.columns());
-                moved.back()->keep(flags);
+                moved.front() = Pattern(now.rows(), now.columns());
+                moved.front()->keep(flags);
                 LayerBench fresh = pruned_layer(yaml, input, tiling, 1.0);
                 for (LayerBench* bench : {&dense, &sparse, &fresh}) {
                     bench->arena->set_patterns(moved);

@@ -1,5 +1,5 @@
-// Sensitivity analysis: what becomes of loss and accuracy when one layer alone is pruned, in one shot and without
-// retraining (Han et al. 2015; Li et al. 2017, "Pruning filters for efficient ConvNets").
+// Sensitivity analysis: loss and accuracy with one layer pruned at a time, in one shot and without retraining
+// (Han et al. 2015; Li et al. 2017, "Pruning filters for efficient ConvNets").
 #pragma once
 
 #include <optional>
@@ -30,12 +30,12 @@ struct Sensitivity {
     std::vector<SensitivityPoint> points;  ///< layer by layer, each by rising sparsity
 };
 
-/// Prunes every prunable layer to every sparsity by the configuration's criterion and granularity, evaluates, and puts
-/// the layer back. The (layer, sparsity) pairs are shared out over the ranks, each of which evaluates whole splits by
-/// itself; so the numbers are the same on any number of ranks. The network is as it was in the end, but for gradients
-/// and slots. Collective; the result is the same on every rank.
+/// Prunes every prunable layer to every sparsity by the configuration's criterion and granularity, evaluates, and
+/// restores the layer. The (layer, sparsity) pairs are distributed over the ranks. Each rank evaluates whole splits, so
+/// that results are the same on any number of ranks. In the end the network is unchanged, except for gradients and
+/// optimizer state. Collective; the result is the same on every rank.
 /// @param sparsities  0 <= x < 1
-/// @param step        of the run: criteria that look at a batch take the one that comes next
+/// @param step        of the run: criteria that use a batch take the next one
 /// @throws InputError if there is no pruner, or if its criterion or granularity cannot prune a layer alone
 Sensitivity analyze_sensitivity(Experiment& experiment, std::vector<double> sparsities, Split split, index_t step,
                                 const Communicator& world);

@@ -1,4 +1,4 @@
-// The upper half of a float: 8 bits of exponent, 8 of precision (Wang & Kanwar 2019, "bfloat16").
+// bfloat16, the upper half of a float: 8 bits of exponent, 8 of precision (Wang & Kanwar 2019, "bfloat16").
 #pragma once
 
 #include <bit>
@@ -10,7 +10,7 @@ struct Bfloat16 {
     std::uint16_t bits = 0;
 
     Bfloat16() = default;
-    /// To the nearest, ties to even; a NaN stays one.
+    /// Rounds to nearest, ties to even; NaN stays NaN.
     explicit Bfloat16(float value) {
         const auto whole = std::bit_cast<std::uint32_t>(value);
         const std::uint32_t rounded = whole + 0x7FFF + (whole >> 16 & 1);

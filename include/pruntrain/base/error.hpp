@@ -1,4 +1,4 @@
-// Failing is one thing: wrong input is an InputError (exit status 2), all else is a fault (exit status 1).
+// Errors: wrong input is an InputError (exit status 2), everything else is a fault (exit status 1).
 #pragma once
 
 #include <new>
@@ -8,15 +8,15 @@
 
 namespace pruntrain {
 
-/// What the user gave is wrong: a key, a file, a checkpoint, a rate that makes the loss infinite. The message says
-/// what, the value, what is allowed and what to do. Thrown alike on every rank, so that no rank waits for another;
-/// where one rank alone can see the mistake (a file on its node) Communicator::rethrow_collectively makes all throw.
+/// The user's input is wrong: a key, a file, a checkpoint, a rate that makes the loss infinite. The message says what
+/// is wrong, the value, what is allowed and what to do. All ranks throw it, so that no rank waits for another. If a
+/// single rank finds the error (a file on its node), Communicator::rethrow_collectively makes all ranks throw.
 class InputError : public std::runtime_error {
    public:
     using std::runtime_error::runtime_error;
 };
 
-/// Several values, one after the other, as one text.
+/// Concatenates several values to one text.
 template <class... Parts>
 std::string text(const Parts&... parts) {
     std::ostringstream out;
@@ -35,7 +35,7 @@ template <class... Parts>
     throw std::runtime_error(text(parts...));
 }
 
-/// What a fault says, also where the library's word for it says nothing.
+/// The message of an error; replaces the library's message where it is not informative.
 inline std::string message_of(const std::exception& error) {
     if (dynamic_cast<const std::bad_alloc*>(&error) == nullptr) return error.what();
     return "not enough memory for this model and batch: use smaller layers, a smaller train.global_batch, fewer ranks "

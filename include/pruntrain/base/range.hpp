@@ -1,4 +1,4 @@
-// Contiguous ranges of things that are shared out.
+// Contiguous ranges that partition a sequence.
 #pragma once
 
 #include "pruntrain/base/types.hpp"
@@ -11,7 +11,7 @@ struct Block {
     index_t size = 0;
 };
 
-/// One of `blocks` blocks that divide `count` things evenly: their sizes differ by at most one.
+/// One of `blocks` blocks that divide `count` elements evenly: their sizes differ by at most one.
 Block even_block(index_t count, index_t block, index_t blocks);
 
 }  // namespace pruntrain

@@ -1,4 +1,4 @@
-// A family of interchangeable things that are chosen by name: layers, optimizers, criteria, schedules, formats.
+// A family of interchangeable components selected by name: layers, optimizers, criteria, schedules, formats.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace pruntrain {
 
-/// Names and what they make, in a fixed order. To add a member of a family: write its file and one line in the family's
-/// registry.cpp. The conformance tests walk every registry, so that a member without a test sample fails.
+/// Names and their factories, in a fixed order. To add a member of a family, write its file and one line in the
+/// family's registry.cpp. The conformance tests cover every registry, so a member without a test sample fails.
 template <class Factory>
 class Registry {
    public:

@@ -8,7 +8,7 @@ namespace pruntrain {
 
 using Rows = std::vector<std::vector<std::string>>;
 
-/// Rows of words as aligned columns, the first row as the heading; columns of numbers to the right.
+/// Formats rows of words as aligned columns, the first row as the heading; numeric columns are right-aligned.
 std::string table(const Rows& rows);
 
 }  // namespace pruntrain

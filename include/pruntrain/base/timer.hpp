@@ -1,4 +1,4 @@
-// Seconds since a start.
+// Elapsed time in seconds.
 #pragma once
 
 #include <chrono>

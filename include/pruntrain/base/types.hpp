@@ -1,4 +1,4 @@
-// The words for numbers that the whole program shares.
+// Number types of the whole program.
 #pragma once
 
 #include <cstdint>
@@ -18,17 +18,17 @@ using real = float;
 /// Counts, sizes and positions inside one rank. Signed, so that differences are safe.
 using index_t = std::int64_t;
 
-/// The number of a weight in the whole model, the same on every rank count and process grid (see nn/parameter.hpp).
+/// Index of a weight in the whole model, the same for every rank count and process grid (see model/parameter.hpp).
 using weight_number_t = std::uint64_t;
 
-/// A hot plain loop that the compiler is to vectorise for several instruction sets; the best one is chosen at load
-/// time. So one binary runs on every node of a mixed cluster. Hand-written kernels use Google Highway instead.
+/// A hot plain loop that the compiler vectorizes for several instruction sets; the best one is selected at load time.
+/// So one binary runs on every node of a mixed cluster. Hand-written kernels use Google Highway instead.
 #if defined(__x86_64__) && defined(__linux__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define PRUNTRAIN_VECTORIZED [[gnu::target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")]]
 #else
 #define PRUNTRAIN_VECTORIZED
 #endif
-/// For lambdas and functions that such a function calls: one that is not inlined would be compiled for the baseline.
+/// For lambdas and functions called by such a function: one that is not inlined would be compiled for the baseline.
 #define PRUNTRAIN_INLINED __attribute__((always_inline))
 
 /// Allocates on cache-line boundaries, so that vector loads never straddle two lines.

@@ -1,4 +1,4 @@
-// MPI, in the words of this program. The only owner of MPI: nothing else includes mpi.h.
+// The program's interface to MPI, and its only owner: nothing else includes mpi.h.
 #pragma once
 
 #include <cstddef>
@@ -26,13 +26,13 @@ class MpiSession {
     [[noreturn]] static void abort(int exit_status);
 };
 
-/// A fault of one rank that `Communicator::rethrow_collectively` has told all others: every rank throws it alike.
+/// A fault of one rank that `Communicator::rethrow_collectively` has reported to all: every rank throws it.
 class SharedFault : public std::runtime_error {
    public:
     using std::runtime_error::runtime_error;
 };
 
-/// A nonblocking collective under way. Must be waited for before its buffer is touched or freed.
+/// A nonblocking collective in progress. Wait for it before its buffer is accessed or freed.
 class Pending {
    public:
     Pending();  ///< of nothing: done
@@ -50,6 +50,7 @@ class Pending {
 };
 
 /// A group of ranks. All members must make the same collective calls in the same order.
+// Large because it has one method for each collective that the program uses, with MPI's name.
 class Communicator {
    public:
     static Communicator world();
@@ -68,28 +69,27 @@ class Communicator {
     Pending start_all_reduce_sum(std::span<float> values) const;
     Pending start_all_reduce_sum(std::span<double> values) const;
 
-    /// All get the pieces of all, of one size, in the order of the ranks.
+    /// All-gather of pieces of equal size, in rank order.
     template <class T>
     Pending start_all_gather(std::span<const T> own, std::span<T> all) const;
 
-    /// All get the blocks of all, in the order of the ranks.
-    /// @param own    may stand in its place in `all`
+    /// All-gather of blocks of any size, in rank order.
+    /// @param own    may be in its place in `all`
     /// @param sizes  of each rank's block
     void all_gather_v(std::span<const real> own, std::span<real> all, std::span<const std::size_t> sizes) const;
-    /// Rank r gets the r-th block from all, in the order of the ranks; blocks may be of any size. T as for
-    /// gather_v.
+    /// Rank r gets the r-th block of every rank, in rank order; blocks may have any size. T as for gather_v.
     template <class T>
     void all_to_all_v(std::span<const T> to_each, std::span<const std::size_t> to_sizes, std::span<T> from_each,
                       std::span<const std::size_t> from_sizes) const;
-    /// Both without blocking; T: real, Bfloat16.
+    /// Both without blocking. T: real, Bfloat16.
     template <class T>
     Pending start_all_to_all_v(std::span<const T> to_each, std::span<const std::size_t> to_sizes,
                                std::span<T> from_each, std::span<const std::size_t> from_sizes) const;
     template <class T>
     Pending start_all_gather_v(std::span<const T> own, std::span<T> all, std::span<const std::size_t> sizes) const;
-    /// Rank r gets the r-th block of the sum of all ranks' arrays.
+    /// Rank r gets the r-th block of the sum of all arrays.
     void reduce_scatter(std::span<const real> all, std::span<real> own, std::span<const std::size_t> sizes) const;
-    /// The root gets the blocks of all, in the order of the ranks, whatever their sizes; the others nothing.
+    /// The root gets the blocks of all ranks, in rank order, whatever their sizes; the others get nothing.
     /// T: real, std::int32_t, index_t
     template <class T>
     std::vector<T> gather_v(std::span<const T> own) const;
@@ -109,13 +109,12 @@ class Communicator {
     void barrier() const;
     Pending start_barrier() const;
 
-    /// Lets MPI move messages that are under way: for a loop that waits for something outside of MPI, while a peer may
-    /// wait for the rest of a message from here.
+    /// Lets MPI progress messages: for a loop that waits for something outside of MPI while a peer may wait for the
+    /// rest of a message from this rank.
     void make_progress() const;
 
-    /// Runs `work`, which may differ from rank to rank and must not communicate here, and lets all ranks fail alike: if
-    /// it threw anywhere, every rank throws what the lowest failing rank threw (an InputError stays one,
-    /// all else becomes a SharedFault).
+    /// Runs `work`, which may differ between ranks and must not communicate over these ranks. If it throws on any rank,
+    /// every rank throws what the lowest failing rank threw: an InputError stays one, all else becomes a SharedFault.
     void rethrow_collectively(const std::function<void()>& work) const;
 
    private:

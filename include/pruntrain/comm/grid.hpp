@@ -1,4 +1,4 @@
-// The ranks as a grid: data replicas x model shards.
+// Process grid: data-parallel replicas x model shards.
 #pragma once
 
 #include <string>
@@ -7,14 +7,14 @@
 
 namespace pruntrain {
 
-/// The ranks r*S .. r*S + S-1 share replica r of the model: neighbours, so that they usually share a node too. Ranks
-/// with the same number in their replica hold the same shard, and sum their gradients.
+/// Ranks r*S .. r*S + S-1 hold replica r of the model: they are consecutive, so that they usually share a node. Ranks
+/// with the same index in their replica hold the same shard, and sum their gradients.
 class Grid {
    public:
-    /// Collective. @throws InputError that lists the shards that fit if S does not divide the number of ranks
+    /// Collective. @throws InputError that lists the valid shard counts if S does not divide the number of ranks
     Grid(const Communicator& world, index_t model_shards);
-    /// For a look at the model without a run: one rank stands for the first of each shard's replicas.
-    /// @param ranks  that such a run would have; 0: as many replicas as there are ranks here
+    /// A grid to inspect a model without a run: each rank represents the first replica of its shards.
+    /// @param ranks  number of ranks of the run; 0: as many replicas as ranks
     /// @throws InputError as above
     static Grid to_look_at(const Communicator& world, index_t model_shards, index_t ranks = 0);
 
@@ -23,10 +23,10 @@ class Grid {
     const Communicator& shards() const { return shards_; }      ///< ranks that hold this rank's replica
     index_t shard() const { return shards_.rank(); }
     index_t model_shards() const { return model_shards_; }
-    index_t replica_count() const { return replica_count_; }  ///< in a look, of the run that is looked at
+    index_t replica_count() const { return replica_count_; }  ///< of `to_look_at`: of the run that is inspected
     std::string text() const;                                 ///< "4x2": replicas x shards
 
-    /// The replicas of a grid in words. @throws std::runtime_error if it is none
+    /// The number of replicas in the text of a grid. @throws std::runtime_error if the text is no grid
     static int replicas_of(const std::string& grid);
 
    private:

@@ -1,4 +1,4 @@
-// Memory of other nodes.
+// One-sided access to the memory of other nodes.
 #pragma once
 
 #include <cstddef>
@@ -9,17 +9,17 @@
 
 namespace pruntrain {
 
-/// Memory that some ranks show to all, who read it without the owner's call (MPI_Get in a passive epoch). The copy may
-/// wait until the owner is in some MPI call, as it is in every step of a run.
+/// Memory that some ranks expose to all others, which read it without a call of the owner (MPI_Get in a passive epoch).
+/// A transfer may wait until the owner is in an MPI call, which happens in every step of a run.
 class RemoteWindow {
    public:
     RemoteWindow() = default;
-    /// Collective. `own` may be empty; its bytes stay where they are and as they are while there is a window.
+    /// Collective. `own` may be empty; it must stay valid and unchanged as long as the window exists.
     RemoteWindow(const Communicator& ranks, std::span<std::byte> own);
 
-    /// Local: starts to fill `to` with what lies at `offset` in the memory of `rank`.
+    /// Local: starts to fill `to` with the bytes at `offset` in the memory of `rank`.
     void start_get(int rank, std::size_t offset, std::span<std::byte> to);
-    /// Local: waits until all that was begun is there.
+    /// Local: waits until all started transfers are complete.
     void finish();
 
    private:

@@ -1,4 +1,4 @@
-// Samples that lie in two arrays, inputs and targets: what the formats idx, npy and hdf5 share.
+// Samples in two arrays, inputs and targets: shared by the formats idx, npy and hdf5.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,11 @@ namespace pruntrain {
 
 /// @param inputs   (N,F) flat, (N,H,W) or (N,C,H,W) images; bytes stay bytes, all else becomes float32
 /// @param targets  (N) or (N,D)
-/// @throws InputError for other dimensions, or if the numbers of samples differ
+/// @throws InputError for other dimensions, or if the two sample counts differ
 std::unique_ptr<SampleSource> make_array_source(std::unique_ptr<ArrayReader> inputs,
                                                 std::unique_ptr<ArrayReader> targets);
 
-/// File names that a format has by default. None: the key is required; "": there is no such file.
+/// Default file names of a format. None: the key is required; "": there is no such file.
 struct FilePairs {
     std::string directory;
     std::optional<std::string> train_inputs, train_targets, test_inputs, test_targets;

@@ -1,4 +1,4 @@
-// Where samples come from: one member of this family per file format.
+// Sources of samples: one member of this family per file format.
 #pragma once
 
 #include <cstddef>
@@ -14,15 +14,15 @@
 
 namespace pruntrain {
 
-/// How a feature is stored in memory: as in the file, so that images of bytes take a quarter of the memory.
+/// How a feature is stored in memory. It is stored as in the file, so that images of bytes take 4x less memory.
 enum class Element { byte, float32 };
 inline std::size_t size_of(Element element) { return element == Element::byte ? 1 : sizeof(float); }
 
-/// What a file holds, known before its content is read.
+/// The contents of a file as far as they are known before its data is read.
 struct SampleHeader {
     Shape shape;  ///< of one sample
     index_t samples = 0;
-    index_t target_width = 1;  ///< numbers in a target: 1 for a class number
+    index_t target_width = 1;  ///< values per target; 1 for a class label
     Element element = Element::float32;
 
     std::size_t sample_bytes() const { return static_cast<std::size_t>(shape.size()) * size_of(element); }
@@ -34,23 +34,23 @@ class SampleSource {
    public:
     virtual ~SampleSource() = default;
     virtual SampleHeader header() const = 0;
-    /// Of the samples [first, first + count), fills features (sample, channel, row, column), in the header's element
-    /// type, and targets (sample, target); an empty span stays unread.
+    /// Reads the samples [first, first + count): features (sample, channel, row, column), in the header's element type,
+    /// and targets (sample, target). An empty span is not filled.
     /// @throws InputError naming the file if it is damaged, shorter than its header says, or has changed
     virtual void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const = 0;
-    /// Whether features are read without those before them.
+    /// True if features can be read without reading those before them.
     virtual bool reads_anywhere() const { return false; }
 };
 
 enum class Part { train, test };
 
-/// Made from the `data` section on every rank, without touching a file; then one rank of each node opens the files, or
-/// all do if samples stay there.
+/// Made from the `data` section on every rank, without file access. Then one rank of each node opens the files, or all
+/// ranks do if samples are read from disk.
 class DataFormat {
    public:
     virtual ~DataFormat() = default;
     /// @return null if the configuration names no such part
-    /// @throws InputError for a missing file, a wrong magic number, or a header that the file's size contradicts
+    /// @throws InputError for a missing file, a wrong magic number, or a header that contradicts the file's size
     virtual std::unique_ptr<SampleSource> open(Part part) const = 0;
 };
 
@@ -59,7 +59,7 @@ const Registry<DataFormatFactory>& data_formats();
 
 /// The `data.directory` key.
 std::string read_directory(const Config& config, const std::string& fallback);
-/// A file in it: relative names count from the directory; no name stays no name.
+/// Path of a file in the directory: relative names are resolved against it; an empty name stays empty.
 std::string in_directory(const std::string& directory, const std::string& file);
 
 /// The `data.shape` key: {features} or {channels, rows, columns}.

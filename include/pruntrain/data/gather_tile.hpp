@@ -1,4 +1,4 @@
-// Samples, each contiguous in memory, become a tile with the sample innermost.
+// Transposes samples, each contiguous in memory, into a tile with the sample index innermost.
 #pragma once
 
 #include <cstdint>

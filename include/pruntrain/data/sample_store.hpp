@@ -1,4 +1,4 @@
-// Where the features of samples are while the program runs: one member of this family per residency.
+// Where the features of samples are stored during a run: one member of this family per residency.
 #pragma once
 
 #include <array>
@@ -13,13 +13,13 @@
 
 namespace pruntrain {
 
-/// What a store is made from. One rank of each node has opened the files and fills the targets, which stay in the
-/// memory of every node: they are small.
+/// The input of a store. One rank of each node has opened the files and fills the targets. Targets are small, so every
+/// node holds all of them.
 struct SampleFiles {
     struct OfPart {
         SampleHeader header;                   ///< 0 samples: there is no such part
         std::unique_ptr<SampleSource> source;  ///< on the root of each node
-        std::span<float> targets;              ///< of all samples, in memory that the node shares
+        std::span<float> targets;              ///< of all samples, in memory shared by the node
     };
     const DataFormat& format;
     std::array<OfPart, 2> parts;  ///< training and test files
@@ -31,37 +31,37 @@ class SampleStore {
    public:
     virtual ~SampleStore() = default;
 
-    /// For features; the largest of all nodes.
+    /// Bytes of features; the maximum over the nodes.
     virtual std::size_t bytes_per_node() const = 0;
 
-    /// Local. Sets where the features of samples lie, each contiguous, until the next call of this or `prefetch`.
+    /// Local. Sets pointers to the features of samples, each contiguous, valid until the next `fetch` or `prefetch`.
     /// @throws InputError if they cannot be read
     virtual void fetch(Part part, std::span<const index_t> samples, std::span<const std::byte*> features) = 0;
 
-    /// Whether it is worth to say in advance what will be fetched.
+    /// True if `prefetch` has an effect.
     virtual bool reads_ahead() const { return false; }
-    /// Local: starts to bring samples that will be fetched, also in several calls. Failures are thrown there.
+    /// Local: starts to bring samples that will be fetched, in one or several calls. `fetch` throws its errors.
     virtual void prefetch(Part, std::span<const index_t>) {}
-    /// Waits until nothing is read in the background.
+    /// Waits until no background read is in progress.
     virtual void pause() {}
 };
 
-/// Collective over `world`, of which `node` are the ranks that share memory; all throw alike.
+/// Collective over `world`; `node` are its ranks that share memory. All ranks throw the same error.
 using SampleStoreFactory = std::unique_ptr<SampleStore> (*)(SampleFiles files, const Communicator& world,
                                                             const Communicator& node);
 const Registry<SampleStoreFactory>& sample_stores();
 
-/// Samples in a buffer, ordered by number.
+/// Samples in a buffer, ordered by index.
 struct SampleCopies {
     Part part = Part::train;
-    std::vector<index_t> samples;  ///< ascending, each once
+    std::vector<index_t> samples;  ///< ascending, without duplicates
     std::vector<std::byte> features;
 
-    /// Makes room for samples.
+    /// Allocates the buffer for these samples.
     void reset(Part wanted_part, std::span<const index_t> wanted, std::size_t sample_bytes);
-    /// Sets where samples lie. @return false if one is not here
+    /// Sets pointers to samples. @return false if one is missing
     bool find(Part wanted_part, std::span<const index_t> wanted, std::span<const std::byte*> places) const;
-    /// Calls `take` with first, count and memory of each range of neighbours.
+    /// Calls `take` with first, count and memory of each contiguous range.
     template <class Take>
     void for_each_range(const Take& take) {
         for (std::size_t begin = 0, end = 0; begin < samples.size(); begin = end) {
@@ -73,7 +73,7 @@ struct SampleCopies {
     }
 };
 
-/// A store that copies samples from elsewhere, a batch ahead of its use.
+/// A store that copies samples from elsewhere, one batch ahead of its use.
 class CopyingStore : public SampleStore {
    public:
     void fetch(Part part, std::span<const index_t> samples, std::span<const std::byte*> features) final;
@@ -81,10 +81,10 @@ class CopyingStore : public SampleStore {
     void prefetch(Part part, std::span<const index_t> samples) final;
 
    protected:
-    /// One copy is under way at a time.
+    /// At most one copy is in progress.
     virtual void start_copy(SampleCopies& copies) = 0;
     virtual void finish_copy() = 0;
-    /// Of the samples of all parts.
+    /// The maximum over all parts.
     void set_sample_bytes(std::size_t bytes) { sample_bytes_ = bytes; }
     std::size_t sample_bytes() const { return sample_bytes_; }
 

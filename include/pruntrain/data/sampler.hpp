@@ -1,4 +1,4 @@
-// Which samples a slice of a batch has in which step.
+// Assigns samples to the slices of the batch in each step.
 #pragma once
 
 #include <vector>
@@ -7,24 +7,24 @@
 
 namespace pruntrain {
 
-/// A slice of the global batch of a step: a contiguous block. Blocks differ by at most one sample; with more slices
-/// than samples some are empty.
+/// A slice of the global batch of a step: a contiguous block. Blocks differ by at most one sample. If there are more
+/// slices than samples, some are empty.
 struct BatchPart {
     index_t epoch = 0;
-    index_t global_samples = 0;  ///< in the global batch, over all ranks; the last batch of an epoch may be short
+    index_t global_samples = 0;  ///< size of the global batch, over all ranks; the last batch of an epoch may be short
     index_t first = 0;           ///< position of the part in the global batch
     index_t samples = 0;         ///< in the part
 };
 
-/// The order of the samples is a pure function of (seed, epoch): every epoch is a new permutation of the training
-/// split, cut in global batches, the same for any rank count.
+/// The order of the samples is a pure function of (seed, epoch). Every epoch is a new permutation of the training
+/// split, cut into global batches, the same for any number of ranks.
 class Sampler {
    public:
     Sampler(index_t samples, index_t global_batch, std::uint64_t seed);
 
     index_t steps_per_epoch() const { return (samples_ + global_batch_ - 1) / global_batch_; }
     BatchPart part(index_t step, index_t slice, index_t slices) const;
-    /// The numbers in the training split of the samples of a part.
+    /// Indices in the training split of the samples of a part.
     void draw(index_t step, const BatchPart& part, std::vector<index_t>& numbers) const;
 
    private:

@@ -1,4 +1,4 @@
-// XXH3, 64 bits (Collet, xxhash.com): finds accidents at memory speed; no protection against forgers.
+// XXH3, 64 bits (Collet, xxhash.com): detects accidental changes at memory speed; not cryptographic.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace pruntrain {
 
-/// The checksum of bytes that come piece by piece. The cut into pieces does not matter.
+/// The checksum of bytes that arrive in pieces. It does not depend on how they are split.
 class Checksum {
    public:
     Checksum();

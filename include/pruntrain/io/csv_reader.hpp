@@ -1,4 +1,4 @@
-// Numbers in lines of text with separators between.
+// Text files with one row of separated values per line.
 #pragma once
 
 #include <functional>
@@ -9,17 +9,19 @@
 
 namespace pruntrain {
 
-/// A table of numbers. Blank lines are passed over; a first line without a single number is taken for column names.
+/// A table of values. Blank lines are skipped; a first line without any value is taken as column names.
 class CsvReader {
    public:
-    /// Counts rows and columns. @throws InputError if the file cannot be read or a line has another number of columns
+    /// Counts rows and columns. @throws InputError if the file cannot be read or a line has a different number of
+    /// columns
     CsvReader(std::string path, char separator);
 
     const std::string& path() const { return path_; }
     index_t rows() const { return rows_; }
     index_t columns() const { return columns_; }
 
-    /// Calls `take` with the numbers of each row. @throws InputError naming line and text of what is no finite number
+    /// Calls `take` with the values of each row. @throws InputError with line and text of a value that is no finite
+    /// number
     void read(const std::function<void(index_t row, std::span<const float> numbers)>& take) const;
 
    private:

@@ -1,4 +1,4 @@
-// What tells that an open file has been changed.
+// Detects that an open file has changed.
 #pragma once
 
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 
 namespace pruntrain {
 
-/// Size and time of the last change. A file that another one has replaced (rename) stays as it was for who has it open.
+/// Size and time of the last change. A file replaced by a rename stays unchanged for whoever has it open.
 struct FileState {
     index_t bytes = 0;
     index_t seconds = 0;
@@ -21,13 +21,12 @@ struct FileState {
 
     static FileState of(int descriptor) {
         struct stat status {};
-        if (fstat(descriptor, &status) != 0) fault("cannot look at an open file: ", std::strerror(errno));
+        if (fstat(descriptor, &status) != 0) fault("cannot read the state of an open file: ", std::strerror(errno));
         return {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
     }
 
-    /// What is said about a file in another state.
-    static constexpr const char* changed =
-        " has changed since it was opened: leave data files alone until the run ends";
+    /// The message for a file in another state.
+    static constexpr const char* changed = " has changed since it was opened: do not change data files during a run";
 };
 
 }  // namespace pruntrain

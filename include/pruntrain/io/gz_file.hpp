@@ -1,4 +1,4 @@
-// Files of bytes, plain or compressed with gzip. The only owner of zlib.
+// Files of bytes, plain or compressed with gzip. The only user of zlib.
 #pragma once
 
 #include <memory>
@@ -19,23 +19,24 @@ class GzFile {
 
     const std::string& path() const { return path_; }
     bool compressed() const { return compressed_; }
-    /// No more bytes than this can come out: the file's size if it is plain, else 1032 times as many, the most that
-    /// deflate can compress (zlib's technical notes). So a header that lies is known before memory is taken for it.
+    /// Upper bound of the uncompressed size: the file's size if it is plain, else 1032 times the size, the highest
+    /// compression ratio of deflate (zlib's technical notes). A false header is found before memory is allocated for
+    /// it.
     index_t size_limit() const { return size_limit_; }
 
-    /// Of a compressed file that is said to hold much more than is usual, uncompresses it once, to count.
+    /// Uncompresses a compressed file once, to count its bytes, if the announced size is far above the usual ratio.
     /// @throws InputError if there are fewer bytes
     void expect_bytes(index_t announced);
 
-    /// Fills `bytes` from the present position. @throws InputError if the file is damaged or ends before
+    /// Fills `bytes` from the current position. @throws InputError if the file is damaged or ends too early
     void read(std::span<std::byte> bytes);
-    /// Fills them from a position in the uncompressed content. Of a plain file nothing else is read; a compressed one
-    /// is uncompressed from the present position, or from the start if that lies behind.
+    /// Fills `bytes` from a position in the uncompressed content. A plain file is read only there. A compressed file is
+    /// uncompressed from the current position, or from the start if that is past `position`.
     void read_at(index_t position, std::span<std::byte> bytes);
-    /// To be called when all before `position` has been read.
-    /// @throws InputError if bytes follow on it, or the checksum at the end of a compressed file is wrong
+    /// Call it once everything before `position` has been read.
+    /// @throws InputError if more bytes follow, or the checksum at the end of a compressed file is wrong
     void expect_end(index_t position);
-    /// @throws InputError if the file is not what it was when it was opened
+    /// @throws InputError if the file has changed since it was opened
     void expect_unchanged() const;
 
    private:

@@ -1,4 +1,4 @@
-// NumPy's array file, written.
+// Writer for NumPy's array format.
 #pragma once
 
 #include <span>
@@ -9,8 +9,8 @@
 
 namespace pruntrain {
 
-/// Writes `values` as a float32 array of this shape, in C order (format 1.0). @throws std::runtime_error naming the
-/// file
+/// Writes `values` as a float32 array of this shape, in C order (format 1.0).
+/// @throws std::runtime_error naming the file
 void write_npy(const std::string& path, const std::vector<index_t>& shape, std::span<const float> values);
 
 }  // namespace pruntrain

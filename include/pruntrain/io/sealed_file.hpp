@@ -1,4 +1,4 @@
-// A file that appears whole or not at all, and in which any changed byte is found.
+// Files that are published atomically and in which any changed byte is detected.
 #pragma once
 
 #include <cstdint>
@@ -10,19 +10,19 @@
 
 namespace pruntrain {
 
-/// A sealed file begins with this many bytes: lines that say what it is, the version of its format, its length, and
-/// the checksum of these lines and of all that follows; then zeros. HDF5 calls such a start a user block and passes
-/// over it.
+/// A sealed file begins with this many bytes: text lines, then zeros. The lines have the kind of the file, the format
+/// version, the length, and the checksum of these lines and of all that follows. HDF5 calls such a start a user block
+/// and skips it.
 inline constexpr std::uint64_t seal_bytes = 512;
 
 struct FileKind {
-    std::string_view name;   ///< "pruntrain checkpoint", the first line of the seal
-    index_t format_version;  ///< the newest that this program reads
+    std::string_view name;   ///< the first line of the seal, for instance "pruntrain checkpoint"
+    index_t format_version;  ///< the newest version that this program reads
 };
 
-/// A file in memory (memfd_create(2)), open as long as this object lives. HDF5 writes its files here and not on a disk:
-/// on a full disk HDF5 1.10 can neither write nor close a file and crashes the process at its end, while a plain copy
-/// to disk fails with an error.
+/// A file in memory (memfd_create(2)), open as long as this object lives. HDF5 writes here instead of to a disk. On a
+/// full disk HDF5 1.10 can neither write nor close a file and crashes the process at exit, while a plain copy fails
+/// with an error.
 class MemoryFile {
    public:
     MemoryFile();
@@ -30,21 +30,21 @@ class MemoryFile {
     MemoryFile(const MemoryFile&) = delete;
     MemoryFile& operator=(const MemoryFile&) = delete;
 
-    std::filesystem::path path() const;  ///< under which this process opens it
+    std::filesystem::path path() const;  ///< for opening it in this process
     int descriptor() const { return descriptor_; }
 
    private:
     int descriptor_;
 };
 
-/// Copies `content`, but for its first `seal_bytes`, behind a seal to `path`.tmp, syncs, lets `verify` read that file
-/// back, renames it to `path`, and syncs the folder.
-/// @throws std::runtime_error naming file and reason; then `path`.tmp is removed and an older `path` is untouched
+/// Writes a seal and `content` without its first `seal_bytes` to `path`.tmp, syncs, and lets `verify` read that file
+/// back. Then renames it to `path` and syncs the folder.
+/// @throws std::runtime_error with file and reason; then `path`.tmp is removed and an older `path` is unchanged
 void publish_sealed(const MemoryFile& content, const std::filesystem::path& path, const FileKind& kind,
                     const std::function<void(const std::filesystem::path&)>& verify);
 
 /// Reads the whole file. @return its format version
-/// @throws InputError saying what is wrong: unreadable, of another kind, newer, cut off, damaged
+/// @throws InputError with the reason: unreadable, of another kind, newer, truncated, damaged
 index_t verify_seal(const std::filesystem::path& path, const FileKind& kind);
 
 }  // namespace pruntrain

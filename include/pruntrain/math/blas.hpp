@@ -1,4 +1,4 @@
-// Dense matrix products. The only owner of OpenBLAS. Matrices are row-major.
+// Dense matrix products. The only user of OpenBLAS. Matrices are row-major.
 #pragma once
 
 #include "pruntrain/base/types.hpp"
@@ -11,12 +11,12 @@ enum class Transpose : bool { no, yes };
 void matrix_multiply(Transpose transpose_a, Transpose transpose_b, index_t m, index_t n, index_t k, const real* a,
                      index_t lda, const real* b, index_t ldb, real beta, real* c, index_t ldc);
 
-/// Call first in main. One thread: ranks are the parallelism, and more threads would change the bits. Where OpenBLAS
-/// does not know the processor, starts the program anew with kernels that suit it (measured on an Emerald Rapids with
-/// Debian 12: 4.3 times as fast); what the user sets as OPENBLAS_CORETYPE stands.
+/// Call it first in main. Sets one thread: ranks are the parallelism, and more threads would change the bits. If
+/// OpenBLAS does not know the processor, restarts the program with suitable kernels (4.3x faster on an Emerald Rapids
+/// with Debian 12). OPENBLAS_CORETYPE, if set by the user, has priority.
 void set_up_blas(char** argv);
 
-/// OpenBLAS's own description of its build and the processor type it chose kernels for.
+/// OpenBLAS's own description of its build and of the processor type whose kernels it uses.
 const char* blas_description();
 
 }  // namespace pruntrain

@@ -5,9 +5,9 @@
 
 namespace pruntrain {
 
-/// Bytes of one core's first-level data cache; 32 KiB where the system does not say.
+/// Size of a core's L1 data cache in bytes; 32 KiB if unknown.
 index_t first_level_cache_bytes();
-/// Bytes of the second-level cache; 512 KiB where the system does not say.
+/// Size of the L2 cache in bytes; 512 KiB if unknown.
 index_t second_level_cache_bytes();
 
 }  // namespace pruntrain

@@ -1,4 +1,4 @@
-// Plain vector loops that layers share. Rows of a tile: `width` samples each.
+// Simple vectorized loops that layers share. Rows of a tile have `width` samples each.
 #pragma once
 
 #include <span>
@@ -7,7 +7,7 @@
 
 namespace pruntrain {
 
-/// y (rows, width): every number of row i becomes values[i].
+/// y (rows, width): every element of row i becomes values[i].
 void fill_rows(std::span<const real> values, index_t width, real* y);
 
 /// sums[i] += the sum of row i of x (rows, width).

@@ -7,14 +7,14 @@
 
 namespace pruntrain {
 
-/// A square window that moves over an image in steps of `stride`, the image widened on all sides by `padding` zeros.
+/// A square window that moves over an image in steps of `stride`; the image is padded on all sides by `padding` zeros.
 struct Window {
     index_t kernel = 1;  ///< rows and columns of the window
     index_t stride = 1;
     index_t padding = 0;
 
     index_t size() const { return kernel * kernel; }
-    /// Places of the window along `size` rows or columns; it lies inside the widened image, a rest is left out.
+    /// Number of window positions along `size` rows or columns, inside the padded image; a remainder is ignored.
     index_t places(index_t size) const { return (size + 2 * padding - kernel) / stride + 1; }
 };
 
@@ -23,7 +23,7 @@ struct Window {
 void im2col(const Shape& image, const Window& window, index_t width, index_t first, index_t count, const real* x,
             real* columns);
 
-/// The transpose of im2col: adds every number of `columns` to the dx (C,H,W,T) that im2col takes it from.
+/// The transpose of im2col: adds every element of `columns` to the element of dx (C,H,W,T) from which im2col reads it.
 void col2im(const Shape& image, const Window& window, index_t width, index_t first, index_t count, const real* columns,
             real* dx);
 

@@ -1,5 +1,5 @@
-// A copy of a tile's images for the sparse kernels: with zeros around, and so laid out that the inputs of neighbouring
-// output pixels lie side by side.
+// A zero-padded copy of a tile's images for the sparse kernels, in which the inputs of neighboring output pixels are
+// contiguous.
 #pragma once
 
 #include "pruntrain/base/types.hpp"
@@ -7,10 +7,10 @@
 
 namespace pruntrain {
 
-/// Number (c, i, j, t) is sample t of pixel (i - top, j - left) of channel c, or 0 outside the image. Columns
-/// whose numbers are equal modulo `stride` stand together, so that the pixels that one window tap meets at neighbouring
-/// output columns are neighbours. Rows and channels begin an odd number of cache lines apart: at a power of two they
-/// would fight for a few sets of the first-level cache.
+/// Element (c, i, j, t) is sample t of pixel (i - top, j - left) of channel c, or 0 outside the image. Columns with
+/// equal index modulo `stride` are stored together. So the pixels that one window tap reads for neighboring output
+/// columns are neighbors. Rows and channels are an odd number of cache lines apart, because a power of two would map
+/// them to few sets of the L1 cache.
 class PaddedImage {
    public:
     PaddedImage() = default;
@@ -21,12 +21,12 @@ class PaddedImage {
     index_t size() const { return image_.channels * channel_stride_; }
     index_t channel_stride() const { return channel_stride_; }
 
-    /// Where pixel (i, j) of channel 0 begins, padding counted.
+    /// Offset of pixel (i, j) of channel 0, in padded coordinates.
     index_t offset(index_t i, index_t j) const {
         return i * row_stride_ + (j % stride_ * phase_columns_ + j / stride_) * width_;
     }
 
-    /// Copies a tile x (channel, row, column, T). The zeros around must be there already: they are never written.
+    /// Copies a tile x (channel, row, column, T). The padding must already be zero: it is never written.
     void fill(const real* x, real* padded) const;
 
    private:

@@ -1,4 +1,4 @@
-// Which weights of a matrix exist.
+// The pattern of the non-zeros of a matrix.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,9 @@
 
 namespace pruntrain {
 
-/// The pattern of a (rows, columns) matrix: full, or the kept positions in compressed sparse rows (CSR), columns
-/// ascending in each row. Packed arrays that belong to it hold one number for each kept position, in this order.
+/// The pattern of a (rows, columns) matrix: full, or the non-zeros in compressed sparse rows (CSR), columns ascending
+/// in each row. Packed arrays of a pattern have one element per non-zero, in this order.
+// Large because a sparsity pattern offers each caller the one traversal that it needs, without a copy.
 class Pattern {
    public:
     Pattern() = default;
@@ -25,22 +26,20 @@ class Pattern {
     index_t kept() const { return full_ ? dense_size() : static_cast<index_t>(column_indices_.size()); }
     bool full() const { return full_; }
 
-    /// CSR arrays; empty while full.
+    /// CSR arrays; empty if full.
     std::span<const index_t> row_pointers() const { return row_pointers_; }
     std::span<const std::int32_t> column_indices() const { return column_indices_; }
 
-    /// The rows first .. first + count - 1 as a pattern of their own.
-    Pattern row_block(index_t first, index_t count) const;
-    /// Of the same shape, full.
+    /// The full pattern of the same shape.
     Pattern with_all() const { return {rows_, columns_}; }
-    /// Kept positions of each row.
+    /// Number of non-zeros of each row.
     std::vector<index_t> row_sizes() const;
-    /// The column of each packed position, of a full pattern too.
+    /// The column of each packed position, also for a full pattern.
     std::vector<std::int32_t> all_columns() const;
-    /// Packed positions before a row.
+    /// Number of packed positions before a row.
     index_t kept_before(index_t row) const { return full_ ? row * columns_ : row_pointers_[row]; }
 
-    /// Removes the packed positions whose flag is 0. @param keep  one flag for each kept position
+    /// Removes the packed positions whose flag is 0. @param keep  one flag per non-zero
     void keep(std::span<const std::uint8_t> keep);
 
     /// Calls work(packed position, row * columns + column) for every packed position.
@@ -48,7 +47,7 @@ class Pattern {
     void for_each_position(Work work) const {
         for_each_position(0, kept(), work);
     }
-    /// For the packed positions first .. last - 1.
+    /// The same for the packed positions first .. last - 1.
     template <class Work>
     void for_each_position(index_t first, index_t last, Work work) const {
         index_t k = first;
@@ -61,8 +60,8 @@ class Pattern {
             for (const index_t end = std::min(last, row_pointers_[row + 1]); k < end; ++k)
                 work(k, row * columns_ + column_indices_[k]);
     }
-    /// For every packed position calls work(packed positions of `other` before its place, whether the next of those is
-    /// at this place). @param other  of a matrix of the same shape
+    /// Calls work(packed positions of `other` before this position, whether the next of those is at this position) for
+    /// every packed position. @param other  of a matrix of the same shape
     template <class Work>
     void for_each_match(const Pattern& other, Work work) const {
         for (index_t row = 0; row < rows_; ++row) {
@@ -75,15 +74,15 @@ class Pattern {
             }
         }
     }
-    /// The second argument of `for_each_position`'s work, for all packed positions.
+    /// row * columns + column of all packed positions.
     std::vector<index_t> dense_positions() const;
 
-    /// dense (rows, columns) = packed values at the kept positions; the others are not touched.
+    /// dense (rows, columns) = packed values at the non-zeros; other elements are not changed.
     void scatter(std::span<const real> packed, real* dense) const;
-    /// packed = the kept positions of dense (rows, columns).
+    /// packed = the elements of dense (rows, columns) at the non-zeros.
     void gather(const real* dense, std::span<real> packed) const;
 
-    /// The row pointers of rows of these sizes.
+    /// The row pointers for rows of these sizes.
     static std::vector<index_t> pointers_of(std::span<const index_t> row_sizes);
 
     std::size_t index_bytes() const;  ///< memory of the CSR arrays
@@ -98,15 +97,15 @@ class Pattern {
     std::vector<std::int32_t> column_indices_;
 };
 
-/// The packed positions of each row that lie in each block of columns: (block, row).
-/// @param offsets  the first column of each block, and the number of all
+/// Number of packed positions of each row in each block of columns: (block, row).
+/// @param offsets  the first column of each block, and the total
 std::vector<index_t> sizes_in_blocks(const Pattern& pattern, std::span<const index_t> offsets);
-/// The packed positions of each row of the whole matrix. @param sizes  (block, row), as `sizes_in_blocks` gives them
+/// Number of packed positions of each row of the whole matrix. @param sizes  (block, row), from `sizes_in_blocks`
 std::vector<index_t> row_sizes_side_by_side(std::span<const index_t> sizes, index_t rows);
-/// Where the packed numbers of blocks of columns, block after block, stand among those of the whole matrix.
+/// Positions in the whole matrix of the packed elements of column blocks that are stored block after block.
 std::vector<index_t> places_side_by_side(std::span<const index_t> sizes, index_t rows);
 
-/// @param places  where each number goes, all of them different
+/// @param places  distinct target positions
 template <class T>
 std::vector<T> put_in_place(std::span<const T> numbers, std::span<const index_t> places) {
     std::vector<T> placed(numbers.size());

@@ -1,4 +1,4 @@
-// How the samples of a rank lie in memory. Shape letters: N samples, C channels, H rows, W columns, T tile width.
+// Memory layout of the samples of a rank. Shape letters: N samples, C channels, H rows, W columns, T tile width.
 #pragma once
 
 #include <algorithm>
@@ -25,33 +25,32 @@ struct Shape {
     friend bool operator==(const Shape&, const Shape&) = default;
 };
 
-/// Samples of one rank, cut in tiles of `width` samples. An array of `features` numbers a sample is stored as
-/// (tile, feature, sample), sample innermost, the last tile padded to full width: a loop over samples has unit stride
-/// and a constant trip count. Padding lanes: activations there are finite but mean nothing, gradients there are exactly
+/// Samples of one rank, divided into tiles of `width` samples. An array with `features` elements per sample is stored
+/// as (tile, feature, sample), sample innermost, the last tile padded to full width. So a loop over samples has unit
+/// stride and a constant trip count. In padding lanes activations are finite but meaningless, and gradients are exactly
 /// 0.
 struct Tiling {
-    index_t samples = 0;  ///< may be 0: more ranks than samples in a short batch
+    index_t samples = 0;  ///< may be 0, if a short batch has fewer samples than ranks
     index_t width = 8;    ///< T
 
     index_t tiles() const { return (samples + width - 1) / width; }
-    /// Samples in a tile that are real.
+    /// Samples in a tile without padding.
     index_t lanes(index_t tile) const { return std::min(width, samples - tile * width); }
-    /// Numbers in an array of `features` numbers a sample, padding included.
+    /// Elements of an array with `features` elements per sample, padding included.
     index_t size(index_t features) const { return tiles() * features * width; }
 };
 
-constexpr index_t widest_tile = 128;  ///< samples
+constexpr index_t widest_tile = 128;  ///< in samples
 
-/// T of the layers that see images, and of those that see flat vectors.
+/// T of the layers with image inputs, and of those with flat inputs.
 struct TileWidths {
     index_t image = 8;
     index_t flat = 8;
 };
 
-/// For up to `samples` samples a rank: the widest of `widest_flat`, half of it, .., 8 that pads no more than a quarter.
-/// For flat vectors 64 makes wide enough products for BLAS (within 5 % of one product over the batch). Images have
-/// their pixels beside: 16 samples are wide enough for both, and the inputs of a few pixels of all channels stay in the
-/// first-level cache.
+/// For up to `samples` samples per rank: the widest of `widest_flat`, half of it, .., 8 that pads no more than a
+/// quarter. For flat vectors, 64 makes products wide enough for BLAS (within 5 % of one product over the batch). Images
+/// also have pixels: 16 samples are wide enough, and the inputs of a few pixels of all channels stay in the L1 cache.
 inline TileWidths tile_widths(index_t samples, index_t widest_flat = 64) {
     constexpr index_t widest_image_tile = 16;
     index_t width = widest_flat;
@@ -59,8 +58,8 @@ inline TileWidths tile_widths(index_t samples, index_t widest_flat = 64) {
     return {std::min(width, widest_image_tile), width};
 }
 
-/// The same samples in tiles of another width: y (tile, feature, sample) from x. Padding lanes that x has are copied,
-/// further ones become 0.
+/// The same samples in tiles of another width: y (tile, feature, sample) from x. Padding lanes of x are copied,
+/// additional ones become 0.
 void retile(index_t features, const Tiling& from, const real* x, index_t width, real* y);
 
 }  // namespace pruntrain

@@ -1,4 +1,4 @@
-// The packed numbers of all parameters of a rank, side by side.
+// The packed values of all parameters of a rank, in contiguous arrays.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,12 @@
 
 namespace pruntrain {
 
-/// How optimizer slots are shared out over ranks that have equal copies of all else.
+/// How optimizer state is partitioned over ranks that replicate everything else (ZeRO stage 1).
 struct StatePartition {
-    /// Which numbers of an arena of this size this rank has slots for.
+    /// The range of an arena of this size whose slots this rank holds.
     std::function<Block(index_t size)> own;
-    /// Shares out anew. Collective. @param part  of an array of `size` numbers those from `first` on; the parts of all
-    ///     ranks make up the array. @return this rank's own
+    /// Redistributes an array. Collective. @param part  of an array of `size` elements those from `first` on; the parts
+    ///     of all ranks make up the array. @return this rank's own range
     std::function<AlignedVector<real>(const AlignedVector<real>& part, index_t first, index_t size)> share_out;
 };
 
@@ -27,6 +27,7 @@ struct StatePartition {
 /// backward finishes the parameters (last layer first). So a range of the arena is a message, a part of the optimizer
 /// state, or a norm, without packing. Only the arena knows this order: all lists here, as everywhere, are in model
 /// order, first layer first. Laid out anew only when patterns change. The gradients may live in memory of the caller.
+// Large because layout, slots and version must change together, and each has its few readers.
 class Arena {
    public:
     /// Lays out the parameters, values and gradients zero. They must outlive the arena and stay in place.
@@ -53,39 +54,36 @@ class Arena {
     /// Where a parameter's packed values begin.
     index_t offset(std::size_t parameter) const { return offsets_[parameter]; }
 
-    /// Optimizer slots: arrays of the arena's size that are kept in step with the values, or of the part of it that
-    /// this rank has slots for.
+    /// Slots: arrays of optimizer state of the arena's size, or of this rank's range of it, that follow the values.
     void create_slots(std::vector<std::string> names, std::optional<StatePartition> sharing = {});
     const std::vector<std::string>& slot_names() const { return slot_names_; }
     bool has_slot(const std::string& name) const;
-    /// Of the slot with this name, which must exist.
+    /// The index of the slot with this name, which must exist.
     std::size_t slot_number(const std::string& name) const;
-    /// The numbers that the slots belong to.
+    /// The range of the arena that the slots belong to.
     Block slot_range() const { return slot_range_; }
-    /// Those of them that are a parameter's; counted in the arena.
+    /// Its intersection with a parameter, as a range of the arena.
     Block slot_range(std::size_t parameter) const;
     bool state_is_partitioned() const { return sharing_.has_value(); }
     std::span<real> slot(std::size_t number) { return slots_[number]; }
 
-    /// The gradients, zero from now on, live in memory of the caller, for instance memory that other ranks see. It must
-    /// stay while they are used. After a change of the patterns they are at its front, or in own memory if they are too
-    /// many.
+    /// Places the gradients, now zero, in memory of the caller, for instance memory shared with other ranks. It must
+    /// outlive their use. After a change of the patterns they are at its front, or in own memory if they no longer fit.
     void place_gradients(std::span<real> memory);
 
-    /// Removes weights: values, gradients and slots are compacted together, in memory too. Collective if slots are
-    /// shared.
+    /// Removes weights: values, gradients and slots are compacted together. Collective if slots are partitioned.
     /// @param keep  for each parameter one flag for each packed position, or empty to keep all
     void keep(const std::vector<std::vector<std::uint8_t>>& keep);
 
     enum class Slots { follow, deferred };
     /// Gives parameters new patterns. What is in both keeps its value and slots; the values and slots of new positions
-    /// are 0, and so are all gradients. Collective if slots are shared.
+    /// are 0, and so are all gradients. Collective if slots are partitioned.
     /// @param patterns  for each parameter, or none to leave it as it is
     /// @param slots  deferred: they wait as they are for the next `set_patterns`, which must follow before they are
     /// used
     void set_patterns(std::vector<std::optional<Pattern>> patterns, Slots slots = Slots::follow);
 
-    /// New patterns and zeros for values, gradients and slots: what a checkpoint fills.
+    /// New patterns, with zeros for values, gradients and slots, to be filled from a checkpoint.
     void reset(const std::vector<Pattern>& patterns);
 
     std::size_t bytes() const;  ///< values, gradients, slots and patterns

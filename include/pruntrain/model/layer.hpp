@@ -1,4 +1,4 @@
-// One layer of a network: local code that knows neither MPI nor the trainer.
+// One layer of a network: local code without MPI.
 #pragma once
 
 #include <map>
@@ -33,7 +33,7 @@ enum class InPlace {
     view,        ///< yes, always: the output is the input with another shape
 };
 
-/// A part of the global batch that is computed by itself. Usually a rank has one.
+/// A part of the global batch that is computed independently. Usually a rank has one.
 struct Slice {
     index_t first = 0;  ///< position in the global batch of its first sample
     index_t samples = 0;
@@ -41,22 +41,23 @@ struct Slice {
     real* input = nullptr;
 };
 
-/// Relu and max-pool are linear but for what they choose. A second derivative by a difference of gradients is that of
-/// one linear piece only if both gradients are: if the choices are those of one forward.
+/// Relu and max-pool are piecewise linear. A difference of gradients approximates a second derivative only if both
+/// gradients belong to the same linear piece, that is, if both use the choices of one forward.
 enum class Choices {
     free,      ///< by the input
-    remember,  ///< likewise, and remembers them
-    repeat,    ///< those that were remembered, whatever the input is now
+    remember,  ///< by the input, and recorded
+    repeat,    ///< the recorded ones, whatever the input is
 };
 
-/// What a layer may know of the step it works in. Layers see one slice at a time.
+/// The step that a layer works in. Layers see one slice at a time.
 struct StepContext {
     bool training = false;
     std::uint64_t seed = 0;
     index_t step = 0;
-    Tiling tiling;               ///< of the slice; a network gives each layer its width
-    index_t first_sample = 0;    ///< position in the global batch of the slice's first sample
-    index_t first_tile = 0;      ///< tiles of the rank's slices before this one: for what a layer remembers
+    Tiling tiling;             ///< of the slice; a network gives each layer its width
+    index_t first_sample = 0;  ///< position in the global batch of the slice's first sample
+    index_t first_tile =
+        0;  ///< tiles of the rank's slices before this one, for state that a layer keeps between forward and backward
     index_t global_samples = 0;  ///< samples of the global batch over all ranks; > 0
     Choices choices = Choices::free;
 
@@ -65,35 +66,34 @@ struct StepContext {
     std::span<const double> global_sums;  ///< over the global batch
 };
 
-/// Numbers that are not trained but belong to the model: the running mean of batch-norm. Saved in checkpoints.
+/// Values that are not trained but belong to the model, such as batch-norm's running mean. Saved in checkpoints.
 struct Statistic {
     std::string name;  ///< "running_mean"
     std::vector<real> values;
 };
 
-/// Scratch memory, shared by all layers of a network: holds nothing between two calls. Each layer says how much it
-/// needs.
+/// Scratch memory that all layers of a network share. It holds nothing between two calls.
 using Workspace = std::span<real>;
 
-/// Where the outputs of layers are shared out: by the layer's name the first output of each shard, then the number of
-/// all: fewer than configured if units were removed. Layers without an entry are cut in even blocks.
+/// How the outputs of layers are partitioned over the shards. For each layer name: the first output of each shard, then
+/// the total, which is less than configured after compaction. Layers without an entry have even blocks.
 using Partition = std::map<std::string, std::vector<index_t>>;
 
-/// Of the ranks that share one copy of the model, the part that this one holds: of each layer the weights of a block of
-/// its outputs, or of a block of its inputs.
+/// The shard of a rank among those that share one replica of the model: for each layer the weights of a block of its
+/// outputs (column-parallel) or of its inputs (row-parallel).
 struct ModelShard {
     index_t number = 0;
     index_t count = 1;
     Partition cuts = {};
-    bool allow_row_parallel = true;  ///< no: each layer is cut by its outputs
+    bool allow_row_parallel = true;  ///< false: every layer is column-parallel
 };
 
 /// The channels of an activation that a shard holds; the features of a vector are channels.
 struct ChannelBlock {
     index_t first = 0;
-    index_t total = 0;                  ///< of all shards; 0: as many as there are here
-    std::vector<index_t> offsets = {};  ///< the first of each shard, and the total; empty: every shard has all
-    index_t configured = 0;             ///< the total before units were removed from the network; 0: none were
+    index_t total = 0;                  ///< over all shards; 0: as many as on this shard
+    std::vector<index_t> offsets = {};  ///< the first channel of each shard, and the total; empty: every shard has all
+    index_t configured = 0;             ///< the total before compaction; 0: nothing was removed
     index_t before_removals() const { return configured > 0 ? configured : total; }
 
     Block of(index_t shard) const {
@@ -102,7 +102,7 @@ struct ChannelBlock {
     }
 };
 
-/// Where a layer stands in its network.
+/// The position of a layer in its network.
 struct LayerPlace {
     std::string name;            ///< unique: "conv2d1"
     std::uint32_t number;        ///< from 0; the stream of its random numbers
@@ -111,18 +111,19 @@ struct LayerPlace {
     ModelShard shard = {};
 };
 
-/// How a layer with weights is cut. Where it gets all inputs it computes this shard's outputs. Where it gets this
-/// shard's inputs it computes terms of all outputs; their sums over the shards are then shared out.
+/// How a layer with weights is partitioned. With all inputs it computes this shard's outputs (column-parallel). With
+/// this shard's inputs it computes partial sums of all outputs, which are then reduced and scattered (row-parallel).
 struct OutputShare {
-    Block own;                ///< outputs that this shard holds in the end, and their bias
-    Block computed;           ///< outputs of the layer here: the same, or all
-    ChannelBlock outputs;     ///< of the layer here
-    ChannelBlock shared_out;  ///< what the sums of terms become; empty: there are none
+    Block own;                ///< outputs, and their bias, that this shard holds in the end
+    Block computed;           ///< outputs that the layer computes here: the same, or all
+    ChannelBlock outputs;     ///< of the layer on this shard
+    ChannelBlock shared_out;  ///< of the reduced partial sums; empty: there are none
 };
 /// @param outputs  units or channels of the layer
 /// @throws InputError if there are fewer than shards
 OutputShare share_outputs(const LayerPlace& place, index_t outputs);
 
+// Large because it is an interface: one method for each fact that some other part needs to know of a layer.
 class Layer {
    public:
     /// A layer whose outputs are channels of its input, or their pixels.
@@ -143,7 +144,7 @@ class Layer {
     const ChannelBlock& output_channels() const { return channels_; }
     /// The channels whose bias and statistics this shard holds.
     const ChannelBlock& own_channels() const { return computes_partial_sums() ? shared_out_ : channels_; }
-    /// Its outputs are terms: those of the model are the sums over all shards.
+    /// Its outputs are partial sums, to be reduced over all shards.
     bool computes_partial_sums() const { return shared_out_.total > 0; }
 
     virtual std::string describe() const = 0;  ///< "conv2d 3x3, 32 channels, padding 1"
@@ -151,41 +152,41 @@ class Layer {
     virtual std::vector<Statistic*> statistics() { return {}; }
     /// The weight of a layer that can execute it dense or sparse.
     virtual WeightMatrix* weight_matrix() { return nullptr; }
-    /// What batch-norm multiplies each channel with; null in other layers.
+    /// The factor of each channel in batch-norm; null in other layers.
     virtual const Parameter* channel_scale() const { return nullptr; }
 
     virtual InPlace in_place() const = 0;
 
-    /// What channels become in evaluation that are constant, over all samples and pixels. @param inputs  of this shard,
-    /// as many as there are input channels @return as many as there are output channels; nothing if that is unknown:
-    /// then no channel is removed through this layer
+    /// The outputs, in evaluation, of input channels that are constant over all samples and pixels.
+    /// @param inputs  one value an input channel of this shard
+    /// @return one value an output channel; nothing if unknown: then no channel is removed through this layer
     virtual std::optional<std::vector<double>> of_constants(std::vector<double> inputs) const = 0;
     /// A layer with weights: a constant input channel adds one value to all pixels of an output. Not where windows
     /// reach over the border.
     virtual bool adds_constants() const { return false; }
-    /// Changes a bias, or what stands for one, as if the constants were added: for a layer with weights to its outputs,
-    /// for others to its inputs. @param constants  for each of `own_channels` @return no: there is none
+    /// Adds constants to a bias or its equivalent: to the outputs of a layer with weights, to the inputs of others.
+    /// @param constants  one for each of `own_channels` @return false: there is no bias
     virtual bool take_constants(std::span<const double> /*constants*/) { return false; }
 
-    /// The layer before is a relu. A layer that can do its work on the way does so from now on and says yes: then
-    /// neither direction of that relu is called. The largest of a window commutes with it.
+    /// Called if the layer before is a relu. A layer that can apply it itself does so from now on and returns true;
+    /// then neither direction of that relu is called. Max-pooling commutes with relu.
     virtual bool fuse_relu() { return false; }
 
-    /// Numbers of scratch that forward or backward need at this tile width.
+    /// Elements of scratch memory that forward or backward need at this tile width.
     virtual index_t workspace_size(index_t /*tile_width*/) const { return 0; }
-    /// Multiply-adds of the kept weights in the forward of so many samples; each of the two products of backward has as
-    /// many. 0: its work is no matrix product. For --profile.
+    /// Multiply-adds of the remaining weights in the forward of this many samples; each of the two products of backward
+    /// has as many. 0: no matrix product. For --profile.
     virtual double multiply_adds(index_t /*samples*/) const { return 0; }
-    /// What a layer exchanges between the shards of the model, in numbers of all shards. For --check.
+    /// Elements, over all shards, that a layer communicates between the shards of the model. For --check.
     struct Exchanged {
         index_t forward = 0, backward = 0;
     };
     virtual Exchanged exchanged(const Tiling&) const { return {}; }
-    /// Bytes that the layer holds itself for up to this many samples (a pooling's choices), for --check.
+    /// Bytes that the layer itself holds for up to this many samples, such as a pooling's choices. For --check.
     virtual std::size_t held_bytes(const Tiling&) const { return 0; }
 
-    /// Numbers of which forward and backward each need the sum over the global batch before they can begin: the
-    /// statistics of batch-norm.
+    /// How many values forward and backward each need summed over the global batch before they start: the statistics of
+    /// batch-norm.
     virtual index_t batch_sums() const { return 0; }
     /// In training, before `forward` of any slice. @param sums  set: over this slice
     virtual void forward_sums(const StepContext&, const real* /*x*/, std::span<double> /*sums*/) {}

@@ -1,4 +1,4 @@
-// Losses: what the last layer's output is compared with, and the gradient that starts backward.
+// Loss functions: compare the last layer's output with the targets and compute the gradient that starts backward.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,8 @@ namespace pruntrain {
 
 /// Sums over this rank's samples.
 struct LossSums {
-    double loss = 0;      ///< sum of the loss of each sample
-    index_t correct = 0;  ///< samples whose largest output is the target's class; 0 for a regression
+    double loss = 0;      ///< sum of the per-sample loss
+    index_t correct = 0;  ///< correctly classified samples; 0 for a regression
 };
 
 class Loss {
@@ -22,18 +22,17 @@ class Loss {
     virtual ~Loss() = default;
 
     /// @param outputs       (tile, output, sample): the network's output for `tiling.samples` samples
-    /// @param targets       (sample, target): `target_width` numbers a sample, in the order of the samples
-    /// @param gradient      null, or (tile, output, sample): set to d loss / d outputs of the mean over
-    /// `global_samples`;
-    ///                      0 in padding lanes. May be `outputs` itself
+    /// @param targets       (sample, target): `target_width` values per sample
+    /// @param gradient      null, or (tile, output, sample), 0 in padding lanes; may be `outputs` itself. Set to the
+    /// gradient with respect to the outputs of the loss averaged over `global_samples`
     virtual LossSums evaluate(const Tiling& tiling, index_t outputs_per_sample, const real* outputs,
                               const float* targets, index_t target_width, index_t global_samples,
                               real* gradient) const = 0;
 
-    /// @throws InputError unless a network of so many outputs can be compared with targets of this width
+    /// @throws InputError unless a network with so many outputs fits targets of this width
     virtual void check(index_t outputs_per_sample, index_t target_width) const = 0;
 
-    /// Targets are class numbers 0 .. outputs-1 (then the data set checks its labels).
+    /// True if targets are class labels 0 .. outputs-1 (then the data set checks them).
     virtual bool classifies(index_t outputs_per_sample, index_t target_width) const = 0;
 };
 

@@ -1,4 +1,4 @@
-// A chain of layers with their parameters, activations and scratch.
+// A chain of layers with their parameters, activations and scratch memory.
 #pragma once
 
 #include <array>
@@ -14,20 +14,20 @@
 
 namespace pruntrain {
 
-/// A step as the network sees it: of the slices of this rank, of which there is one if none is named.
+/// A step of the network on the slices of this rank. Without slices there is one, described by the context itself.
 struct NetworkStep : StepContext {
     std::vector<Slice> slices;
     std::size_t slice_count() const { return slices.empty() ? 1 : slices.size(); }
 
-    /// Where the gradients of a node of the tree over the slices go.
+    /// The destination of the gradients of one node of the reduction tree over the slices.
     struct Term {
-        TreeNode node;    ///< slices, counted among all slices of the batch
+        TreeNode node;    ///< slices, numbered over the whole batch
         real* gradients;  ///< of the arena's size
     };
-    /// The nodes that this rank's slices make up. None: the arena's gradients for its only slice.
+    /// The tree nodes that consist of this rank's slices. Empty: the only slice writes to the arena's gradients.
     std::vector<Term> terms;
 
-    /// Sums rows of numbers, one for each slice of this rank, over all slices of all ranks. Every rank calls it alike.
+    /// Sums rows of values, one row a slice of this rank, over all slices of all ranks. Collective.
     std::function<void(std::span<const double> rows, std::span<double> totals)> sum_over_slices;
 };
 
@@ -49,22 +49,23 @@ struct GraphNode {
 };
 inline constexpr const char* graph_input = "input";
 
+// Large because it is both the description of a network and its executor; networks as graphs will separate the two.
 class Network {
    public:
-    /// What a layer between the shards of a model does.
+    /// What a layer that communicates between the shards of a model does.
     enum class Exchange {
-        gather,  ///< from the channels of this shard to those of all
-        sum,     ///< from terms of all channels to the sums of this shard's, place.channels
+        gather,  ///< all-gather: from the channels of this shard to all channels
+        sum,     ///< reduce-scatter: from partial sums of all channels to the sums of place.channels
     };
-    /// Makes such a layer. @param last  behind the last layer of the model: then every shard gets the outputs of all
+    /// Makes such a layer. @param last  after the last layer of the model: every shard gets all outputs
     using MakeExchange = std::function<std::unique_ptr<Layer>(LayerPlace place, Exchange what, bool last)>;
 
     /// @param model     the list of layers, each {layer: TYPE, ...}
-    /// @param shard     which part of the layers' outputs this network has
-    /// Where a layer needs the channels of all shards, the narrower side of it is exchanged: its inputs before it, or,
-    /// if it has fewer outputs, sums of its outputs behind it.
+    /// A layer that needs the channels of all shards exchanges its narrower side: its inputs before it
+    /// (column-parallel), or, if it has fewer outputs, partial sums of its outputs after it (row-parallel).
+    /// @param shard     the part of the layers' outputs that this network holds
     /// @param exchange  for more than one shard
-    /// @param allocate  no: the arena has no numbers before its `reset`
+    /// @param allocate  false: the arena has no values before its `reset`
     /// @throws InputError if a layer does not fit the one before it
     Network(const std::vector<Config>& model, const Shape& input, const ModelShard& shard = {},
             const MakeExchange& exchange = {}, bool allocate = true);
@@ -80,12 +81,12 @@ class Network {
 
     std::size_t layer_count() const { return layers_.size(); }
     Layer& layer(std::size_t number) { return *layers_[number]; }
-    /// Numbers of the layers with a weight matrix, from the first on.
+    /// Indices of the layers with a weight matrix, in model order.
     std::vector<std::size_t> layers_with_weights() const;
 
-    /// The scale of a batch-norm right behind a layer, of the same channels; null: none stands there.
+    /// The scale of a batch-norm directly after a layer, over the same channels; null if there is none.
     const Parameter* scale_behind(std::size_t layer) const {
-        layer += layers_[layer]->computes_partial_sums() ? 2 : 1;  // behind the sums of terms
+        layer += layers_[layer]->computes_partial_sums() ? 2 : 1;  // after the layer that sums them
         return layer < layers_.size() ? layers_[layer]->channel_scale() : nullptr;
     }
 
@@ -95,12 +96,12 @@ class Network {
     Arena& arena() { return *arena_; }
     const Arena& arena() const { return *arena_; }
 
-    /// First values of all parameters: a pure function of seed, draw and weight number.
-    /// @param draw  0: those of a run's start
+    /// Sets all parameters to initial values: a pure function of seed, draw and weight index.
+    /// @param draw  0: the values at the start of a run
     void initialize(std::uint64_t seed, std::uint32_t draw = 0);
 
-    /// How the samples lie in all that follows. Layers that see images may have another width than those that see flat
-    /// vectors: where one follows the other the network moves the numbers.
+    /// Tile widths of all later calls. Layers on images and layers on flat vectors may have different widths; the
+    /// network converts where they meet.
     void set_tile_widths(const TileWidths& widths);
     Tiling tiling(std::size_t layer, index_t samples) const {
         return {samples, layer < first_flat_ ? widths_.image : widths_.flat};
@@ -108,26 +109,26 @@ class Network {
     Tiling input_tiling(index_t samples) const { return tiling(0, samples); }
     Tiling output_tiling(index_t samples) const { return tiling(layers_.size() - 1, samples); }
 
-    /// Allocates activations for so many slices of up to so many samples. What follows has its slices in these places.
+    /// Allocates activations for this many slices of up to `samples` samples.
     void reserve(index_t samples, index_t slices = 1);
-    /// Activations, gradients of activations and scratch for them, in bytes.
+    /// Bytes of activations, their gradients and scratch memory.
     std::size_t activation_bytes(index_t samples, index_t slices = 1) const;
 
-    /// Where the caller puts the samples of a slice whose step names no other place: (tile, input feature, sample).
-    /// Call after `reserve`; valid until the next one.
+    /// The network's own input buffer of a slice, (tile, input feature, sample), for steps whose slices have no input
+    /// of their own. Call after `reserve`; valid until the next one.
     real* input(index_t slice = 0);
 
-    /// Forward of a batch of one slice: the outputs, (tile, output, sample), valid until the next forward.
-    /// @param step  the width of its tiling does not count
+    /// Forward of a batch of one slice. @return the outputs, (tile, output, sample), valid until the next forward
+    /// @param step  the width of its tiling is ignored
     const real* forward(const StepContext& step);
     /// Forward of all layers; call `reserve` before.
     void forward(const NetworkStep& step);
     /// One layer's forward; call from the first layer to the last, after `reserve`.
     void forward(const NetworkStep& step, std::size_t layer);
-    /// What the last layer's forward has set.
+    /// The output of the last layer's forward.
     real* output(index_t slice = 0) { return place(activations_.back(), layers_.size() - 1, outputs(), slice); }
 
-    /// What a layer's forward has set, (tile, output feature, sample), until a layer behind it changes it in place.
+    /// The output of a layer's forward, (tile, output feature, sample), until a later layer overwrites it in place.
     const real* activation(std::size_t layer, index_t slice) {
         return place(activations_[activation_of_[layer]], layer, layers_[layer]->output_shape().size(), slice);
     }
@@ -138,20 +139,20 @@ class Network {
     void backward(const NetworkStep& step);
     /// One layer's backward; call from the last layer to the first.
     void backward(const NetworkStep& step, std::size_t layer);
-    /// Backward computes the gradient of this layer's input: some layer before it is trained.
+    /// True if backward computes the gradient of this layer's input: a layer before it has parameters.
     bool needs_input_gradient(std::size_t layer) const { return layer > first_trained_; }
-    /// The layer behind does this one's work.
+    /// The next layer does this one's work.
     bool is_fused(std::size_t layer) const { return fused_[layer]; }
-    /// Forward and backward of one layer on whatever stands in its arrays, to see how long they take. Outputs and
-    /// gradients mean nothing until the next step.
+    /// Forward and backward of one layer on whatever is in its arrays, to time them. Outputs and gradients are
+    /// undefined until the next step.
     void dry_run_layer(const StepContext& step, std::size_t layer);
-    /// Gives scratch memory back; `reserve` takes what layers then need.
+    /// Frees scratch memory; `reserve` allocates what layers need afterwards.
     void release_scratch() {
         workspace_ = {};
         activations_.front() = {};
     }
 
-    /// The first `finished(layer)` numbers of the arena's gradients are complete after `backward(layer)`.
+    /// The first `finished(layer)` elements of the arena's gradients are complete after `backward(layer)`.
     index_t finished(std::size_t layer) const;
 
    private:
@@ -162,7 +163,7 @@ class Network {
     StepContext step_of(const NetworkStep& step, std::size_t layer, std::size_t slice) const;
     /// The layer's output is in the array of its input.
     bool in_place(std::size_t layer) const { return activation_of_[layer] == input_of_[layer]; }
-    /// An activation of a slice in this layer's tiling, with so many values a sample.
+    /// An activation of a slice in this layer's tiling, with this many values a sample.
     real* activation(const NetworkStep& step, std::size_t number, std::size_t layer, index_t features, index_t slice) {
         const auto s = static_cast<std::size_t>(slice);
         if (number == 0 && s < step.slices.size() && step.slices[s].input != nullptr) return step.slices[s].input;
@@ -174,11 +175,11 @@ class Network {
     real* output_of(const NetworkStep& step, std::size_t layer, index_t slice) {
         return activation(step, activation_of_[layer], layer, layers_[layer]->output_shape().size(), slice);
     }
-    /// Where a slice begins in an array of this layer's tiling with so many numbers a sample.
+    /// Where a slice begins in an array of this layer's tiling with this many values a sample.
     real* place(AlignedVector<real>& array, std::size_t layer, index_t features, index_t slice) const {
         return array.data() + slice * tiling(layer, slice_samples_).size(features);
     }
-    /// Sums over the batch of what `set` sets for each slice, in batch_sums_ and its totals behind them.
+    /// Sums over the batch what `set` sets for each slice. batch_sums_ holds the slices' sums, then the totals.
     template <class Set>
     void sum_over_batch(const NetworkStep& step, std::size_t layer, Set set);
 
@@ -210,17 +211,17 @@ class Network {
     std::vector<std::size_t> first_parameter_;  ///< of each layer, in parameters_
     std::vector<std::size_t> input_of_;  ///< for each layer the activation that it reads; 0 is the input, never written
     std::vector<std::size_t> activation_of_;  ///< and the one that it writes
-    std::size_t first_flat_ = 0;              ///< from here on layers see flat vectors, before it images
+    std::size_t first_flat_ = 0;              ///< the first layer on flat vectors; those before it see images
     TileWidths widths_;
     std::size_t first_trained_ = 0;  ///< the first layer that has parameters
     std::unique_ptr<Arena> arena_;
     std::vector<AlignedVector<real>> activations_;
-    std::array<AlignedVector<real>, 2> gradients_;  ///< of activations, taken in turn
+    std::array<AlignedVector<real>, 2> gradients_;  ///< of activations, used alternately
     std::size_t current_gradient_ = 0;
     AlignedVector<real> workspace_;
     index_t slice_samples_ = 0, slices_ = 0;         ///< for which there is room
     std::vector<double> batch_sums_;                 ///< of one layer: of each slice, and their total
-    std::vector<AlignedVector<real>> tree_scratch_;  ///< gradients of one layer, on the way to their sum
+    std::vector<AlignedVector<real>> tree_scratch_;  ///< gradients of one layer while they are summed
 };
 
 }  // namespace pruntrain

@@ -1,4 +1,4 @@
-// What the pooling layers share: all but the arithmetic of one window.
+// The common part of the pooling layers: everything but the arithmetic of one window.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +10,22 @@
 
 namespace pruntrain {
 
-/// The windows of a pooling, in every channel of every tile. x and dx are (planes, rows, columns, T), y and dy (planes,
+/// The pooling windows, in every channel of every tile. x and dx are (planes, rows, columns, T), y and dy (planes,
 /// windows, T), planes = tiles x channels.
 struct PoolingWindows {
     index_t planes;
     index_t rows, columns;  ///< of a plane of x
     Window window;          ///< without padding
     index_t width;          ///< T
-    bool rectified;         ///< max(x, 0) is pooled instead of x
+    bool rectified;         ///< max(x, 0) is pooled instead of x (fused relu)
 
-    /// Every pixel lies in exactly one window.
+    /// True if every pixel lies in exactly one window.
     bool tile_the_plane() const {
         return window.stride == window.kernel && rows % window.kernel == 0 && columns % window.kernel == 0;
     }
 };
 
-/// Calls visit(first number of the window in x, first number of its place in y), in the order of memory.
+/// Calls visit(offset of the window's first pixel in x, offset of its output in y), in memory order.
 template <class Visit>
 PRUNTRAIN_INLINED inline void for_each_window(const PoolingWindows& windows, Visit visit) {
     const auto [planes, rows, columns, window, width, rectified] = windows;
@@ -37,12 +37,12 @@ PRUNTRAIN_INLINED inline void for_each_window(const PoolingWindows& windows, Vis
                 visit(((plane * rows + r * window.stride) * columns + q * window.stride) * width, y);
 }
 
-/// One kind of pooling. `choices` (planes, windows, T) holds what backward must know of forward, a byte for each y.
+/// One kind of pooling. `choices` (planes, windows, T) stores one byte per output of y for backward.
 struct PoolingKernels {
     const char* type;   ///< "max_pool2d"
-    bool with_choices;  ///< it takes one pixel of a window, and can take over a relu; false: `choices` is null
+    bool with_choices;  ///< it selects one pixel of a window and can fuse a relu; false: `choices` is null
     void (*forward)(const PoolingWindows& windows, const real* x, real* y, std::uint8_t* choices);
-    /// dx += the gradient; where the windows tile the plane, dx = the gradient, whatever was there.
+    /// dx += the gradient. Where the windows tile the plane, dx = the gradient, whatever its old content.
     void (*backward)(const PoolingWindows& windows, const real* dy, const std::uint8_t* choices, real* dx);
 };
 

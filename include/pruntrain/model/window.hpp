@@ -1,4 +1,4 @@
-// What the layers that move a window over an image share: convolution and pooling.
+// The common part of layers that move a window over an image: convolution and pooling.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace pruntrain {
 
-/// The output of a layer with so many channels.
-/// @throws InputError naming layer and sizes if the input is no image, or smaller than the window
+/// The output shape of a layer with so many channels.
+/// @throws InputError with layer and sizes if the input is no image, or is smaller than the window
 Shape windowed_shape(const LayerPlace& place, const std::string& type, const Window& window, index_t channels);
 
 /// The keys `kernel` and `stride` of a pooling.

@@ -9,7 +9,7 @@
 
 namespace pruntrain {
 
-/// How long a run is.
+/// The length of a run.
 struct RunLength {
     index_t steps_per_epoch = 1;
     index_t steps = 0;  ///< of the whole run
@@ -28,13 +28,13 @@ class RateShape {
 using RateShapeFactory = std::unique_ptr<RateShape> (*)(const Config&);
 const Registry<RateShapeFactory>& rate_shapes();
 
-/// A pure function of the step, so that a restart has nothing to restore.
+/// A pure function of the step, so that a restart needs no saved state.
 class LearningRate {
    public:
     /// @param schedule  the `optimizer.schedule` section: type, warmup_epochs, and the keys of the type
     LearningRate(const Config& schedule, double base, const RunLength& length);
 
-    /// For the update that follows `step` updates. Warm-up rises linearly and reaches the full rate at its end.
+    /// The rate of the update that follows `step` updates. It rises linearly during warm-up, up to the full rate.
     double at(index_t step) const;
 
    private:

@@ -1,4 +1,4 @@
-// Facts about the whole model, over all shards: how many weights remain, and its hash.
+// Properties of the whole model, over all shards: how many weights remain, and its hash.
 #pragma once
 
 #include <span>
@@ -10,24 +10,24 @@
 
 namespace pruntrain {
 
-/// Weights that may be pruned, and how many of them are left.
+/// The number of prunable weights, and how many of them remain.
 struct PrunableCount {
     index_t size = 0;
     index_t kept = 0;
     double sparsity() const { return size == 0 ? 0 : static_cast<double>(size - kept) / static_cast<double>(size); }
 };
-/// Of the whole model. @param kept  of each parameter, as `count_kept` gives it
+/// Counts of the whole model. @param kept  per parameter, from `count_kept`
 PrunableCount count_prunable(const Network& network, std::span<const index_t> kept);
 
-/// The weights of each parameter before any pruning, over all shards.
+/// The number of weights of each parameter before pruning, over all shards.
 std::vector<index_t> tensor_sizes(const Network& network);
-/// The kept weights of each parameter over all shards. Collective over the ranks of a replica.
+/// The number of remaining weights of each parameter over all shards. Collective over the ranks of a replica.
 std::vector<index_t> count_kept(const Network& network, const Communicator& shards);
 
-/// What a row says of one layer with a weight: a line of layers.csv.
+/// The weights of one layer in a row of layers.csv.
 struct LayerWeights {
     index_t kept = 0;     ///< over all shards
-    bool sparse = false;  ///< executes it sparse
+    bool sparse = false;  ///< true if the layer executes sparse
 };
 
 /// The hash of the whole model. Collective.

@@ -1,4 +1,4 @@
-// Units and channels that have lost their weights are removed from the network.
+// Physical compaction: removes units and channels without weights from the network (structured pruning).
 #pragma once
 
 #include <cstdint>
@@ -12,24 +12,24 @@
 
 namespace pruntrain {
 
-/// Of each layer with weights, by its name, which outputs live, over all shards.
+/// For each layer with weights, by name: which outputs are alive, over all shards.
 using AliveChannels = std::map<std::string, std::vector<std::uint8_t>>;
 
-/// Finds the outputs that are dead: those without a weight out of them, which nothing sees, and those without a weight
-/// into them, which are constant, and so on until none is left. Constants go on into the biases behind, so that without
-/// the dead outputs the network computes, in evaluation, what it computed with them. Only where a convolution pads its
-/// input, or no bias and no batch-norm stands behind, a constant goes for good, as filter pruning does with the biases
-/// of its filters (Li et al. 2017). The outputs of the network live, and of every layer one on each shard.
-/// Changes biases and running means. Collective over the shards of a model.
+/// Finds the dead outputs, repeatedly until there are no more. An output is dead if it has no outgoing weights, so
+/// nothing reads it, or no incoming weights, so it is constant. Constants are folded into the biases of the following
+/// layer, so that the compacted network computes the same function in evaluation. A constant is dropped if the
+/// following convolution pads its input, or if there is no following bias or batch-norm. Filter pruning drops the
+/// biases of its filters likewise (Li et al. 2017). The outputs of the network stay alive, and at least one output per
+/// layer and shard. Changes biases and running means. Collective over the shards of a model.
 AliveChannels fold_dead_channels(Network& network, const Communicator& shards);
 
-/// How the network is cut without the dead: each shard keeps its own.
-/// @return nothing if all live
+/// The partition of the network without dead outputs: each shard keeps its own alive outputs.
+/// @return nothing if all outputs are alive
 std::optional<Partition> partition_of_alive(Network& network, const AliveChannels& alive);
 
-/// Brings the numbers of a network to one of the same model that has the alive outputs only, as `partition_of_alive`
-/// says, and no weights yet. What has all its weights there is stored as such. Collective over the grid.
-/// @param sharing  of the slots, as `Arena::create_slots` takes it
+/// Moves the values of a network to a compacted network of the same model, partitioned by `partition_of_alive` and
+/// still without weights. Tensors that are full there are stored as such. Collective over the grid.
+/// @param sharing  partition of the optimizer state, see `Arena::create_slots`
 void compact_network(Network& from, Network& to, const AliveChannels& alive, const Grid& grid,
                      std::optional<StatePartition> sharing);
 

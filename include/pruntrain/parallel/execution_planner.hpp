@@ -1,4 +1,4 @@
-// Which layers execute their weight dense, which sparse.
+// Chooses dense or sparse execution for each layer.
 #pragma once
 
 #include <string>
@@ -21,33 +21,32 @@ inline const std::vector<EnumWord<ExecutionChoice>> execution_choices{{"auto", E
                                                                       {"dense", ExecutionChoice::dense},
                                                                       {"sparse", ExecutionChoice::sparse}};
 
-/// Decides after prune events. With `measured`, a layer that has lost so many weights that sparse execution may be
-/// faster, by what the last measurement says, is timed both ways, forward and backward, on the arrays of the step, the
-/// fastest of three times; the root's times decide for all ranks, so all run the same code. A layer that has become
-/// sparse stays so until it has all its weights again. Times may differ from run to run, and where both ways are close
-/// so may the choice, and with it the last bits of the results; with every other choice a run repeats to the bit.
-/// `density` takes sparse execution below a fixed density.
+/// Decides after prune events. With `measured`, it times layers that are sparse enough that sparse execution may be
+/// faster, based on the last measurement. Forward and backward of both executions run on the arrays of the step; the
+/// fastest of three repetitions counts. The times of the root decide for all ranks, so all run the same code. A sparse
+/// layer stays sparse until it has all its weights again. Times vary between runs. If both executions are about equally
+/// fast, the choice may vary too, and with it the last bits of the results. Runs with any other choice are reproducible
+/// to the bit. `density` selects sparse execution below a fixed density.
 class ExecutionPlanner {
    public:
     /// Collective.
     ExecutionPlanner(Network& network, ExecutionChoice choice, const Grid& grid);
 
     /// Collective. Call after a prune event, with the samples of a training step.
-    /// @param run_s  seconds that all steps of the run will take at the pace so far; measuring takes less than a
-    ///     hundredth of the run
+    /// @param run_s  estimated seconds of all steps of the run; measuring takes less than a hundredth of it
     /// @param last  no event will follow: measures in any case, for the rest of the run
-    /// @return what has changed and why, a line for each layer; empty if nothing has
+    /// @return the changes and their reasons, a line per layer; empty if there are none
     std::string plan(const StepContext& step, double run_s, bool last);
 
-    /// One word for each layer with a weight, for a checkpoint: a run that is resumed goes on with it.
+    /// One word per layer with a weight, for a checkpoint: a resumed run continues with this plan.
     std::string describe() const;
-    /// The network may have been made anew. Collective. @throws InputError if it is not of this network
+    /// The network may be a new one. Collective. @throws InputError if the plan does not fit it
     void restore(const std::string& description);
 
-    /// For up to `samples` samples a slice: narrower tiles where very sparse dense layers want wide panels.
+    /// For up to `samples` samples per slice: narrower tiles where very sparse dense layers need wide panels.
     TileWidths tile_widths(index_t samples) const;
     index_t sparse_layers() const;
-    /// As they are now. Collective.
+    /// The current state. Collective.
     std::vector<LayerWeights> layers() const;
     double measuring_s() const { return measuring_s_; }
 
@@ -55,8 +54,8 @@ class ExecutionPlanner {
     struct Planned {
         std::size_t layer;
         WeightMatrix* weight;
-        double look_below;  ///< density from which both ways are timed again
-        index_t size = 0;   ///< of this and the next: over all shards, when last counted
+        double look_below;  ///< density below which both executions are timed again
+        index_t size = 0;   ///< size and kept: over all shards, at the last count
         index_t kept = 0;
 
         double density() const { return static_cast<double>(kept) / static_cast<double>(size); }

@@ -1,4 +1,4 @@
-// Sums the gradients of all replicas while backward is still running.
+// Sums the gradients of all replicas, overlapped with backward.
 #pragma once
 
 #include "pruntrain/base/types.hpp"
@@ -9,50 +9,50 @@
 
 namespace pruntrain {
 
-/// The arena's gradients, in the order in which backward finishes them, are cut in buckets; a bucket's sum starts as
-/// soon as all of it is finished. Buckets are ranges of the arena, which lies in memory that the ranks of a node share:
-/// nothing is copied, and a pruned weight costs nothing.
+/// The arena's gradients, in the order in which backward finishes them, are divided into buckets. The sum of a bucket
+/// starts as soon as the bucket is finished. Buckets are ranges of the arena, which is in memory shared by the ranks of
+/// a node. So nothing is copied, and pruned weights cost nothing.
 class GradientReducer {
    public:
-    /// 1 MiB of floats: large enough that synchronising costs little, small enough to start early.
+    /// 1 MiB of floats: large enough to make synchronization cheap, small enough to start early.
     static constexpr index_t bucket_values = index_t{1} << 18;
 
     /// Collective over `replicas`. Must outlive the use of the gradients of an arena that it was given.
-    /// @param message  how the sums of a node go to the other nodes
+    /// @param message  number format between nodes
     explicit GradientReducer(const Communicator& replicas, SharedSum::Message message = SharedSum::Message::exact)
         : replicas_(replicas), sum_(replicas, replicas.node(), message) {}
-    /// The sums are in the order of the tree over all slices: the slices of a rank give a term for each of its nodes.
+    /// Sums in the order of the tree over all slices: each rank contributes one term per tree node that it holds.
     GradientReducer(const Communicator& replicas, const Slices& slices);
 
-    /// A new step. The first one puts the gradients in shared memory, as zeros; the first one after a prune event puts
-    /// them in less of it if a quarter or more would lie idle. Collective.
-    /// @param to_owners  each rank gets the sums of the weights only that it has optimizer slots for
+    /// Starts a new step. The first step allocates the gradients in shared memory, zeroed. The first step after a prune
+    /// event reallocates them if a quarter or more of the memory is unused. Collective.
+    /// @param to_owners  each rank receives only the sums of weights for which it has optimizer state
     void begin(Arena& arena, bool to_owners = false);
-    /// Where backward puts the gradients, for a tree: valid until the next `begin`.
+    /// Where backward writes the gradients, for a tree: valid until the next `begin`.
     std::vector<NetworkStep::Term> terms(Arena& arena) const;
-    /// The first `finished` gradients are complete. Starts sums; also does what can be done of those under way.
+    /// The first `finished` gradients are complete. Starts their sums, and advances sums in progress.
     void ready(index_t finished);
-    /// Waits for all sums; then every rank has the same, or its own.
+    /// Waits for all sums. Then every rank has all of them, or only its own.
     void finish();
 
-    /// The next step depends on no rounding of earlier ones, as after a change of the arena's version.
+    /// Resets the residual, as after a change of the arena's version: the next step does not depend on earlier ones.
     void reset_residual() { sum_.reset_residual(); }
 
-    /// Numbers that one step sums over the ranks.
+    /// Number of values that one step sums over the ranks.
     index_t values_reduced() const { return size_; }
 
-    /// Shared memory that this rank's gradients take; 0 on one rank.
+    /// Shared memory of this rank's gradients; 0 on a single rank.
     std::size_t shared_bytes() const { return sum_.values().size_bytes(); }
 
-    // Of all steps so far.
+    // Totals of all steps so far.
     double exposed_s() const { return exposed_s_; }         ///< spent in sums and in waiting for other ranks
     index_t bytes_summed() const { return bytes_summed_; }  ///< of this rank's gradients; 0 on one rank
 
    private:
     Communicator replicas_;
-    std::vector<TreeNode> nodes_;  ///< of a tree; none: no tree
+    std::vector<TreeNode> nodes_;  ///< of a tree; empty: no tree
     SharedSum sum_;
-    std::uint64_t version_ = 0;  ///< of the arena whose rounding errors are carried over
+    std::uint64_t version_ = 0;  ///< of the arena whose residual is carried over
     index_t size_ = 0;
     index_t started_ = 0;
     double exposed_s_ = 0;

@@ -1,4 +1,4 @@
-// A model on the ranks: its network, how that is partitioned over the shards, and how its layers execute.
+// A model on the ranks: its network, its partition over the shards, and the execution of its layers.
 #pragma once
 
 #include <string>
@@ -12,21 +12,21 @@
 
 namespace pruntrain {
 
-/// What a model is laid out for.
+/// The parallel layout of a model.
 struct ModelSettings {
-    bool allow_row_parallel = true;  ///< layers with fewer outputs than inputs: see Network
-    bool partition_state = false;    ///< optimizer slots are divided over the replicas (ZeRO stage 1)
+    bool allow_row_parallel = true;  ///< for layers with fewer outputs than inputs: see Network
+    bool partition_state = false;    ///< optimizer state is partitioned over the replicas (ZeRO stage 1)
     ExecutionChoice execution = ExecutionChoice::measured;
-    index_t slice_samples = 1;  ///< of a slice of the batch, at most: tiles are for so many
+    index_t slice_samples = 1;  ///< maximum size of a slice of the batch, for which tiles are sized
 };
 
-/// Owns network, arena, partition and execution plan, and replaces the network by one that is partitioned elsewhere or
-/// has lost units. Whatever changes the weights otherwise than by an update of the optimizer increases `version()`;
-/// whoever caches something that it derived from the model compares versions.
+/// Owns network, arena, partition and execution plan. It replaces the network after a repartition or a compaction.
+/// Every change of the weights other than an optimizer update increments `version()`. A cache of data derived from the
+/// model must compare versions.
 class Model {
    public:
     /// Collective. @param layers    the list of layers, each {layer: TYPE, ...}
-    /// @param allocate  no: there are no weights, for a look at the model
+    /// @param allocate  false: without weights, to inspect the model
     /// @throws InputError if a layer does not fit the one before it
     Model(std::vector<Config> layers, const Shape& input, const Grid& grid, const ModelSettings& settings,
           bool allocate = true);
@@ -40,24 +40,24 @@ class Model {
     const std::vector<Config>& layers() const { return layers_; }  ///< as configured
     std::uint64_t version() const { return network_.arena().version(); }
 
-    /// How layers are divided over the shards, and how many outputs they have left; empty: as configured, evenly.
+    /// The partition of the layers over the shards and their remaining outputs; empty: as configured, evenly.
     const Partition& partition() const { return partition_; }
     ExecutionPlanner& execution() { return execution_; }
     const ExecutionPlanner& execution() const { return execution_; }
 
-    /// Optimizer slots, zero, divided over the replicas if the settings say so.
+    /// Creates zeroed optimizer state, partitioned over the replicas if the settings say so.
     void create_slots(std::vector<std::string> names);
 
     enum class Weights { move, drop };
-    /// Divides the layers otherwise. The execution plan stays. Collective.
-    /// @param weights  move: weights and slots go to their new shards; drop: there are none, for a file to be read
+    /// Repartitions the layers. The execution plan stays. Collective.
+    /// @param weights  move: weights and optimizer state move to their new shards; drop: none, for a file to be read
     void repartition(const Partition& partition, Weights weights);
-    /// Removes units and channels without weights; constants that they contribute are folded into biases. Collective.
-    /// @return the layers that became smaller, "dense1 300 to 212"; empty if none did
+    /// Removes units and channels without weights; their constant contributions are folded into biases. Collective.
+    /// @return the layers that became smaller, "dense1 300 to 212"; empty if there are none
     std::vector<std::string> compact();
-    /// After a change of the execution plan: tile widths follow it.
+    /// Adapts the tile widths to the execution plan, after it has changed.
     void follow_execution() { follow_execution(settings_.slice_samples); }
-    /// Likewise, for slices of so many samples.
+    /// The same for slices of so many samples.
     void follow_execution(index_t slice_samples) { network_.set_tile_widths(execution_.tile_widths(slice_samples)); }
 
    private:

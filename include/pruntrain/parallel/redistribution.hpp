@@ -1,4 +1,4 @@
-// How the numbers of a network go to another network of the same model.
+// Moves the values of a network to another network of the same model.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@
 
 namespace pruntrain {
 
-/// How many numbers of a tensor go to each shard, and how many come from each.
+/// How many elements of a tensor are sent to each shard, and received from each.
 struct MoveSizes {
     std::vector<std::size_t> to, from;
 
@@ -24,33 +24,33 @@ struct MoveSizes {
     }
 };
 
-/// The way of the packed numbers of a tensor.
+/// How the packed elements of a tensor move.
 struct Route {
-    Pattern pattern;  ///< where they come to
+    Pattern pattern;  ///< the new pattern
     std::optional<std::vector<index_t>>
-        leave;                       ///< packed positions in the order in which they leave; else all, as they are
-    std::optional<MoveSizes> sizes;  ///< over shards; else they stay on theirs
-    std::optional<std::vector<index_t>> come;  ///< places in the order in which they come; else one after the other
+        send_order;                  ///< packed positions in the order of sending; none: all, in their order
+    std::optional<MoveSizes> sizes;  ///< per shard; none: they stay on their shard
+    std::optional<std::vector<index_t>> receive_order;  ///< positions in the order of receiving; none: consecutive
 
     template <class T>
     std::vector<T> move(std::span<const T> own, const Communicator& shards) const {
-        std::vector<T> numbers;
-        if (leave)
-            for (const index_t k : *leave) numbers.push_back(own[static_cast<std::size_t>(k)]);
-        if (sizes) numbers = sizes->exchange(leave ? std::span<const T>(numbers) : own, shards);
-        if (come) numbers = put_in_place(std::span<const T>(numbers), *come);
-        return numbers;
+        std::vector<T> values;
+        if (send_order)
+            for (const index_t k : *send_order) values.push_back(own[static_cast<std::size_t>(k)]);
+        if (sizes) values = sizes->exchange(send_order ? std::span<const T>(values) : own, shards);
+        if (receive_order) values = put_in_place(std::span<const T>(values), *receive_order);
+        return values;
     }
 };
 
-/// The way of a parameter of a layer, or, as a matrix of one column, of a statistic. May be collective over the shards.
-/// @param all_columns  the shard has rows; else it has columns of all rows
+/// The route of a parameter of a layer, or of a statistic as a matrix of one column. May be collective over the shards.
+/// @param all_columns  true: the shard holds rows; false: it holds columns of all rows
 using RouteOf =
     std::function<Route(std::size_t layer, const Pattern& pattern, bool all_columns, index_t tensor_columns)>;
 
-/// Brings patterns, values and statistics of all layers, and the slots of the optimizer, to a network that has no
-/// weights yet. Collective over the grid.
-/// @param sharing  of the slots, as `Arena::create_slots` takes it
+/// Moves patterns, values and statistics of all layers, and the optimizer state, to a network that has no weights yet.
+/// Collective over the grid.
+/// @param sharing  partition of the optimizer state, see `Arena::create_slots`
 void redistribute(Network& from, Network& to, const Grid& grid, std::optional<StatePartition> sharing,
                   const RouteOf& route_of);
 

@@ -1,4 +1,4 @@
-// How a global batch is cut, who computes what of it, and in which order the results are added.
+// How a global batch is divided into slices, which rank computes them, and in which order their results are added.
 #pragma once
 
 #include <span>
@@ -10,10 +10,10 @@
 
 namespace pruntrain {
 
-/// A global batch is cut in slices, each computed by itself. *Fast*: one slice for each rank, added in the order that
-/// is fastest. *Ordered*: a fixed number of slices, shared out over the ranks; results are added in one binary tree
-/// over the slices. Then they are the same bits for any number of ranks, as long as the slices are computed by the same
-/// kernels in the same shapes.
+/// A global batch is divided into slices, each computed independently. *Fast*: one slice per rank, added in the fastest
+/// order. *Ordered*: a fixed number of slices, partitioned over the ranks. Results are added in one binary tree over
+/// the slices. Then they are bit-identical for any number of ranks, if the slices are computed by the same kernels in
+/// the same shapes.
 class Slices {
    public:
     /// Fast.
@@ -29,14 +29,14 @@ class Slices {
     index_t count() const { return count_; }
     Block own() const { return own_; }  ///< slices of this rank, at least one
 
-    /// Sums of doubles under way.
+    /// Sums of doubles in progress.
     struct Sum {
         std::vector<double> rows;  ///< of the slices of all ranks, or their sum
         Pending pending;
     };
-    /// @param rows  (own slices, numbers); all ranks the same numbers. Collective.
+    /// @param rows  (own slices, values); the same number of values on all ranks. Collective.
     Sum start_sum(std::span<const double> rows) const;
-    /// @param totals  set: (numbers), the same bits on all ranks
+    /// @param totals  set: (values), bit-identical on all ranks
     void finish(Sum sum, std::span<double> totals) const;
 
    private:
@@ -44,7 +44,7 @@ class Slices {
     bool ordered_;
     index_t count_;
     Block own_;
-    index_t most_;  ///< slices of any rank
+    index_t most_;  ///< maximum slices of a rank
     Reduction tree_;
 };
 

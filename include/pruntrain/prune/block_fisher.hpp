@@ -13,58 +13,57 @@
 namespace pruntrain {
 
 struct FisherBlocks {
-    index_t size = 1;     ///< weights of a block at most
+    index_t size = 1;     ///< maximum weights of a block
     double damping = 0;   ///< on the diagonal, above 0
-    bool update = false;  ///< an event moves the remaining weights
+    bool update = false;  ///< an event updates the remaining weights
 };
 
-/// F = (1/N) sum_n g_n g_n^T + damping I over the prunable weights, g_n the gradients of N micro-batches, as far as
-/// both weights of an entry are in one block: so many consecutive remaining weights of a tensor of this shard. Its
-/// inverse is found by N updates of rank one, F^-1 -= (F^-1 g)(F^-1 g)^T / (N + g^T F^-1 g) (Singh & Alistarh 2020,
-/// "WoodFisher").
+/// F = (1/N) sum_n g_n g_n^T + damping I over the prunable weights, with the gradients g_n of N micro-batches. F is
+/// block-diagonal: a block has so many consecutive remaining weights of a tensor of this shard. Its inverse is computed
+/// by N rank-one updates, F^-1 -= (F^-1 g)(F^-1 g)^T / (N + g^T F^-1 g) (Singh & Alistarh 2020, "WoodFisher").
 ///
-/// Blocks are distributed over the replicas, and each replica has all gradients of its blocks: N x weights / replicas
-/// values. An inverse is in scratch memory, in double precision, only while its block is worked on. Gradients are
-/// moved, not summed, so the results have the same bits on any number of replicas if the gradients have.
+/// Blocks are partitioned over the replicas, and each replica has all gradients of its blocks: N x weights / replicas
+/// elements. An inverse is held in scratch memory, in double precision, only while its block is processed. Gradients
+/// are moved, not summed. So results are bit-identical for any number of replicas if the gradients are.
 class BlockFisher final : public Compensation {
    public:
     /// @param gradients  N
-    /// @param replicas   ranks with equal weights and patterns, over which blocks and micro-batches are distributed
+    /// @param replicas   ranks with equal weights and patterns, over which blocks and micro-batches are partitioned
     BlockFisher(const Arena& arena, const FisherBlocks& settings, index_t gradients, const Communicator& replicas);
 
-    /// A gradient of each replica, in the order of their ranks, until there are N: the last call takes those of the
-    /// first replicas only. Collective over the replicas.
+    /// Adds one gradient of each replica, in rank order, until there are N: the last call uses those of the first
+    /// replicas only. Collective over the replicas.
     /// @param gradient  of the arena's size
     void add(std::span<const real> gradient);
 
-    /// 1 / [F^-1]_qq of every weight q: the curvature of the loss along q where the other weights of its block follow
-    /// as is best for it. Collective over the replicas; call when there are N gradients.
+    /// 1 / [F^-1]_qq of every weight q: the curvature of the loss along q if the other weights of its block follow
+    /// optimally. Collective over the replicas; call it once there are N gradients.
     /// @param curvatures  set: of the arena's size; 0 for weights that are not prunable
     void find_curvatures(std::span<real> curvatures);
 
-    /// Moves the remaining weights so that the loss, to second order, rises least by the removal (Hassibi & Stork 1993,
-    /// "Optimal brain surgeon"): w -= w_q F^-1 e_q / [F^-1]_qq for one weight q after the other, each of which is taken
-    /// out of F^-1 then; so that it is the best for all of a block together (Frantar & Alistarh 2022, lemma 1).
-    /// Collective over the replicas, the patterns still those of the gradients.
-    /// @param keep  for each parameter one flag for each packed position, or empty to keep all
+    /// Updates the remaining weights so that the removals increase the loss least, to second order (Hassibi & Stork
+    /// 1993, "Optimal brain surgeon"). For one weight q after the other, w -= w_q F^-1 e_q / [F^-1]_qq, and q is
+    /// eliminated from F^-1. The result is optimal for the whole block (Frantar & Alistarh 2022, lemma 1). Collective
+    /// over the replicas; the patterns must still be those of the gradients.
+    /// @param keep  for each parameter one flag per packed position, or empty to keep all
     void compensate(Arena& arena, const std::vector<std::vector<std::uint8_t>>& keep) override;
 
    private:
     struct Place {
         std::size_t parameter;  ///< of the arena
-        index_t first;          ///< of its packed elements
+        index_t first;          ///< index of its first packed element
         index_t size;
         std::size_t begin;  ///< in the arena
     };
     /// Sets inverse_ to that of a block of this rank.
     void invert(const Place& block);
-    /// Of the arena, what this rank has gradients of.
+    /// The first element of the arena for which this rank has gradients.
     std::size_t own_begin() const { return offsets_[static_cast<std::size_t>(replicas_.rank())]; }
     std::size_t own_size() const { return sizes_[static_cast<std::size_t>(replicas_.rank())]; }
 
     FisherBlocks settings_;
     index_t count_;      ///< N
-    index_t added_ = 0;  ///< gradients, of all replicas
+    index_t added_ = 0;  ///< number of gradients so far, of all replicas
     Communicator replicas_;
     std::vector<Place> blocks_;                 ///< of this rank
     std::vector<std::size_t> offsets_, sizes_;  ///< of each replica's part of the arena

@@ -1,4 +1,4 @@
-// The exact choice of groups of weights, over all ranks.
+// Exact selection of groups of weights, over all ranks.
 #pragma once
 
 #include <cstdint>
@@ -12,37 +12,37 @@
 
 namespace pruntrain {
 
-/// Groups are in the total order (score descending, then number ascending), and each is chosen or rejected as a whole.
-/// Their scores are sums of integers: the weights' scores as multiples of one power of two, fine enough that the
-/// largest sum fills a number of 62 bits. Scores below 0 count as such, in the L2 norm their squares too. So a sum has
-/// the same bits whichever shards its terms come from, and only integers decide.
+/// Groups are in a total order (score descending, then index ascending); each is selected or left as a whole. Group
+/// scores are integer sums. The weights' scores are multiples of one power of two, chosen so that the largest sum fills
+/// 62 bits. Negative scores stay negative, also when squared in the L2 norm. So a sum is bit-identical for any
+/// distribution over shards, and the selection uses integers only.
 class GroupedSelection {
    public:
     /// Adds up the scores of all groups. Collective.
     GroupedSelection(const Granularity& granularity, std::span<const Scored> scored, const Grid& grid);
 
-    /// First of each layer the best groups until its floor is reached, then the best of all layers as long as no more
-    /// than `group.keep` weights remain. Collective.
+    /// Selects the best groups of each layer until its floor is reached. Then selects the best groups of all layers
+    /// while no more than `group.keep` weights remain. Collective.
     void select(const SelectionGroup& group, const std::vector<PrunableLayer>& layers);
 
-    /// Marks the weights of the chosen groups.
+    /// Marks the weights of the selected groups.
     void mark(std::span<Scored> scored) const;
 
    private:
     struct Group {
-        std::uint64_t score = 0;    ///< of the order of the sums
-        std::uint64_t weights = 0;  ///< that it still has, over all shards
+        std::uint64_t score = 0;    ///< in the order of the sums
+        std::uint64_t weights = 0;  ///< remaining weights, over all shards
         bool chosen = false;
     };
     struct Tensor {
-        std::uint64_t first_number = 0;  ///< of its groups among those of all tensors
+        std::uint64_t first_number = 0;  ///< first index of its groups among those of all tensors
         std::vector<Group> groups;
     };
 
-    /// Chooses groups of these tensors, best first. @param reach  until there are `keep` weights; else the last that
-    /// fits ends it. @return weights of the groups that were chosen
+    /// Selects groups of these tensors, best first. @param reach  true: until there are `keep` weights; false: the
+    /// first group that does not fit ends it. @return weights of the selected groups
     index_t choose(index_t keep, bool reach, std::span<const std::size_t> tensors);
-    /// Calls work(number of its group in the tensor, packed position) for all weights of this shard.
+    /// Calls work(index of its group in the tensor, packed position) for all weights of this shard.
     template <class Work>
     void for_each_weight(const Scored& scored, Work work) const;
 
@@ -51,7 +51,7 @@ class GroupedSelection {
     std::vector<Tensor> tensors_;
 };
 
-/// Marks of each run of `most` neighbouring inputs the `keep` best weights, of equals the first.
+/// Marks the `keep` best weights of each run of `most` neighboring inputs; of ties, the first.
 void keep_best_of_runs(const KeptOfRun& runs, Scored& scored);
 
 }  // namespace pruntrain

@@ -1,4 +1,4 @@
-// Rewinding: a run of several trainings, each but the first from an earlier step on, with fewer weights.
+// Rewinding: a run of several trainings. Each but the first starts from an earlier step, with fewer weights.
 #pragma once
 
 #include <limits>
@@ -9,21 +9,21 @@
 
 namespace pruntrain {
 
-/// What returns to a step of the first training when another one begins there, in addition to learning rate, order of
-/// the data and random streams, which always do.
+/// The state that is rewound when another training begins. Learning rate, order of the data and random draws are always
+/// rewound.
 enum class Rewind {
     weights,        ///< weights and optimizer state (Frankle & Carbin 2019; Frankle et al. 2020)
-    learning_rate,  ///< nothing: trained weights, new optimizer state (Renda et al. 2020)
-    random,         ///< as weights, but the last training has new initial weights and a new optimizer state
+    learning_rate,  ///< nothing else: weights stay as trained, the optimizer restarts (Renda et al. 2020)
+    random,         ///< as weights, but the last training has new initial weights, and the optimizer restarts
 };
 
-/// One training of the whole length, then, after each of several rounds of pruning, one from the step `to`. Steps of
-/// the run are counted over all of them. A pure function of the step.
+/// One training of full length, then, after each of several rounds of pruning, one from step `to` on. Steps of the run
+/// count over all trainings. A pure function of the step.
 class Rewinding {
    public:
-    /// None: the run is one training.
+    /// No rewinding: the run is one training.
     Rewinding() = default;
-    /// @param training  steps of the first training @param to  from 0 to below them
+    /// @param training  steps of the first training @param to  from 0 to below `training`
     Rewinding(Rewind what, index_t training, index_t to, index_t rounds)
         : what_(what), training_(training), to_(to), rounds_(rounds) {}
 
@@ -33,33 +33,33 @@ class Rewinding {
     /// The step at which the last training begins.
     index_t last_step() const { return run_steps() - (training_ - to_); }
 
-    /// The trainings that have ended by this step, without the last one.
+    /// The number of trainings that have ended by this step, without the last one.
     index_t ended_by(index_t step) const;
-    /// After so many updates weights are pruned, and another training begins.
+    /// True if weights are pruned after so many updates, and another training begins.
     bool rewinds_at(index_t step) const;
-    /// After so many updates the run has the weights to which it will return.
+    /// True if the weights after so many updates are those to which the run rewinds.
     bool remembers_at(index_t step) const { return rounds_ > 0 && step == to_ && what_ != Rewind::learning_rate; }
 
-    /// The step of its training that a step of the run is: learning rate, order of the data and random streams are
-    /// functions of it.
+    /// The step within its training that corresponds to a step of the run. Learning rate, order of the data and random
+    /// draws are functions of it.
     index_t training_step(index_t step) const;
-    /// The number, from 1, of the update that follows so many in the run: for an optimizer that counts them since its
-    /// state was 0.
+    /// The index, from 1, of the update that follows `step` updates of the run, counted since the optimizer state was
+    /// 0.
     index_t update_number(index_t step) const;
 
-    /// The slots with the state to which the run returns.
+    /// The arena arrays that store the state to which the run rewinds.
     std::vector<std::string> slot_names(const std::vector<std::string>& of_optimizer) const;
-    /// Copies weights and optimizer state to them. Local.
+    /// Copies weights and optimizer state to these arrays. Local.
     void remember(Arena& arena) const;
-    /// Restores that state; slots of a pruning criterion become 0, statistics of batch-norm continue. Local: of a
-    /// partitioned state only this rank's part.
+    /// Restores the stored state. The state of a pruning criterion becomes 0; statistics of batch-norm stay. Local:
+    /// with partitioned optimizer state, for this rank's elements only.
     void rewind(index_t step, std::uint64_t seed, Network& network) const;
 
     /// "in 2 rounds, after 30 steps and then every 22, each followed by a training with the learning rate of step 8"
     std::string describe() const;
 
    private:
-    /// The optimizer state was 0 when the present training began.
+    /// True if the optimizer state was 0 when the current training began.
     bool begins_anew(index_t step) const;
 
     Rewind what_ = Rewind::weights;

@@ -1,4 +1,4 @@
-// What a criterion looks at besides the weights: one value for each weight, found at a prune event.
+// The input of a criterion besides the weights: one value per weight, computed at a prune event.
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@
 
 namespace pruntrain {
 
-/// Batches of the training split, smaller than those of training, whose gradients are looked at one by one.
+/// Batches of the training split, smaller than those of training, whose gradients are used one by one.
 struct MicroBatches {
-    index_t samples = 0;  ///< of each
-    index_t count = 0;    ///< of an event, over all ranks
+    index_t samples = 0;  ///< of each micro-batch
+    index_t count = 0;    ///< per event, over all ranks
 };
 
-/// What may be used to find a score input: the network at its present weights, training data, and the ranks. The
-/// trainer is one; `sensitivity` another, on one rank alone.
+/// The services for computing a score input: the network with its current weights, training data, and the ranks. The
+/// trainer implements it, and `sensitivity`, on a single rank.
 class ScoreContext {
    public:
     ScoreContext(Network& network_of, const Grid& grid_of, const Slices& slices_of, index_t step_of)
@@ -33,16 +33,17 @@ class ScoreContext {
         real temperature = 1;             ///< the outputs are divided by it before the loss
         Choices choices = Choices::free;  ///< of relu and max-pool
     };
-    /// The gradient of the loss of the training batch of `step`, summed over all replicas, in the arena's gradients.
-    /// Collective.
+    /// Computes the gradient of the loss of the training batch of `step`, summed over all replicas, into the arena's
+    /// gradients. Collective.
     virtual void find_loss_gradient(const LossOptions& options) = 0;
-    /// The gradient of the mean loss of one micro-batch, on this rank alone, as in an evaluation: without dropout, with
-    /// the running statistics of batch-norm. @param number  of the micro-batch @param gradient  set: of the arena's
-    /// size
+    /// Computes the gradient of the mean loss of one micro-batch, on this rank alone, as in an evaluation: without
+    /// dropout, with the running statistics of batch-norm. @param number  index of the micro-batch @param gradient
+    /// set: of the arena's size
     virtual void find_micro_batch_gradient(const MicroBatches& micro_batches, index_t number,
                                            std::span<real> gradient) = 0;
-    /// The sums over the slices of all replicas, in the order of a training step's sums, in the arena's gradients.
-    /// Collective. @param set  sets what one slice of this rank adds, of the arena's size
+    /// Sums over the slices of all replicas into the arena's gradients, in the order of a training step's sums.
+    /// Collective.
+    /// @param set  computes the contribution of one slice of this rank, of the arena's size
     using SetSlice = std::function<void(index_t slice, std::span<real> values)>;
     virtual void sum_over_slices(const SetSlice& set) = 0;
     /// The training batch of `step`, for a forward as in an evaluation.
@@ -54,41 +55,42 @@ class ScoreContext {
     index_t step;
 };
 
-/// Moves the weights that remain when others are removed.
+/// Updates the remaining weights when others are removed.
 class Compensation {
    public:
     virtual ~Compensation() = default;
-    /// Before the weights are removed. Collective over the replicas. @param keep  as for `Arena::keep`
+    /// Call it before the weights are removed. Collective over the replicas. @param keep  as for `Arena::keep`
     virtual void compensate(Arena& arena, const std::vector<std::vector<std::uint8_t>>& keep) = 0;
 };
 
-/// One quantity that criteria or regrowth look at. A criterion with a quantity of its own defines it in its own file.
+/// One quantity that criteria or regrowth use. A criterion with its own quantity defines it in its own file.
 class ScoreInput {
    public:
     virtual ~ScoreInput() = default;
 
-    /// Sets the arena's gradients to the quantity; weights are as before. Collective over the grid.
-    /// @return null, or what moves the remaining weights
+    /// Sets the arena's gradients to the quantity; weights are unchanged. Collective over the grid.
+    /// @return null, or an object that updates the remaining weights
     virtual std::unique_ptr<Compensation> find(ScoreContext& context) const = 0;
 
-    /// Arrays as long as the arena that `find` holds at a time. @param slices  of a rank
+    /// Number of temporary arrays of the arena's size in `find`. @param slices  of a rank
     virtual index_t arrays_held(index_t replicas, index_t slices) const = 0;
 
     struct Requirements {
-        bool gradients_only;              ///< uses gradients of the loss alone, so it can be found without a run
-        bool exact_sums = false;          ///< not with gradients that are rounded on their way
-        bool all_weights = false;         ///< not with soft-pruned weights
-        index_t micro_batch_samples = 0;  ///< no more than the training split has; 0: no micro-batches
-        bool channel_scale = false;       ///< a batch-norm right behind every prunable layer
+        bool gradients_only;       ///< uses gradients of the loss only, so it can be computed without a run
+        bool exact_sums = false;   ///< requires gradients that are not rounded for transfer
+        bool all_weights = false;  ///< cannot be used with soft-pruned weights
+        index_t micro_batch_samples =
+            0;                       ///< allowed are at most the samples of the training split; 0: no micro-batches
+        bool channel_scale = false;  ///< every prunable layer must be followed by a batch-norm
     };
     virtual Requirements requirements() const = 0;
 };
 
-/// Of the loss of one global batch.
+/// The gradient of the loss of one global batch.
 const ScoreInput& loss_gradient();
 
 /// Gives each unit's value to all weights into it, on all shards, in their gradients.
-/// @param units  one value for each unit that this shard holds
+/// @param units  one value per unit that this shard holds
 void give_to_rows(std::span<const real> units, Parameter& weight, const Communicator& shards);
 
 }  // namespace pruntrain

@@ -1,4 +1,4 @@
-// What a selection knows of a tensor.
+// A tensor as seen by a selection.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@
 
 namespace pruntrain {
 
-/// The scores of one tensor on this shard, and which of its weights are kept.
+/// The scores of one tensor on this shard, and which of its weights are selected to remain.
 struct Scored {
     const Parameter* parameter;
     std::vector<real> scores;  ///< of each remaining weight
     std::vector<std::uint8_t> keep;
 
-    /// Calls work(packed position, key, number) for the weights first .. last - 1.
+    /// Calls work(packed position, key, weight index) for the weights first .. last - 1.
     template <class Work>
     void for_each(index_t first, index_t last, Work work) const {
         parameter->for_each_number(first, last, [&](index_t k, weight_number_t number) {
@@ -26,8 +26,8 @@ struct Scored {
     }
 };
 
-/// Marks the best `keep` of the weights of these tensors that are not marked yet, exactly, over all shards: in the
-/// total order (score descending, then number ascending). Collective.
+/// Marks exactly the best `keep` of the unmarked weights of these tensors, over all shards, in the total order (score
+/// descending, then index ascending). Collective.
 /// @param tensors  indices in the list of tensors
 void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std::size_t> tensors, const Grid& grid);
 

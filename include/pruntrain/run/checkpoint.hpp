@@ -15,6 +15,7 @@
 namespace pruntrain {
 
 /// All that a run is besides its network, optimizer slots and history.
+// Large because it is plain data: one member for each attribute of a checkpoint.
 struct RunState {
     index_t step = 0;  ///< updates done
     double epoch = 0;

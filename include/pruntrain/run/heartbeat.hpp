@@ -1,4 +1,4 @@
-// Notices ranks that have stopped without having ended.
+// Detects hung ranks.
 #pragma once
 
 #include <atomic>
@@ -10,15 +10,15 @@
 
 namespace pruntrain {
 
-/// A rank that is stopped, swapped out, or hangs in a file system takes all others with it: they wait for it in MPI for
-/// ever. So a thread of every rank says several times in `stall_s` what the rank is doing, in datagrams beside MPI, to
-/// rank 0, and rank 0 to rank 1. What has been silent or where nothing has gone on for `stall_s` is told there, by
-/// rank, host, step and phase: once, and once more when it is over.
+/// A rank that is stopped, swapped out, or hung in a file system blocks all others, which wait for it in MPI. So a
+/// thread of every rank sends its state several times per `stall_s`, in datagrams outside of MPI. They go to rank 0,
+/// and from rank 0 to rank 1. The receiver reports a rank that is silent, or all ranks if none makes progress, for
+/// `stall_s`. The report has rank, host, step and phase, and is repeated only when the rank is back.
 class Heartbeat {
    public:
-    /// @param stall_s  no less than the longest evaluation or checkpoint takes; 0: no watch, and no thread
-    /// @param aborts   the watching rank ends its process with the exit status of a fault, so mpirun ends the others
     /// Collective.
+    /// @param stall_s  no less than the longest evaluation or checkpoint takes; 0: no monitoring, and no thread
+    /// @param aborts   the monitoring rank exits with the status of a fault, so mpirun ends the others
     Heartbeat(double stall_s, bool aborts, const Profile& profile, const Communicator& world);
     ~Heartbeat();
     Heartbeat(const Heartbeat&) = delete;

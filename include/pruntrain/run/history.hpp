@@ -1,4 +1,4 @@
-// What a run has done so far, a row per evaluation.
+// The history of a run, a row per evaluation.
 #pragma once
 
 #include <array>
@@ -11,20 +11,20 @@
 
 namespace pruntrain {
 
-/// One row of history.csv. Unknown numbers are NaN (no validation split) and empty in the file.
+/// One row of history.csv. Unknown values are NaN (no validation split) and empty in the file.
 struct HistoryRow {
-    double step = 0;          ///< updates done
+    double step = 0;          ///< completed updates
     double epoch = 0;         ///< step / steps per epoch
     double seconds = 0;       ///< since the start of the run, over all its restarts
-    double train_loss = NAN;  ///< mean over the samples since the row before
+    double train_loss = NAN;  ///< mean over the samples since the previous row
     double validation_loss = NAN;
     double validation_accuracy = NAN;  ///< fraction, 0..1
     double sparsity = 0;               ///< fraction of the prunable weights that are removed
     double learning_rate = 0;          ///< of the last step
-    double samples_per_s = 0;          ///< trained, over all ranks, since the row before; evaluation not counted
-    double sparse_layers = 0;          ///< that execute their weight sparse
-    double values_reduced = 0;         ///< numbers summed over the ranks in a step: the gradient's length now
-    /// In model order; empty: unknown, from a checkpoint of before this was recorded.
+    double samples_per_s = 0;          ///< training rate over all ranks since the previous row, without evaluation
+    double sparse_layers = 0;          ///< layers that execute their weight sparse
+    double values_reduced = 0;         ///< values summed over the ranks in a step: the current size of the gradient
+    /// In model order; empty: unknown, from an older checkpoint.
     std::vector<LayerWeights> layers{};
 };
 

@@ -1,4 +1,4 @@
-// Where the time of a run goes.
+// Time profile of a run.
 #pragma once
 
 #include <atomic>
@@ -12,13 +12,13 @@
 
 namespace pruntrain {
 
-/// What a rank is busy with: the training step up to `observe`, then what stands beside it.
+/// The activity of a rank: the training step up to `observe`, then activities outside of it.
 enum class Phase {
-    input,     ///< drawing, gathering and normalising the batch
-    forward,   ///< of each layer
+    input,     ///< drawing, gathering and normalizing the batch
+    forward,   ///< per layer
     loss,      ///< with the gradient of the outputs
-    backward,  ///< of each layer
-    reduce,    ///< sums of gradients, as far as backward does not hide them: work on them and waiting for other ranks
+    backward,  ///< per layer
+    reduce,    ///< sums of gradients, as far as backward does not hide them: work and waiting for other ranks
     update,    ///< the optimizer
     observe,   ///< sums for the history, progress lines
     prune,
@@ -31,19 +31,19 @@ enum class Phase {
 std::string name_of(Phase phase);
 inline bool in_step(Phase phase) { return phase <= Phase::observe; }
 
-/// What was done in the time of a phase, as far as it can be counted.
+/// The work done in a phase, as far as it can be counted.
 struct Work {
-    double flops = 0;         ///< of matrix products with the kept weights; a multiply-add is two
+    double flops = 0;         ///< of matrix products with the non-zeros; a multiply-add counts as two
     double moved_bytes = 0;   ///< read and written in the arena
-    double summed_bytes = 0;  ///< of this rank's numbers that were summed over the ranks
+    double summed_bytes = 0;  ///< of this rank's values that were summed over the ranks
 };
 
 struct ProfileRow {
     Phase phase{};
-    std::string layer{};   ///< empty where a phase has no layers
+    std::string layer{};   ///< empty if a phase has no layers
     double seconds = 0;    ///< of this rank
-    double slowest_s = 0;  ///< of the rank that took longest
-    index_t times = 0;     ///< that the phase was entered
+    double slowest_s = 0;  ///< of the slowest rank
+    index_t times = 0;     ///< number of times that the phase was entered
     Work work{};           ///< of this rank
 
     std::string name() const;  ///< "forward dense1"
@@ -51,8 +51,8 @@ struct ProfileRow {
 
 using ProfileRows = std::vector<ProfileRow>;
 
-/// A clock with one hand: time always belongs to the phase that was entered last, so none is counted twice and none is
-/// lost. Entering reads the clock once, some 30 ns; where a profile is off it only notes the phase.
+/// Exclusive timer: elapsed time is charged to the most recently entered phase, so no time is counted twice or missed.
+/// Entering a phase reads the clock once, about 30 ns; without a profile it only records the phase.
 class Profile {
    public:
     /// @param layers  names in model order
@@ -61,14 +61,14 @@ class Profile {
     Profile& operator=(const Profile&) = delete;
 
     bool on() const { return on_; }
-    /// The phase entered last, and how many times one was entered; for other threads too.
+    /// The most recently entered phase, and the number of entries; other threads may call these.
     Phase now() const { return now_.load(std::memory_order_relaxed); }
     std::uint64_t entered() const { return entered_.load(std::memory_order_relaxed); }
     void enter(Phase phase, std::size_t layer = 0);
-    void add(const Work& work);  ///< to the phase entered last
-    void stop();                 ///< until a phase is entered again
+    void add(const Work& work);  ///< charges work to the most recently entered phase
+    void stop();                 ///< until the next phase is entered
 
-    /// The phases that were entered, in the order of `Phase`; none where the profile is off. Collective.
+    /// The phases that were entered, in the order of `Phase`; none if there is no profile. Collective.
     ProfileRows rows(const Communicator& ranks) const;
 
    private:
@@ -78,11 +78,11 @@ class Profile {
     Timer clock_;
     double entered_at_s_ = 0;
     ProfileRows rows_;                    ///< of all phases
-    std::vector<std::size_t> first_row_;  ///< of each phase
+    std::vector<std::size_t> first_row_;  ///< per phase
     ProfileRow* open_ = nullptr;
 };
 
-/// What a person reads: the step and its parts, then what stands beside it.
+/// The text output: the step and its parts, then the phases outside of the step.
 std::string profile_text(const ProfileRows& rows, int ranks);
 /// The content of profile.csv.
 std::string profile_csv(const ProfileRows& rows);

@@ -1,4 +1,4 @@
-// What a person sees while a run goes on.
+// Output to the user during a run.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace pruntrain {
 
-/// The moment, as a progress line shows it.
+/// The current state, as a progress line shows it.
 struct ProgressState {
     index_t step = 0;
     double loss = 0;       ///< mean since the last row of the history
@@ -27,14 +27,14 @@ enum class ProgressMode { automatic, redraw, lines };
 inline const std::vector<EnumWord<ProgressMode>> progress_modes{
     {"auto", ProgressMode::automatic}, {"redraw", ProgressMode::redraw}, {"lines", ProgressMode::lines}};
 
-/// Rank 0's lines. On a terminal the progress line is redrawn in place; in a log a line appears every so many seconds.
-/// Rows of the history and notes are lines of their own either way.
+/// The output of rank 0. On a terminal the progress line is redrawn in place; in a log a line is printed at regular
+/// intervals. Rows of the history and notes are always separate lines.
 class Progress {
    public:
     /// @param active  false on all ranks but the root: then nothing is printed
     Progress(ProgressMode mode, double log_every_s, const RunLength& length, bool active);
 
-    bool due() const;  ///< time for the next progress line
+    bool due() const;  ///< true if the next progress line is due
     void show(const ProgressState& state);
     void row(const HistoryRow& row);
     void note(const std::string& line);

@@ -1,4 +1,4 @@
-// A model goes on from a file: the one way from a checkpoint into a network.
+// Restores a model from a checkpoint. All readers of checkpoints use it.
 #pragma once
 
 #include <string>
@@ -12,15 +12,15 @@ namespace pruntrain {
 struct FileToRestore {
     std::string path;
     std::string partition;     ///< of the model in the file, as `parse_partition` reads it; empty: as configured
-    std::string pattern_hash;  ///< this and the next: of the model that was written; empty: not compared
+    std::string pattern_hash;  ///< pattern_hash and weights_hash: of the model that was written; empty: not compared
     std::string weights_hash;
 };
-/// The root's to all. Collective.
+/// Broadcasts from the root. Collective.
 void broadcast(FileToRestore& file, const Communicator& world);
 
 enum class Restore {
-    run,      ///< weights, the optimizer slots that the model has, execution plan, history and state
-    weights,  ///< patterns, weights and statistics; optimizer slots become 0
+    run,      ///< weights, the optimizer state that the model has, execution plan, history and state
+    weights,  ///< patterns, weights and statistics; the optimizer state becomes 0
 };
 
 struct RestoredRun {
@@ -28,10 +28,10 @@ struct RestoredRun {
     History history;
 };
 
-/// Partitions the model as in the file, or evenly if that has another number of shards, and reads it. Collective.
-/// @return state and history; of Restore::weights as at the start of a run
+/// Partitions the model as in the file, or evenly if the number of shards differs, and reads it. Collective.
+/// @return state and history; with Restore::weights, as at the start of a run
 /// @throws InputError: unreadable, damaged, or of another network
-/// @throws std::runtime_error if the model that was read has other hashes than the one written
+/// @throws std::runtime_error if the hashes of the model differ from those stored in the file
 RestoredRun restore(const FileToRestore& file, Model& model, Restore what, const Communicator& world);
 
 }  // namespace pruntrain

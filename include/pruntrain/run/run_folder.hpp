@@ -1,4 +1,4 @@
-// The folder of a run: what is where, and what may be overwritten.
+// The folder of a run: its files, and what may be overwritten.
 #pragma once
 
 #include <filesystem>
@@ -12,29 +12,29 @@ namespace pruntrain {
 
 enum class ExistingRun { refuse, resume, overwrite };
 
-/// `output/name/` with config.yaml, history.csv, layers.csv, summary.json, profile.csv and checkpoints/. Only the root
-/// of the world writes.
+/// `output/name/` with config.yaml, history.csv, layers.csv, summary.json, profile.csv and checkpoints/. Only the
+/// world's root writes.
 class RunFolder {
    public:
-    /// Collective. Makes the folder, or with `overwrite` removes the files of an earlier run in it, and only those.
-    /// @throws InputError if a run is there and may not be touched, or the folder cannot be written
+    /// Collective. Creates the folder. With `overwrite`, removes the files of an earlier run in it, and nothing else.
+    /// @throws InputError if the folder has a run that must be kept, or cannot be written
     RunFolder(const std::filesystem::path& output, const std::string& name, ExistingRun existing,
               const Communicator& world);
 
     const std::filesystem::path& path() const { return path_; }
     std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
 
-    /// Root only, as all below. Files appear whole: written beside, then renamed.
+    /// Root only, like all calls below. Files are replaced atomically: written to a temporary file, then renamed.
     void write_config(const std::string& resolved) const;
     void write_summary(const std::string& json) const;
     void write_profile(const std::string& csv) const;
-    void remove_results() const;  ///< summary and profile: of a run that now goes on
-    /// history.csv and layers.csv: the whole files, or what one row adds to them. @param network  of the run
+    void remove_results() const;  ///< removes summary and profile when a run is resumed
+    /// Writes history.csv and layers.csv, or appends one row. @param network  of the run
     void write_history(const History& history, Network& network) const;
     void append_history(const HistoryRow& row, Network& network) const;
 
-    /// Removes all checkpoints before step `now` but those that belong to the newest `keep` up to it and the one of
-    /// step `best` (-1: none). Later ones are what an earlier start of the run left: damaged, or soon written again.
+    /// Removes the checkpoints before step `now` except the newest `keep` and the one of step `best` (-1: none). Later
+    /// checkpoints are from an earlier start of the run: they are damaged, or will be overwritten soon.
     void drop_old_checkpoints(index_t now, index_t keep, index_t best) const;
 
    private:

@@ -1,4 +1,4 @@
-// The result of a run: summary.json, and what a person reads at the end.
+// The result of a run: summary.json, and the text at the end of a run.
 #pragma once
 
 #include <cmath>
@@ -20,10 +20,10 @@ struct Evaluation {
 struct RunResult {
     Evaluation test;
     RunState state;
-    std::vector<index_t> kept;  ///< weights of each parameter, over all shards
-    double samples_per_s = 0;   ///< trained by this start of the program
-    double peak_mb = 0;         ///< most memory that a rank has had resident, its part of the shared data included; MB
-    double resident_mb = 0;     ///< most that a rank has at the end
+    std::vector<index_t> kept;  ///< remaining weights of each parameter, over all shards
+    double samples_per_s = 0;   ///< training rate since this start of the program
+    double peak_mb = 0;         ///< maximum resident memory of a rank, including its part of the shared data; MB
+    double resident_mb = 0;     ///< maximum over the ranks at the end
     std::string checkpoint;
     std::string best_checkpoint;  ///< empty without a validation split
     ProfileRows profile;          ///< empty without --profile
@@ -31,7 +31,7 @@ struct RunResult {
 
 /// The content of summary.json.
 std::string summary_json(const RunResult& result, const Network& network);
-/// What a person reads at the end of a run.
+/// The text at the end of a run.
 std::string result_text(const RunResult& result, const Network& network, const std::string& folder);
 
 }  // namespace pruntrain

@@ -1,4 +1,4 @@
-// The batches of a training run, in this rank's memory.
+// Assembles the batches of a training run in this rank's memory.
 #pragma once
 
 #include <optional>
@@ -13,28 +13,28 @@ namespace pruntrain {
 
 /// This rank's slices of a global batch.
 struct Batch {
-    std::vector<Slice> slices;  ///< whose inputs lie in the feed
+    std::vector<Slice> slices;  ///< their inputs are in the feed
     index_t global_samples = 0;
-    std::vector<float> targets;  ///< of the slices, one after the other
+    std::vector<float> targets;  ///< of the slices, concatenated
 
     index_t samples() const;  ///< of this rank
 };
 
-/// Assembles batches in memory of its own, so that whatever else the network computes, a batch that was prepared while
-/// other ranks were still busy is there when its step begins.
+/// Assembles batches in separate memory. A batch can be prepared while other ranks are busy or the network computes
+/// something else.
 class BatchFeed {
    public:
-    /// @param slice_samples  of a slice, at most
+    /// @param slice_samples  maximum of a slice
     BatchFeed(const Dataset& dataset, const Sampler& sampler, const Slices& slices, index_t slice_samples)
         : dataset_(dataset), sampler_(sampler), slices_(slices), slice_samples_(slice_samples) {}
 
-    /// The batch of a step, in tiles of this width. Valid until another one is asked for or prepared.
+    /// The batch of a step, in tiles of this width. Valid until another one is requested or prepared.
     const Batch& batch(index_t step, index_t width) {
         prepare(step, width, std::nullopt);
         return batch_;
     }
-    /// Assembles it, unless it is there.
-    /// @param after  the step that follows: its samples are read ahead, if they are not in this node's memory
+    /// Assembles the batch, unless it is already there.
+    /// @param after  the following step: its samples are prefetched if they are not in this node's memory
     void prepare(index_t step, index_t width, std::optional<index_t> after);
 
    private:
@@ -42,7 +42,7 @@ class BatchFeed {
     const Sampler& sampler_;
     Slices slices_;
     index_t slice_samples_;
-    index_t step_ = -1, width_ = 0;  ///< of the batch that is there; -1: none
+    index_t step_ = -1, width_ = 0;  ///< of the current batch; -1: none
     Batch batch_;
     AlignedVector<real> inputs_;  ///< (slice, tile, feature, sample)
     std::vector<index_t> indices_;

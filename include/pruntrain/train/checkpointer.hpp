@@ -1,4 +1,4 @@
-// When a run writes checkpoints, and what happens if it cannot.
+// When a run writes checkpoints, and how it reacts to failures.
 #pragma once
 
 #include <future>
@@ -11,30 +11,32 @@
 
 namespace pruntrain {
 
-/// Writes the checkpoints of a run, at once or concurrently with training, and removes old ones. All is collective.
+/// Writes the checkpoints of a run, synchronously or concurrently with training, and removes old ones. All calls are
+/// collective.
 class Checkpointer {
    public:
     Checkpointer(Experiment& experiment, const RunFolder& folder, const Communicator& world, Progress& progress,
                  StopRequest& stop_request)
         : experiment_(experiment), folder_(folder), world_(world), progress_(progress), stop_request_(stop_request) {}
 
-    /// Writes what a run is now. @param state   its hashes, execution plan and partition are set
-    /// @param needed  there is no later one: it is there on return, and a failure is the end
-    /// @return false: there is one of this step already, or it could not be written and the run may do without
+    /// Writes the current state of a run. @param state   its hashes, execution plan and partition are set
+    /// @param needed  there is no later checkpoint: waits for the file, and a failure ends the run
+    /// @return false if there is already a checkpoint of this step, or if a tolerable failure occurred
     bool save(RunState& state, const History& history, bool needed);
-    /// Waits for the checkpoint that is being written, if there is one.
+    /// Waits for a checkpoint that is being written.
     void finish_writing();
 
-    /// The run goes on from the checkpoint of this step.
+    /// Records that the run resumed from the checkpoint of this step.
     void resumed_at(index_t step) { saved_step_ = step; }
-    /// Of the newest checkpoint, written or being written; 0: none.
+    /// The newest checkpoint, written or being written; 0: none.
     index_t newest_step() const { return std::max({saved_step_, writing_step_, index_t{0}}); }
     std::string path_of(index_t step) const { return (folder_.checkpoints() / checkpoint_name(step)).string(); }
 
    private:
-    /// A checkpoint is there, or its failure ends the run. @param best  step of the best at its time
+    /// Handles a finished write: success, or a failure, which may end the run. @param best  step of the best at its
+    /// time
     void settle(const WrittenCheckpoint& written, index_t step, index_t best);
-    /// Of a file that the root could not write, or empty: reports it and lets training continue, if it may.
+    /// Handles the error message of the root, empty for success: reports it and lets training continue, if tolerable.
     bool tolerates(const std::string& failure);
 
     Experiment& experiment_;
@@ -43,7 +45,7 @@ class Checkpointer {
     Progress& progress_;
     StopRequest& stop_request_;
     index_t saved_step_ = -1;
-    std::future<WrittenCheckpoint> writing_;  ///< concurrently, on the root
+    std::future<WrittenCheckpoint> writing_;  ///< concurrent write, on the root
     index_t writing_step_ = -1;               ///< -1: none is being written
     index_t best_at_writing_ = -1;
 };
@@ -61,7 +63,7 @@ class HistoryLog {
     void write(Network& network) const {
         if (is_root_) folder_.write_history(rows_, network);
     }
-    /// Adds a row, also to the file; a file that cannot be written is made good with the next row, if it may be.
+    /// Adds a row, also to the file. If that fails and the failure is tolerable, the next row repairs the file.
     void append(const HistoryRow& row, Network& network);
 
    private:

@@ -1,4 +1,4 @@
-// What happens when a loss or a gradient is not finite.
+// Reaction to a loss or gradient that is not finite.
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 namespace pruntrain {
 
 /// Names the loss, or the layer in which backward met the first gradient that is not finite; empty: all are finite.
-/// Collective: the same on all ranks.
-/// @param to_owners  each rank has only the sums that it has optimizer slots for
+/// Collective: the same result on all ranks.
+/// @param to_owners  each rank has only the sums for which it has optimizer state
 std::string describe_non_finite(Arena& arena, const Grid& grid, double loss, bool to_owners);
 
 /// What to do about a loss or gradient that is not finite.
@@ -26,26 +26,26 @@ class DivergencePolicy {
     explicit DivergencePolicy(NonFinite policy) : policy_(policy) {}
 
     enum class Action {
-        apply,      ///< all is finite
-        skip,       ///< the step goes without its update
-        roll_back,  ///< to the last checkpoint, with `rate_factor` of the learning rate
+        apply,      ///< all values are finite
+        skip,       ///< this step has no update
+        roll_back,  ///< to the last checkpoint, with `rate_factor` on the learning rate
     };
     struct Decision {
         Action action = Action::apply;
         double rate_factor = 1;
     };
-    /// @param found        of `describe_non_finite`
+    /// @param found        result of `describe_non_finite`
     /// @param where        " at step 12 (..)", for messages
     /// @param saved_step   of the newest checkpoint
-    /// @param rate_factor  now
+    /// @param rate_factor  the current one
     /// @throws InputError if the run has to end
     Decision decide(const std::string& found, const std::string& where, index_t saved_step, double rate_factor);
-    /// Ends a run that cannot go back. @throws InputError
+    /// Ends a run that cannot roll back. @throws InputError
     [[noreturn]] static void stop(const std::string& what, const std::string& why, index_t saved_step);
 
    private:
     NonFinite policy_;
-    int skips_ = 0;  ///< in a row
+    int skips_ = 0;  ///< consecutive skips
 };
 
 }  // namespace pruntrain

@@ -11,10 +11,10 @@
 
 namespace pruntrain {
 
-/// Samples that are evaluated at a time: two wide tiles, so the memory of a batch at most.
+/// Samples per evaluation batch: two wide tiles, so it needs no more memory than a training batch.
 constexpr index_t evaluation_samples = 128;
 
-/// Each slice is an even block of the split, evaluated in the network's tile widths. Collective; the same result on
+/// Each slice is an even block of the split, evaluated with the network's tile widths. Collective; the same result on
 /// every rank.
 /// @param outputs  null, or set to this rank's outputs, (sample, output) in the order of the split
 Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Slices& slices,

@@ -1,4 +1,4 @@
-// All that a configuration describes, built.
+// All objects that a configuration describes.
 #pragma once
 
 #include <memory>
@@ -20,12 +20,12 @@
 
 namespace pruntrain {
 
-/// Collective to build: all ranks throw alike.
+/// Construction is collective: all ranks throw the same error.
 class Experiment {
    public:
     /// Reads every key; throws InputError if one is unknown, wrong or does not fit the data.
-    /// @param look  for a look at the model, not for a run: there are no weights. The ranks that such a run would have;
-    ///     0: as many replicas as there are ranks here
+    /// @param look  inspects the model without weights, not for a run. Number of ranks of the run; 0: as many replicas
+    /// as there are ranks here
     Experiment(const Config& config, const Communicator& world, std::optional<index_t> look = {});
 
     /// All keys of all members, for --describe.
@@ -39,24 +39,24 @@ class Experiment {
     Sampler sampler;
     RunLength length;  ///< of all trainings
     std::unique_ptr<Optimizer> optimizer;
-    std::unique_ptr<Regularizer> regularizer;  ///< may be none
+    std::unique_ptr<Regularizer> regularizer;  ///< optional
     LearningRate learning_rate;
     std::optional<Pruner> pruner;
     Rewinding rewinding;   ///< of the pruning schedule
     Config configuration;  ///< whose keys have all been read
     std::string resolved;  ///< the configuration as read, with all defaults
 
-    /// Of the optimizer, then of the pruning criterion and of rewinding.
+    /// The state arrays of the optimizer, then those of the pruning criterion and of rewinding.
     std::vector<std::string> slot_names() const;
-    /// How a batch is shared out over the replicas. Collective.
+    /// How a batch is partitioned over the replicas. Collective.
     Slices slices() const;
-    /// The most samples of a slice when there are so many replicas.
+    /// Maximum samples of a slice for this number of replicas.
     index_t slice_samples(index_t replicas) const;
-    /// The most slices of a rank.
+    /// Maximum slices of a rank.
     index_t slices_of_rank() const;
 
    private:
-    /// @throws InputError if the criterion does not fit the model, the data or the sums
+    /// @throws InputError if the criterion does not fit the model, the data or the reduction settings
     void check_criterion(const Config& config);
 };
 

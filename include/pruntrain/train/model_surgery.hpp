@@ -1,4 +1,4 @@
-// The events of a run that change which weights there are.
+// The events of a run that change the set of weights.
 #pragma once
 
 #include "pruntrain/run/checkpoint.hpp"
@@ -7,8 +7,8 @@
 
 namespace pruntrain {
 
-/// Each event does nothing where the configuration has none at the present step, and else leaves the model ready for
-/// the next step: pruned, compacted, executed as is fastest, with its shards in balance. All is collective.
+/// Each event does nothing if none is configured for the current step. Otherwise it leaves the model ready for the next
+/// step: pruned, compacted, with an execution plan and balanced shards. All calls are collective.
 class ModelSurgery {
    public:
     ModelSurgery(Experiment& experiment, const Slices& slices, BatchFeed& feed, TrainingStep& training_step,
@@ -21,20 +21,20 @@ class ModelSurgery {
           profile_(profile),
           progress_(progress) {}
 
-    /// @param run_s  the seconds that all steps of the run will take at the pace so far
+    /// @param run_s  estimated seconds of all steps of the run
     void maybe_prune(RunState& state, double run_s);
     void maybe_rewind(const RunState& state);
     void maybe_regrow(const RunState& state);
-    /// After weights were read from a file.
+    /// Call it after weights were read from a file.
     void plan(index_t step, double run_s);
 
    private:
-    /// Puts the quantity in the arena's gradients; nothing else changes.
+    /// Writes the quantity to the arena's gradients; nothing else changes.
     std::unique_ptr<Compensation> find(const ScoreInput& input, index_t step);
-    /// Removes units and channels without weights, if the configuration says so. @return there were some
+    /// Removes units and channels without weights, if configured. @return true if there were any
     bool compact(index_t step);
     void plan_execution(index_t step, double run_s);
-    /// Moves rows between the shards if one has too many weights. @param report  the imbalance, if they stay
+    /// Moves rows between the shards if one has too many weights. @param report  the imbalance, if no rows move
     void rebalance(index_t step, bool report);
 
     Experiment& experiment_;

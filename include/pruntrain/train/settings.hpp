@@ -11,6 +11,7 @@
 
 namespace pruntrain {
 
+// Large because it is plain data: one member for each key.
 struct Settings {
     explicit Settings(const Config& config);
 

@@ -1,4 +1,4 @@
-// A new run that starts from the weights of another run: of the file that run.start_from names.
+// Starts a new run from the weights of another run, in the file of run.start_from.
 #pragma once
 
 #include <optional>
@@ -9,19 +9,19 @@
 
 namespace pruntrain {
 
-/// The file that a new run starts from.
+/// The file from which a new run starts.
 struct StartFile {
     FileToRestore file;
-    std::string state;  ///< "step 120, sparsity 0.9", for people
+    std::string state;  ///< "step 120, sparsity 0.9", for messages
 };
 
-/// The root verifies the file and compares it with an experiment that has not been changed since it was built, all
-/// ranks learn of it. Collective. @return nothing if run.start_from is empty
-/// @throws InputError: unreadable, damaged, of another model, of data that were normalised otherwise, or of weights
-/// that the prune section cannot go on from
+/// The root verifies the file and compares it with an experiment that has not changed since its construction; all ranks
+/// get the result. Collective. @return nothing if run.start_from is empty
+/// @throws InputError: unreadable, damaged, of another model, with other normalization, or with weights that the prune
+/// section cannot start from
 std::optional<StartFile> look_at_start(Experiment& experiment, const Communicator& world);
 
-/// What --check says of the file; empty if there is none.
+/// The text of --check about the file; empty if there is none.
 std::string start_text(const std::optional<StartFile>& file);
 
 }  // namespace pruntrain

@@ -12,7 +12,7 @@
 
 namespace pruntrain {
 
-/// How fast this start of the program trains.
+/// Training speed since this start of the program.
 struct Pace {
     index_t samples = 0;
     double seconds = 0;  ///< of training steps
@@ -20,32 +20,32 @@ struct Pace {
     double samples_per_s() const { return seconds > 0 ? static_cast<double>(samples) / seconds : 0; }
 };
 
-// Large because it is where the parts of a run meet: each member is one of them, or the state that they share.
+// Large because it combines the parts of a run: each member is a part, or state that they share.
 class Trainer {
    public:
-    /// Collective. @param profiling  measures where the time goes, for a table at the end and profile.csv
+    /// Collective. @param profiling  measures time per phase, for a table at the end and profile.csv
     Trainer(Experiment& experiment, const RunFolder& folder, const Communicator& world, bool profiling,
             const StopRequest& stop_request);
 
-    /// Loads the newest checkpoint of the folder that is whole; a damaged one is named and passed over. Collective.
-    /// @return there was one @throws InputError if a whole checkpoint is of another network
+    /// Loads the newest valid checkpoint of the folder; damaged ones are reported and skipped. Collective.
+    /// @return true if there was one @throws InputError if a valid checkpoint is of another network
     bool resume();
 
-    /// Starts a new run, with the weights of the file if there is one. Collective.
-    /// @param file  what `look_at_start` has found
+    /// Starts a new run, from the weights of a file if there is one. Collective.
+    /// @param file  result of `look_at_start`
     void start(const std::optional<StartFile>& file);
 
     /// Trains to the end, evaluates on the test split, writes the last checkpoint and summary.json. Collective.
-    /// @return false: it was interrupted, and what it has done so far is in a checkpoint
+    /// @return false if it was interrupted; then its state is in a checkpoint
     bool run();
 
    private:
     void prepare_run();
-    /// This rank's replica requests that the step that begins is the last one: by how many shards.
+    /// The number of ranks of this replica that request a stop after the current step.
     double ask_whether_to_stop();
     const Batch& next_batch();
     void prepare_batch_after(index_t step);
-    /// The update is due; else the step is left out, or the run has gone back to a checkpoint.
+    /// Decides about the update of a step; the run may have rolled back to a checkpoint.
     DivergencePolicy::Action check(const StepSums& sums, bool to_owners);
     void count_step();
     void observe(const StepSums& sums, index_t samples);
@@ -59,7 +59,7 @@ class Trainer {
     void finish();
 
     bool due(double every_epochs) const;
-    double run_seconds() const;  ///< that all steps of the run will take at the pace so far
+    double run_seconds() const;  ///< estimated seconds of all steps of the run
     double seconds() const { return seconds_before_ + clock_.seconds(); }
 
     Experiment& experiment_;
@@ -78,7 +78,7 @@ class Trainer {
     HistoryLog history_;
     RunState state_;
 
-    Timer clock_;  ///< of this start of the program
+    Timer clock_;  ///< since this start of the program
     double seconds_before_ = 0;
     Timer step_timer_;
     Pace pace_;

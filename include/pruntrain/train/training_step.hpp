@@ -11,7 +11,7 @@
 
 namespace pruntrain {
 
-/// Of a global batch, over all ranks.
+/// Sums of a global batch, over all ranks.
 struct StepSums {
     double loss = 0;  ///< of all samples
     double correct = 0;
@@ -19,9 +19,9 @@ struct StepSums {
 };
 
 struct StepOptions {
-    index_t training_step = 0;        ///< learning rate, order of the data and random numbers are functions of it
+    index_t training_step = 0;        ///< learning rate, order of the data and random draws are functions of it
     double stop_requests = 0;         ///< of this rank's replica, to be summed with the loss
-    bool to_owners = false;           ///< no rank needs more sums of gradients than it has optimizer slots
+    bool to_owners = false;           ///< no rank needs gradient sums beyond its part of the optimizer state
     real temperature = 1;             ///< the outputs are divided by it before the loss
     Choices choices = Choices::free;  ///< of relu and max-pool
 };
@@ -35,24 +35,24 @@ class TrainingStep {
 
     /// Forward, loss and backward of this rank's slices. Starts the sums of gradients as layers finish.
     void begin(const Batch& batch, const StepOptions& options);
-    /// Waits for all sums: the gradients are in the arena then. What is done between the two overlaps with them.
+    /// Waits for all sums; then the gradients are in the arena. Work between `begin` and `finish` overlaps with them.
     StepSums finish();
 
-    /// Updates the weights by the gradients in the arena.
-    /// @param step  of the run, whose number of updates this is @param rate_factor  of the learning rate
+    /// Updates the weights with the gradients in the arena.
+    /// @param step  index of this update in the run @param rate_factor  factor on the learning rate
     void update(index_t step, double rate_factor);
 
-    /// Sums over the slices of all replicas, in the order of a step's sums, in the arena's gradients. Collective.
+    /// Sums over the slices of all replicas into the arena's gradients, in the order of a step's sums. Collective.
     void sum_over_slices(const ScoreContext::SetSlice& set);
 
-    /// The next step depends on no rounding of earlier ones: a checkpoint does not hold it.
+    /// Resets the residual, which checkpoints do not contain: the next step does not depend on earlier ones.
     void reset_residual() { reducer_.reset_residual(); }
 
-    /// The network goes without its soft-pruned weights while what this returns lives. Collective over the replicas.
+    /// Masks the soft-pruned weights of the network as long as the result lives. Collective over the replicas.
     SoftPrunedWeights::MaskScope mask() {
         return {soft_pruned_, experiment_.model.arena(), experiment_.grid.replicas()};
     }
-    /// There were some at the last `mask`.
+    /// True if the last `mask` found soft-pruned weights.
     bool any_soft_pruned() const { return soft_pruned_.any(); }
 
     double learning_rate_at(index_t step, double rate_factor) const;
@@ -66,7 +66,7 @@ class TrainingStep {
     Profile& profile_;
     GradientReducer reducer_;
     SoftPrunedWeights soft_pruned_;
-    NetworkStep step_;  ///< under way
+    NetworkStep step_;  ///< the current step
     std::optional<Slices::Sum> loss_;
     index_t summed_before_ = 0;  ///< bytes
 };

@@ -1,4 +1,4 @@
-// Tables of numbers as text, one sample a line, its targets in the first or last columns.
+// Text files, one sample per line, with its targets in the first or last columns.
 #include <algorithm>
 
 #include "pruntrain/base/error.hpp"
@@ -14,7 +14,7 @@ struct Layout {
     char separator = ',';
     bool targets_first = false;
     index_t target_columns = 1;
-    std::vector<index_t> shape;  // empty: flat, as many features as columns
+    std::vector<index_t> shape;  // empty: flat, one feature per column
 };
 
 class CsvSource final : public SampleSource {
@@ -22,13 +22,13 @@ class CsvSource final : public SampleSource {
     CsvSource(const std::string& path, const Layout& layout) : file_(path, layout.separator), layout_(layout) {
         const index_t features = file_.columns() - layout_.target_columns;
         if (features < 1)
-            input_error("'", path, "' has ", file_.columns(), " columns: none is left for inputs beside ",
+            input_error("'", path, "' has ", file_.columns(), " columns: none is left for inputs after ",
                         layout_.target_columns, " for targets (is the separator right?)");
         header_ = {layout_.shape.empty() ? Shape{features, 1, 1} : to_shape(layout_.shape), file_.rows(),
                    layout_.target_columns, Element::float32};
         if (header_.shape.size() != features)
-            input_error("'", path, "' has ", features, " columns for inputs, but data.shape ", header_.shape.describe(),
-                        " makes ", header_.shape.size());
+            input_error("'", path, "' has ", features, " input columns, but data.shape ", header_.shape.describe(),
+                        " needs ", header_.shape.size());
     }
 
     SampleHeader header() const override { return header_; }
@@ -72,17 +72,17 @@ class Csv final : public DataFormat {
 std::unique_ptr<DataFormat> make_csv(const Config& config) {
     const std::string directory = read_directory(config, ".");
     const std::string train =
-        in_directory(directory, config.word("train_file", std::nullopt, "file of the samples to train with"));
+        in_directory(directory, config.word("train_file", std::nullopt, "file with the training samples"));
     const std::string test =
-        in_directory(directory, config.word("test_file", "", "file of the samples to test with; '' for none"));
+        in_directory(directory, config.word("test_file", "", "file with the test samples; '' for none"));
     Layout layout;
     const std::string separator =
-        config.choice("separator", "comma", {"comma", "semicolon", "tab"}, "what stands between two numbers");
+        config.choice("separator", "comma", {"comma", "semicolon", "tab"}, "separator between values");
     layout.separator = separator == "tab" ? '\t' : separator == "semicolon" ? ';' : ',';
     layout.targets_first =
-        config.choice("target", "last", {"first", "last"}, "where in a line the targets stand") == "first";
-    layout.target_columns = config.integer("target_columns", 1, at_least(1), "columns that are targets");
-    layout.shape = read_shape(config, {}, "[channels, rows, columns] if the inputs are images; [] for flat inputs");
+        config.choice("target", "last", {"first", "last"}, "position of the target columns in a line") == "first";
+    layout.target_columns = config.integer("target_columns", 1, at_least(1), "number of target columns");
+    layout.shape = read_shape(config, {}, "[channels, rows, columns] of image inputs; [] for flat inputs");
     if (train.empty()) input_error(config.place_of("train_file"), " must name a file");
     return std::make_unique<Csv>(train, test, layout);
 }

@@ -1,4 +1,5 @@
-// Two data sets of an HDF5 file for each part. Training and test samples may lie in one file under different names.
+// Inputs and targets as two data sets of an HDF5 file. Training and test samples may be in the same file under
+// different names.
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/data/array_source.hpp"
 
@@ -31,13 +32,13 @@ std::unique_ptr<DataFormat> make_hdf5(const Config& config) {
     const auto file = [&](const char* key, std::optional<std::string> fallback, const char* meaning) {
         return in_directory(directory, config.word(key, std::move(fallback), meaning));
     };
-    const Hdf5::Place train{file("train_file", std::nullopt, "file of the samples to train with"),
-                            config.word("inputs_path", "/inputs", "name of the inputs in the file"),
-                            config.word("targets_path", "/targets", "name of the targets in the file")};
+    const Hdf5::Place train{file("train_file", std::nullopt, "file with the training samples"),
+                            config.word("inputs_path", "/inputs", "data set of the training inputs"),
+                            config.word("targets_path", "/targets", "data set of the training targets")};
     const Hdf5::Place test{
-        file("test_file", "", "file of the samples to test with, also the same file; '' for none"),
-        config.word("test_inputs_path", train.inputs, "name of the inputs to test with; default as inputs_path"),
-        config.word("test_targets_path", train.targets, "name of the targets to test with; default as targets_path")};
+        file("test_file", "", "file with the test samples, may be the same file; '' for none"),
+        config.word("test_inputs_path", train.inputs, "data set of the test inputs; default: inputs_path"),
+        config.word("test_targets_path", train.targets, "data set of the test targets; default: targets_path")};
     if (train.file.empty()) input_error(config.place_of("train_file"), " must name a file");
     return std::make_unique<Hdf5>(train, test);
 }

@@ -1,5 +1,5 @@
-// The IDX files of MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017) and their kin: images and labels of
-// unsigned bytes, for each name the plain file or else NAME.gz.
+// The IDX files of MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017) and similar data sets. Images and labels
+// are unsigned bytes. For each name, the plain file or else NAME.gz is read.
 #include <filesystem>
 
 #include "pruntrain/base/error.hpp"
@@ -12,7 +12,7 @@ namespace {
 std::unique_ptr<ArrayReader> open_plain_or_gz(const std::string& path) {
     for (const auto& candidate : {path, path + ".gz"})
         if (std::filesystem::exists(candidate)) return open_idx(candidate);
-    input_error("there is neither '", path, "' nor '", path, ".gz': check data.directory and the names of the files");
+    input_error("found neither '", path, "' nor '", path, ".gz': check data.directory and the file names");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Arrays that numpy.save has written, one file each.
+// Arrays written by numpy.save, one file each.
 #include "pruntrain/data/array_source.hpp"
 
 namespace pruntrain {

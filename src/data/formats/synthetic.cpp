@@ -1,4 +1,4 @@
-// Random inputs, labelled by a random network (a teacher): a data set of any size and difficulty without a file.
+// Random inputs, labeled by a random network (teacher): a data set of any size and difficulty without files.
 #include <algorithm>
 #include <cmath>
 
@@ -20,8 +20,8 @@ struct Recipe {
     std::uint64_t seed = 0;
 };
 
-/// label = argmax V tanh(W x), V (classes, hidden), W (hidden, features), all entries normal. No bias, and x is
-/// symmetric around 0: so no output is larger than another on the mean, and the classes come out about equally often.
+/// label = argmax V tanh(W x), V (classes, hidden), W (hidden, features), all entries normal. There is no bias, and x
+/// is symmetric around 0. So all outputs have the same mean, and the classes are about equally frequent.
 class Teacher {
    public:
     explicit Teacher(const Recipe& recipe)
@@ -32,10 +32,11 @@ class Teacher {
           activation_(static_cast<std::size_t>(hidden_)) {
         const RandomStream first(recipe.seed, Purpose::synthetic_teacher, 0),
             second(recipe.seed, Purpose::synthetic_teacher, 1);
-        const double deviation = 1 / std::sqrt(static_cast<double>(features_));  // W x has deviation 1
-        for (std::size_t i = 0; i < first_.size(); ++i) first_[i] = deviation * first.normal(i);
+        const double spread = 1 / std::sqrt(static_cast<double>(features_));  // W x has std 1
+        for (std::size_t i = 0; i < first_.size(); ++i) first_[i] = spread * first.normal(i);
         for (std::size_t i = 0; i < second_.size(); ++i) second_[i] = second.normal(i);
-        for (auto row = second_.begin(); row != second_.end(); row += hidden_) {  // rows of one length: no favourite
+        for (auto row = second_.begin(); row != second_.end();
+             row += hidden_) {  // rows of equal length: no class is preferred
             double square = 0;
             for (index_t j = 0; j < hidden_; ++j) square += row[j] * row[j];
             for (index_t j = 0; j < hidden_; ++j) row[j] /= std::sqrt(square);
@@ -74,8 +75,8 @@ class SyntheticSource final : public SampleSource {
 
     SampleHeader header() const override { return {recipe_.shape, recipe_.samples, 1, Element::float32}; }
 
-    /// Sample n is a pure function of (seed, n): the numbers 0 .. features-1 of its stream are its inputs, the next two
-    /// say whether its label is noise and which.
+    /// Sample n is a pure function of (seed, n): values 0 .. features-1 of its random stream are its inputs. The next
+    /// two values choose whether the label is noise, and which label.
     void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {
         Teacher teacher(recipe_);
         const index_t size = recipe_.shape.size();
@@ -101,7 +102,7 @@ class Synthetic final : public DataFormat {
    public:
     explicit Synthetic(const Recipe& recipe) : recipe_(recipe) {}
 
-    /// Has no test part: the key test_samples takes test samples out of these.
+    /// Has no test part: the key test_samples takes test samples from these.
     std::unique_ptr<SampleSource> open(Part part) const override {
         return part == Part::train ? std::make_unique<SyntheticSource>(recipe_) : nullptr;
     }
@@ -113,15 +114,15 @@ class Synthetic final : public DataFormat {
 }  // namespace
 
 std::unique_ptr<DataFormat> make_synthetic(const Config& config) {
-    constexpr double largest = 0xFFFFFFFF;  // random numbers tell 2^32 samples apart
+    constexpr double largest = 0xFFFFFFFF;  // random streams are indexed by 32 bits
     Recipe recipe;
-    recipe.samples = config.integer("samples", 10000, between(1, largest), "samples of all splits together");
+    recipe.samples = config.integer("samples", 10000, between(1, largest), "number of samples in all splits together");
     recipe.shape = to_shape(read_shape(config, {32}, "[features] or [channels, rows, columns] of a sample"));
-    recipe.classes = config.integer("classes", 10, between(2, 1 << 20), "different labels");
-    recipe.hidden = config.integer("hidden", 32, between(1, 1 << 20), "hidden units of the network that labels");
-    recipe.noise = config.number("noise", 0.0, between(0, 1), "fraction of the labels that are drawn at random");
+    recipe.classes = config.integer("classes", 10, between(2, 1 << 20), "number of classes");
+    recipe.hidden = config.integer("hidden", 32, between(1, 1 << 20), "hidden units of the labeling network");
+    recipe.noise = config.number("noise", 0.0, between(0, 1), "fraction of labels that are random (label noise)");
     recipe.seed = static_cast<std::uint64_t>(
-        config.integer("seed", 0, at_least(0), "another seed is another network and other samples"));
+        config.integer("seed", 0, at_least(0), "seed of the samples and of the labeling network"));
     return std::make_unique<Synthetic>(recipe);
 }
 

@@ -1,4 +1,4 @@
-// Samples stay in the files: every rank reads those of its batches, one batch ahead in a thread of its own.
+// Samples stay in the files. Every rank reads those of its batches, one batch ahead, in a separate thread.
 #include <future>
 
 #include "pruntrain/base/error.hpp"
@@ -19,10 +19,11 @@ class DiskStore final : public CopyingStore {
                 source = files.format.open(part);
                 if (!source->reads_anywhere())
                     input_error(
-                        "data.residency is disk, but these samples cannot be read one by one: allowed are format hdf5, "
-                        "and npy and idx without gzip; unpack or convert the files, or choose residency node or shard");
+                        "data.residency is disk, but these files have no random access: allowed are format hdf5, "
+                        "and npy and idx without gzip; unpack or convert the files, or set data.residency to node or "
+                        "shard");
                 if (source->header() != files[part].header)
-                    input_error("the data files have changed since they were opened: start again");
+                    input_error("the data files have changed since they were opened: start the run again");
                 if (files[part].source) files[part].source->read(0, source->header().samples, {}, files[part].targets);
             }
         });
@@ -47,7 +48,7 @@ class DiskStore final : public CopyingStore {
     void finish_copy() override { reading_.get(); }
 
     std::array<std::unique_ptr<SampleSource>, 2> sources_;
-    std::future<void> reading_;  // last: its end is waited for before what it reads goes
+    std::future<void> reading_;  // last member: it is destroyed, and so waited for, before the buffers that it fills
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// All samples in memory that the ranks of a node share.
+// All samples in memory shared by the ranks of a node.
 #include "pruntrain/data/sample_store.hpp"
 
 namespace pruntrain {

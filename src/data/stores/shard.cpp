@@ -1,4 +1,4 @@
-// Each node has a block of the samples in shared memory and gets the others from the nodes that have them.
+// Each node holds a block of the samples in shared memory and gets the others from the nodes that hold them.
 #include <algorithm>
 
 #include "pruntrain/base/range.hpp"
@@ -9,7 +9,7 @@ namespace pruntrain {
 
 namespace {
 
-/// The nodes by the number in the world of their first rank, which shows their samples.
+/// The nodes, by the world rank of their first rank, which exposes their samples.
 struct Nodes {
     std::vector<int> roots;
     index_t own = 0;
@@ -36,7 +36,7 @@ class ShardStore final : public CopyingStore {
             shard.samples = files.parts[part].header.samples;
             if (shard.samples == 0) continue;
             shard.block = even_block(shard.samples, nodes_.own, nodes_.count);
-            // With more nodes than samples a block may be empty, but no window is.
+            // With more nodes than samples a block may be empty, but a window must not be.
             shard.window = SharedWindow(node, bytes_of(std::max<index_t>(shard.block.size, 1)));
         }
         world.rethrow_collectively([&] {
@@ -72,7 +72,7 @@ class ShardStore final : public CopyingStore {
     void start_copy(SampleCopies& copies) override {
         Shard& shard = shards_[static_cast<std::size_t>(copies.part)];
         copies.for_each_range([&](index_t first, index_t count, std::span<std::byte> features) {
-            while (count > 0) {  // a range may lie on several nodes
+            while (count > 0) {  // a range may span several nodes
                 const index_t holder = ((first + 1) * nodes_.count - 1) / shard.samples;
                 const Block block = even_block(shard.samples, holder, nodes_.count);
                 const index_t here = std::min(count, block.first + block.size - first);

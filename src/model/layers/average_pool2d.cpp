@@ -1,4 +1,4 @@
-// Mean of each window: y[c,r,q] = 1/k^2 sum over i,j of x[c, r*stride + i, q*stride + j]. Backward gives dy / k^2 to
+// Mean of each window: y[c,r,q] = 1/k^2 sum over i,j of x[c, r*stride + i, q*stride + j]. Backward adds dy / k^2 to
 // each pixel of the window.
 #include "pruntrain/model/pooling.hpp"
 

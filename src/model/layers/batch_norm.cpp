@@ -1,13 +1,13 @@
-// Batch normalisation (Ioffe & Szegedy 2015), for each feature of a vector or each channel of an image:
+// Batch normalization (Ioffe & Szegedy 2015), for each feature of a vector or each channel of an image:
 //     y = scale * xhat + shift,   xhat = (x - mean) / sqrt(variance + epsilon).
-// Training takes mean and variance over the n numbers of the *global* batch (samples x pixels), so every rank count
-// normalises alike; evaluation takes the running ones, which follow with the unbiased variance. Backward, with S1 = sum
-// dy and S2 = sum dy * xhat over the global batch:
+// Training uses mean and variance over the n elements of the *global* batch (samples x pixels), so results do not
+// depend on the number of ranks. Evaluation uses the running statistics, which track the unbiased variance. Backward,
+// with S1 = sum dy and S2 = sum dy * xhat over the global batch:
 //     dscale = S2, dshift = S1 (of this slice; gradients are summed over slices later),
 //     dx = scale / sqrt(variance + epsilon) * (dy - S1 / n - xhat * S2 / n).
-// The variance is mean(x^2) - mean^2 from sums in double: their rounding, 2^-53 (mean / deviation)^2, stays below that
-// of x itself, 2^-24 mean / deviation, until mean / deviation reaches 2^29, where a float holds no deviation any more.
-// So one message a direction is enough.
+// The variance is mean(x^2) - mean^2 from sums in double, so one message per direction is enough. Its rounding error,
+// 2^-53 (mean / std)^2, stays below that of x itself, 2^-24 mean / std, until mean / std reaches 2^29. At that ratio a
+// float no longer resolves the std.
 #include <algorithm>
 #include <cmath>
 
@@ -19,12 +19,12 @@ namespace pruntrain {
 
 namespace {
 
-constexpr index_t partials = 8;  // partial sums, so that a loop over samples is a vector loop
+constexpr index_t partials = 8;  // partial sums, so that a loop over samples vectorizes
 
 /// sums[0] += sum x, sums[1] += sum x^2, over the first `lanes` samples of each line of x (lines, T).
 PRUNTRAIN_VECTORIZED
 void add_moments(index_t lines, index_t width, index_t lanes, const real* x, double* sums) {
-    if (lanes == width) {  // all real: one long line
+    if (lanes == width) {  // no padding: one long line
         lanes = width = lines * width;
         lines = 1;
     }
@@ -127,7 +127,7 @@ class BatchNorm final : public Layer {
 
     void take_forward_sums(const StepContext& step, std::span<const double> sums) override {
         const double numbers = global_numbers(step);
-        const double unbiased = numbers / std::max(numbers - 1, 1.0);  // one number has variance 0 either way
+        const double unbiased = numbers / std::max(numbers - 1, 1.0);  // a single element has variance 0 either way
         const auto follow = [&](real& running, double batch) {
             running = static_cast<real>((1 - momentum_) * running + momentum_ * batch);
         };
@@ -165,7 +165,7 @@ class BatchNorm final : public Layer {
             gradients[0][c] = static_cast<real>(step.own_sums[2 * c + 1]);
         }
         if (dx == nullptr) return;
-        // Running statistics do not depend on x: nothing flows back through them.
+        // Running statistics do not depend on x, so they have no gradient.
         const double part = step.training ? 1 / global_numbers(step) : 0;
         for_each_channel(step.tiling, [&](std::size_t c, index_t begin, index_t lanes) {
             normalize_gradient(pixels_, step.tiling.width, lanes, x + begin, dy + begin, static_cast<real>(mean_[c]),
@@ -180,7 +180,8 @@ class BatchNorm final : public Layer {
     Block own() const { return {input_channels().first, input_shape().channels}; }
     double global_numbers(const StepContext& step) const { return static_cast<double>(step.global_samples * pixels_); }
 
-    /// work(channel, where its lines begin in an array of activations, real lanes) for all channels of all tiles
+    /// work(channel, offset of its lines in an array of activations, lanes without padding) for all channels of all
+    /// tiles
     template <class Work>
     void for_each_channel(const Tiling& tiling, Work work) const {
         index_t begin = 0;
@@ -196,7 +197,7 @@ class BatchNorm final : public Layer {
         }
     }
 
-    std::size_t channels_;  // features of a vector
+    std::size_t channels_;  // or features of a vector
     index_t pixels_;
     double momentum_;
     double epsilon_;
@@ -204,18 +205,19 @@ class BatchNorm final : public Layer {
     Parameter shift_;
     Statistic running_mean_;
     Statistic running_variance_;
-    std::vector<double> mean_;  // this and the next: what the last forward used
+    std::vector<double> mean_;  // mean_ and the next one: the values used by the last forward
     std::vector<double> inverse_deviation_;
 };
 
 }  // namespace
 
 std::unique_ptr<Layer> make_batch_norm(const Config& config, LayerPlace place) {
-    const double momentum = config.number("momentum", 0.1, between(0, 1), "weight of the batch in running statistics");
-    const double epsilon = config.number("epsilon", 1e-5, above(0), "added to the variance");
+    const double momentum =
+        config.number("momentum", 0.1, between(0, 1), "weight of the current batch in the running statistics");
+    const double epsilon = config.number("epsilon", 1e-5, above(0), "added to the variance for numerical stability");
     if (place.shard.count > 1 && place.channels.total == place.input.channels)
-        input_error("layer ", place.name, " (batch_norm) stands before the first dense or conv2d layer: with ",
-                    "parallel.model_shards above 1 it must stand behind it");
+        input_error("layer ", place.name, " (batch_norm) comes before the first dense or conv2d layer: with ",
+                    "parallel.model_shards above 1 it must come after it");
     return std::make_unique<BatchNorm>(std::move(place), momentum, epsilon);
 }
 

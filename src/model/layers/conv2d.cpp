@@ -1,9 +1,8 @@
-// Convolution (LeCun et al. 1998), as the field means it: a correlation,
+// Convolution (LeCun et al. 1998) in the machine-learning sense, a cross-correlation:
 //     y[o,r,q] = b[o] + sum over c,i,j of W[o,c,i,j] x[c, r*stride - padding + i, q*stride - padding + j].
-// Dense execution, as matrices, for a block of p output pixels of a tile: y (O, p*T) = W (O, C*k*k) x columns (C*k*k,
-// p*T) with im2col; backward dW += dy columns^T, dx += col2im(W^T dy). Blocks are small enough for their columns to
-// stay in the cache between im2col and the product, so they are made anew in backward, which costs less than keeping
-// them.
+// Dense execution multiplies matrices, for a block of p output pixels of a tile: y (O, p*T) = W (O, C*k*k) x columns
+// (C*k*k, p*T) with im2col. Backward: dW += dy columns^T, dx += col2im(W^T dy). The columns of a block stay in the
+// cache between im2col and the product. So backward recomputes them, which costs less than storing them.
 #include <algorithm>
 
 #include "pruntrain/base/error.hpp"
@@ -19,8 +18,8 @@ namespace pruntrain {
 
 namespace {
 
-constexpr index_t block_bytes = index_t{256} * 1024;  // columns of a block: half an L2 cache of today's server cores
-constexpr index_t block_numbers = 64;                 // columns at least, else BLAS spends its time packing W
+constexpr index_t block_bytes = index_t{256} * 1024;  // columns of a block: half an L2 cache of current server cores
+constexpr index_t block_numbers = 64;                 // minimum columns, else BLAS spends its time packing W
 
 class Conv2d final : public Layer {
    public:
@@ -78,8 +77,8 @@ class Conv2d final : public Layer {
     }
 
    private:
-    /// Without im2col and BLAS, by the sparse kernels: also where windows see few numbers, too few for BLAS to reach
-    /// its rate.
+    /// True if the sparse kernels replace im2col and BLAS: for sparse execution, and for small windows, where BLAS does
+    /// not reach its full rate.
     bool direct() const {
         constexpr index_t few_inputs = 32;
         return weight_.sparse() || inputs_ <= few_inputs;
@@ -87,7 +86,7 @@ class Conv2d final : public Layer {
 
     void forward_dense(const StepContext& step, std::span<const real> bias, const real* x, real* y,
                        Workspace workspace) {
-        const index_t width = step.tiling.width, row = output_shape().pixels() * width;  // numbers in a row of y
+        const index_t width = step.tiling.width, row = output_shape().pixels() * width;  // elements in a row of y
         const real* const weight = weight_.unpacked();
         real* const columns = workspace.data();
         for_each_block(step.tiling, [&](index_t tile, index_t first, index_t count) {
@@ -143,7 +142,7 @@ class Conv2d final : public Layer {
         return weight_.row_plan(width, [&](const Pattern& pattern) { return sparse_.plan_outputs(pattern, width); });
     }
 
-    /// Output pixels of a block at tile width T, all blocks about alike.
+    /// Output pixels of a block at tile width T, all blocks about equal.
     index_t block_pixels(index_t width) const {
         const index_t pixels = output_shape().pixels();
         const index_t fits = block_bytes / (inputs_ * width * static_cast<index_t>(sizeof(real)));
@@ -163,7 +162,7 @@ class Conv2d final : public Layer {
     }
 
     Window window_;
-    index_t outputs_;  // O, those here
+    index_t outputs_;  // O in this shard
     index_t inputs_;   // C*k*k
     WeightMatrix weight_;
     SparseConvolution sparse_;
@@ -174,15 +173,15 @@ class Conv2d final : public Layer {
 
 std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
     const index_t channels = config.integer("channels", std::nullopt, at_least(1), "output channels");
-    const index_t kernel = config.integer("kernel", 3, between(1, 1024), "rows and columns of the window");
-    const index_t stride = config.integer("stride", 1, at_least(1), "pixels from one window to the next");
-    const index_t padding = config.integer("padding", 0, between(0, 1023), "zeros around the image, below kernel");
-    const bool bias = config.flag("bias", true, "adds a trained number to each output channel");
-    const bool prunable = config.flag("prunable", true, "its weights may be removed");
+    const index_t kernel = config.integer("kernel", 3, between(1, 1024), "rows and columns of the convolution kernel");
+    const index_t stride = config.integer("stride", 1, at_least(1), "pixels between windows");
+    const index_t padding = config.integer("padding", 0, between(0, 1023), "zeros around the image, less than kernel");
+    const bool bias = config.flag("bias", true, "learnable bias");
+    const bool prunable = config.flag("prunable", true, "pruning may remove weights of this layer");
     const Initializer initializer = read_initializer(config);
     if (padding >= kernel)
-        input_error(config.place_of("padding"), " is ", padding, ": it must be below the kernel, ", kernel,
-                    ", else some windows see only zeros");
+        input_error(config.place_of("padding"), " is ", padding, ": it must be less than the kernel, ", kernel,
+                    ", else some windows contain only zeros");
     const Window window{kernel, stride, padding};
     const OutputShare share = share_outputs(place, channels);
     const Shape output = windowed_shape(place, "conv2d", window, share.computed.size);

@@ -1,5 +1,5 @@
-// Dense layer: y = W x + b, W (M,K), x (K,T) and y (M,T) in each tile; backward dW += dy x^T, dx = W^T dy. M and K: of
-// the outputs and inputs here.
+// Dense layer: y = W x + b, W (M,K), x (K,T) and y (M,T) in each tile; backward dW += dy x^T, dx = W^T dy. M and K
+// count the outputs and inputs in this shard.
 #include <algorithm>
 #include <numeric>
 
@@ -108,7 +108,7 @@ class Dense final : public Layer {
                             block(width, inputs_), dx + tile * inputs_ * width);
     }
 
-    /// A block is a tile: all its samples of one feature lie side by side.
+    /// A block is a tile: all its samples of one feature are contiguous.
     static BlockLayout block(index_t width, index_t rows) {
         return {.lanes = width, .piece = width, .piece_stride = width, .row_stride = width, .next = rows * width};
     }
@@ -146,13 +146,13 @@ class Dense final : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
-    const index_t units = config.integer("units", std::nullopt, at_least(1), "outputs of the layer");
-    const bool bias = config.flag("bias", true, "adds a trained number to each output");
-    const bool prunable = config.flag("prunable", true, "its weights may be removed");
+    const index_t units = config.integer("units", std::nullopt, at_least(1), "number of outputs");
+    const bool bias = config.flag("bias", true, "learnable bias");
+    const bool prunable = config.flag("prunable", true, "pruning may remove weights of this layer");
     const Initializer initializer = read_initializer(config);
     if (!place.input.flat())
-        input_error("layer ", place.name, " (dense) needs a flat input, but gets an image of ", place.input.describe(),
-                    ": put {layer: flatten} before it");
+        input_error("layer ", place.name, " (dense) needs a flat input, but its input is an image of ",
+                    place.input.describe(), ": put {layer: flatten} before it");
     const OutputShare share = share_outputs(place, units);
     return std::make_unique<Dense>(std::move(place), share, bias, prunable, initializer);
 }

@@ -1,7 +1,7 @@
-// Dropout (Srivastava et al. 2014), inverted: in training y = x / (1 - rate) with probability 1 - rate, else 0; in
-// evaluation y = x. What is kept is a pure function of seed, layer, step, place of the sample in the global batch and
-// feature, so it is the same for every rank count. One random draw serves four features of a sample; what it kept is
-// held for backward in one byte, a sixteenth of the activations, which saves drawing it twice.
+// Inverted dropout (Srivastava et al. 2014): in training y = x / (1 - rate) with probability 1 - rate, else 0; in
+// evaluation y = x. The mask is a pure function of seed, layer, step, sample position in the global batch and feature.
+// So it is the same for any number of ranks. One random draw gives the mask of four features of a sample. The mask is
+// stored in one byte for backward, 1/16 of the activations' memory, so it is drawn once only.
 #include <algorithm>
 #include <cmath>
 
@@ -16,7 +16,7 @@ namespace {
 constexpr index_t features_per_draw = 4;
 
 /// y (features, T) = factor * x where bit f of kept[t] is 1, else 0, for up to four features. May be in place.
-/// Products instead of a choice: the loop is a vector loop, and NaN stays NaN.
+/// Multiplies instead of branching: the loop vectorizes, and NaN stays NaN.
 PRUNTRAIN_VECTORIZED
 void drop(index_t features, index_t width, const std::uint8_t* kept, real factor, const real* x, real* y) {
     for (index_t f = 0; f < features; ++f)
@@ -62,7 +62,7 @@ class Dropout final : public Layer {
                 for (std::size_t f = 0; f < bits.size(); ++f) flags |= (bits[f] >= threshold ? 1u : 0u) << f;
                 kept[lane] = static_cast<std::uint8_t>(d == 0 ? flags >> first_feature_ % features_per_draw : flags);
             }
-            std::fill(kept + lanes, kept + step.tiling.width, std::uint8_t{0});  // padding lanes keep nothing
+            std::fill(kept + lanes, kept + step.tiling.width, std::uint8_t{0});  // padding lanes are masked out
             drop(features, step.tiling.width, kept, factor_, x + begin, y + begin);
         });
     }
@@ -76,7 +76,7 @@ class Dropout final : public Layer {
     }
 
    private:
-    /// work(tile, draw, its kept_ (T), its features, where they begin in an array of activations)
+    /// work(tile, draw, its kept_ (T), its features, their offset in an array of activations)
     template <class Work>
     void for_each_draw(const StepContext& step, Work work) {
         const Tiling& tiling = step.tiling;
@@ -84,7 +84,7 @@ class Dropout final : public Layer {
         std::uint8_t* kept = kept_.data() + step.first_tile * draws_ * tiling.width;
         for (index_t tile = 0; tile < tiling.tiles(); ++tile)
             for (index_t d = 0; d < draws_; ++d, kept += tiling.width) {
-                // Of the features of all shards, those of this draw that are here.
+                // The features of this draw that this shard holds.
                 const index_t begin = std::max((first_draw_ + d) * features_per_draw, first_feature_) - first_feature_;
                 const index_t end = std::min((first_draw_ + d + 1) * features_per_draw - first_feature_, size);
                 work(tile, d, kept, end - begin, (tile * size + begin) * tiling.width);
@@ -94,9 +94,9 @@ class Dropout final : public Layer {
     double rate_;
     real factor_;
     index_t first_feature_;           // of this shard
-    index_t first_draw_;              // that it takes part in
-    index_t draws_;                   // of a sample: features / 4, rounded up; of this shard
-    index_t all_draws_;               // of all shards
+    index_t first_draw_;              // index of the first draw that this shard needs
+    index_t draws_;                   // per sample, of this shard: features / 4, rounded up
+    index_t all_draws_;               // per sample, of all shards
     std::vector<std::uint8_t> kept_;  // (tile, draw, sample) of the last forward
 };
 
@@ -104,7 +104,7 @@ class Dropout final : public Layer {
 
 std::unique_ptr<Layer> make_dropout(const Config& config, LayerPlace place) {
     const double rate =
-        config.number("rate", 0.5, from_up_to_below(0, 1), "fraction of its inputs set to 0 in training");
+        config.number("rate", 0.5, from_up_to_below(0, 1), "fraction of the inputs set to 0 in training");
     return std::make_unique<Dropout>(std::move(place), rate);
 }
 

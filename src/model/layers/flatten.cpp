@@ -1,4 +1,4 @@
-// An image (channel, row, column) becomes a vector: the numbers stay where they are.
+// Reshapes an image (channel, row, column) to a vector, without moving data.
 #include "pruntrain/model/layer.hpp"
 
 namespace pruntrain {

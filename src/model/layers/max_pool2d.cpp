@@ -1,16 +1,16 @@
-// Largest of each window: y[c,r,q] = max over i,j of x[c, r*stride + i, q*stride + j], a NaN if there is one. Forward
-// remembers which pixel of the window it took, the first largest in row-major order; backward gives dy to that one.
+// Maximum of each window: y[c,r,q] = max over i,j of x[c, r*stride + i, q*stride + j], a NaN if there is one. Forward
+// records the index of the selected pixel, the first maximum in row-major order. Backward routes dy to that pixel.
 #include "pruntrain/model/pooling.hpp"
 
 namespace pruntrain {
 
 namespace {
 
-// Choices are compared as wide as numbers and in pieces of a fixed number of lanes, so that all loops are vector loops.
+// Choices are compared in a type as wide as real and in pieces of a fixed number of lanes, so that all loops vectorize.
 
-constexpr std::int32_t nothing = 255;  // chosen: the largest is not above 0, and a relu cuts it off
+constexpr std::int32_t nothing = 255;  // the choice if no pixel is above 0 and the fused relu outputs 0
 
-/// The largest of one window, and which it is, for some lanes whose first pixel is x.
+/// The maximum of one window, and its index, for some lanes whose first pixel is x.
 template <index_t Lanes>
 PRUNTRAIN_INLINED inline void choose_largest(index_t kernel, index_t row, index_t width, bool rectified, const real* x,
                                              real* __restrict largest, std::int32_t* __restrict choice) {
@@ -30,7 +30,7 @@ PRUNTRAIN_INLINED inline void choose_largest(index_t kernel, index_t row, index_
         }
 }
 
-/// The same for a window of 2x2, the usual one: in one sweep twice as fast.
+/// The same for the common 2x2 window: one pass, 2x faster.
 template <index_t Lanes>
 PRUNTRAIN_INLINED inline void choose_largest_of_four(index_t row, index_t width, bool rectified, const real* x,
                                                      real* __restrict largest, std::int32_t* __restrict choice) {
@@ -76,7 +76,7 @@ void max_pool(const PoolingWindows& windows, const real* x, real* y, std::uint8_
     else max_pool_in_pieces<8>(windows, x, y, choices);
 }
 
-/// dx (T of each pixel of one window) is set to, or increased by, dy at the chosen pixel and 0 at the others.
+/// dx (T of each pixel of one window) is set to, or increased by, dy at the selected pixel and 0 at the others.
 PRUNTRAIN_INLINED inline void give_to_chosen(index_t kernel, index_t row, index_t width, bool set, const real* dy,
                                              const std::uint8_t* choices, real* __restrict dx) {
     std::int32_t choice[widest_tile];
@@ -92,7 +92,7 @@ PRUNTRAIN_INLINED inline void give_to_chosen(index_t kernel, index_t row, index_
         }
 }
 
-/// The same for a window of 2x2 that shares no pixel with another.
+/// The same for 2x2 windows that do not overlap.
 template <index_t Lanes>
 PRUNTRAIN_INLINED inline void give_to_chosen_of_four(index_t row, index_t width, const real* __restrict dy,
                                                      const std::uint8_t* __restrict choices, real* dx) {

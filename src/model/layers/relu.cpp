@@ -49,7 +49,7 @@ class Relu final : public Layer {
         return {array, static_cast<std::size_t>(step.tiling.size(output_shape().size()))};
     }
 
-    std::vector<std::uint8_t> above_;  ///< the input was above 0 when choices were remembered
+    std::vector<std::uint8_t> above_;  ///< whether each input was above 0, recorded by the last forward with choices
 };
 
 }  // namespace

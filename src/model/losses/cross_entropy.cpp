@@ -1,6 +1,6 @@
 // Softmax and cross entropy of a sample with outputs z and class t:
 //     loss = log(sum over o of exp(z[o])) - z[t],   dz[o] = (exp(z[o]) / sum - [o == t]) / global_samples,
-// with the largest output subtracted from all first, so that no exp overflows.
+// after subtracting the largest output, so that exp does not overflow.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -14,12 +14,12 @@ namespace pruntrain {
 namespace {
 
 template <class T>
-using Lanes = std::array<T, widest_tile>;  // one of each sample of a tile
+using Lanes = std::array<T, widest_tile>;  // one per sample of a tile
 
-/// What the samples' outputs z (outputs, T) say before any exp.
+/// The maximum of each sample's outputs z (outputs, T).
 struct Largest {
     Lanes<real> value;
-    Lanes<std::int32_t> output;  ///< the first with this value
+    Lanes<std::int32_t> output;  ///< index of the first maximum
     Lanes<real> defect;          ///< 0, or NaN if an output is infinite or NaN
 };
 
@@ -69,7 +69,7 @@ class CrossEntropy final : public Loss {
             find_largest(outputs, width, z, largest);
             for (index_t lane = 0; lane < lanes; ++lane) {
                 target[lane] = static_cast<std::int32_t>(targets[lane]);
-                target_output[lane] = z[target[lane] * width + lane];  // now, as `gradient` may overwrite z
+                target_output[lane] = z[target[lane] * width + lane];  // now, because `gradient` may overwrite z
                 sum[lane] = 0;
             }
             for (index_t o = 0; o < outputs; ++o)
@@ -79,7 +79,7 @@ class CrossEntropy final : public Loss {
                     if (gradient != nullptr) gradient[o * width + lane] = power;
                 }
             for (index_t lane = 0; lane < lanes; ++lane) {
-                // An output of minus infinity would vanish in the sum and hide that the network has diverged.
+                // An output of minus infinity would vanish in the sum and hide a diverged network.
                 sums.loss += std::log(sum[lane]) + largest.value[lane] - target_output[lane] + largest.defect[lane];
                 if (largest.output[lane] == target[lane]) ++sums.correct;
             }
@@ -92,10 +92,10 @@ class CrossEntropy final : public Loss {
 
     void check(index_t outputs, index_t target_width) const override {
         if (target_width != 1)
-            input_error("loss cross_entropy compares with one class number a sample, but the data have targets of ",
-                        target_width, " numbers: use mean_squared_error");
+            input_error("loss cross_entropy needs one class label per sample, but the data has targets of ",
+                        target_width, " values: use mean_squared_error");
         if (outputs < 2)
-            input_error("loss cross_entropy needs one output for each class, at least 2, but the model has ", outputs,
+            input_error("loss cross_entropy needs one output per class, at least 2, but the model has ", outputs,
                         ": change the last layer");
     }
 

@@ -1,6 +1,6 @@
 // Mean squared error of a sample with M outputs y and targets t:
 //     loss = 1/M sum over o of (y[o] - t[o])^2,   dy[o] = 2 (y[o] - t[o]) / (M global_samples).
-// Targets of M numbers are a regression; one number for several outputs is a class: t[o] is 1 there, 0 elsewhere.
+// Targets of M values are a regression. One value for several outputs is a class: t[o] is 1 for it, 0 elsewhere.
 #include <algorithm>
 #include <vector>
 
@@ -50,8 +50,8 @@ class MeanSquaredError final : public Loss {
 
     void check(index_t outputs, index_t target_width) const override {
         if (target_width != 1 && target_width != outputs)
-            input_error("loss mean_squared_error compares ", outputs, " outputs with targets of ", target_width,
-                        " numbers: give the last layer ", target_width, " outputs");
+            input_error("loss mean_squared_error cannot compare ", outputs, " outputs with targets of ", target_width,
+                        " values: give the last layer ", target_width, " outputs");
     }
 
     bool classifies(index_t outputs, index_t target_width) const override { return target_width == 1 && outputs > 1; }

@@ -1,4 +1,4 @@
-// Half a cosine from the full rate to its final fraction (Loshchilov & Hutter 2017, without restarts).
+// Cosine annealing from the full rate to its final fraction (Loshchilov & Hutter 2017, without restarts).
 #include <cmath>
 #include <numbers>
 
@@ -23,7 +23,7 @@ class Cosine final : public RateShape {
 
 std::unique_ptr<RateShape> make_cosine(const Config& config) {
     return std::make_unique<Cosine>(
-        config.number("final_fraction", 0.0, between(0, 1), "share of the full rate that is left at the end"));
+        config.number("final_fraction", 0.0, between(0, 1), "final rate as a fraction of the full rate"));
 }
 
 }  // namespace pruntrain

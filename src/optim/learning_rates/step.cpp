@@ -1,4 +1,4 @@
-// The rate falls by a factor every so many epochs.
+// Step decay: the rate is multiplied by a factor at regular intervals.
 #include <cmath>
 
 #include "pruntrain/optim/learning_rate.hpp"
@@ -19,9 +19,9 @@ class Step final : public RateShape {
 }  // namespace
 
 std::unique_ptr<RateShape> make_step(const Config& config) {
-    const double every = config.number("every_epochs", 10.0, above(0), "epochs from one drop to the next");
+    const double every = config.number("every_epochs", 10.0, above(0), "epochs between two decays");
     const double drop =
-        config.number("factor", 0.1, {.low = 0, .high = 1, .low_open = true}, "what the rate is multiplied by");
+        config.number("factor", 0.1, {.low = 0, .high = 1, .low_open = true}, "factor on the rate at each decay");
     return std::make_unique<Step>(every, drop);
 }
 

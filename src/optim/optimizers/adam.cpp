@@ -1,6 +1,6 @@
 // Adam (Kingma & Ba 2015, algorithm 1): m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
 // w -= rate * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon).
-// Weight decay: Adam adds lambda w to g; AdamW (Loshchilov & Hutter 2019) takes rate * lambda * w from w instead.
+// Weight decay: Adam adds lambda w to g; AdamW (Loshchilov & Hutter 2019) subtracts rate * lambda * w from w instead.
 #include <cmath>
 
 #include "pruntrain/optim/optimizer.hpp"
@@ -41,7 +41,7 @@ class Adam final : public Optimizer {
     std::vector<std::string> slot_names() const override { return {"first_moment", "second_moment"}; }
 
     void update(const UpdateStep& step, std::span<real> value, std::span<const real> gradient,
-                const std::vector<std::span<real>>& slots) const override {
+                const std::vector<std::span<real>>& state) const override {
         const auto t = static_cast<double>(step.number);
         AdamFactors factors{};
         factors.beta1 = static_cast<real>(beta1_);
@@ -52,7 +52,7 @@ class Adam final : public Optimizer {
         factors.scale = static_cast<real>(step.gradient_scale);
         factors.decay_gradient = decoupled_ ? real{0} : static_cast<real>(step.weight_decay);
         factors.keep = decoupled_ ? static_cast<real>(1 - step.learning_rate * step.weight_decay) : real{1};
-        adam_update(value, gradient, slots[0].data(), slots[1].data(), factors);
+        adam_update(value, gradient, state[0].data(), state[1].data(), factors);
     }
 
    private:
@@ -62,9 +62,11 @@ class Adam final : public Optimizer {
 
 std::unique_ptr<Optimizer> make(const Config& config, bool decoupled) {
     const Range fraction = from_up_to_below(0, 1);
-    const double beta1 = config.number("beta1", 0.9, fraction, "decay of the mean of the gradient");
-    const double beta2 = config.number("beta2", 0.999, fraction, "decay of the mean of its square");
-    const double epsilon = config.number("epsilon", 1e-8, above(0), "added to the root of the second moment");
+    const double beta1 = config.number("beta1", 0.9, fraction, "decay of the first moment, the mean gradient");
+    const double beta2 =
+        config.number("beta2", 0.999, fraction, "decay of the second moment, the mean squared gradient");
+    const double epsilon =
+        config.number("epsilon", 1e-8, above(0), "added to the root of the second moment for numerical stability");
     return std::make_unique<Adam>(beta1, beta2, epsilon, decoupled);
 }
 

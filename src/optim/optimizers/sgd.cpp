@@ -1,5 +1,5 @@
 // Stochastic gradient descent with momentum, as in PyTorch: g += lambda w; v = mu v + g; w -= rate * v, or with
-// Nesterov's look-ahead w -= rate * (g + mu v) (Sutskever et al. 2013).
+// Nesterov momentum w -= rate * (g + mu v) (Sutskever et al. 2013).
 #include "pruntrain/optim/optimizer.hpp"
 
 namespace pruntrain {
@@ -31,11 +31,11 @@ class Sgd final : public Optimizer {
     }
 
     void update(const UpdateStep& step, std::span<real> value, std::span<const real> gradient,
-                const std::vector<std::span<real>>& slots) const override {
+                const std::vector<std::span<real>>& state) const override {
         const auto rate = static_cast<real>(step.learning_rate), decay = static_cast<real>(step.weight_decay);
         const auto scale = static_cast<real>(step.gradient_scale);
         if (momentum_ == 0) return sgd_plain(value, gradient, rate, decay, scale);
-        sgd_momentum(value, gradient, slots[0].data(), rate, decay, scale, static_cast<real>(momentum_),
+        sgd_momentum(value, gradient, state[0].data(), rate, decay, scale, static_cast<real>(momentum_),
                      nesterov_ ? real{1} : real{0});
     }
 
@@ -47,10 +47,9 @@ class Sgd final : public Optimizer {
 }  // namespace
 
 std::unique_ptr<Optimizer> make_sgd(const Config& config) {
-    const double momentum =
-        config.number("momentum", 0.9, from_up_to_below(0, 1), "share of the last direction that is kept; 0: none");
-    const bool nesterov = config.flag("nesterov", false, "looks ahead along the momentum");
-    if (nesterov && momentum == 0) input_error(config.place_of("nesterov"), " needs a momentum above 0");
+    const double momentum = config.number("momentum", 0.9, from_up_to_below(0, 1), "momentum coefficient; 0: none");
+    const bool nesterov = config.flag("nesterov", false, "Nesterov momentum");
+    if (nesterov && momentum == 0) input_error(config.place_of("nesterov"), " needs optimizer.momentum above 0");
     return std::make_unique<Sgd>(momentum, nesterov);
 }
 

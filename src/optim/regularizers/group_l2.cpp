@@ -1,6 +1,7 @@
-// R = lambda sum over groups g of sqrt(|g|) ||w_g||, the group lasso (Yuan & Lin 2006; Wen et al. 2016 for networks):
-// the weights of a group are multiplied by max(0, 1 - step sqrt(|g|) / ||w_g||). |g|: the weights that it still has. A
-// group is a row, all weights into one unit or output channel, or all weights out of one input or input channel.
+// R = lambda sum over groups g of sqrt(|g|) ||w_g||, the group lasso (Yuan & Lin 2006; Wen et al. 2016 for networks).
+// The weights of a group are multiplied by max(0, 1 - step sqrt(|g|) / ||w_g||), where |g| is the number of remaining
+// weights. A group is a row, all weights into one unit or output channel, or a column, all weights out of one input or
+// input channel.
 #include <algorithm>
 #include <cmath>
 
@@ -10,12 +11,12 @@ namespace pruntrain {
 
 namespace {
 
-/// What there is of a group.
+/// Partial sums of a group.
 struct Group {
     double weights = 0, squares = 0;
 };
 
-/// By what a group's weights are multiplied. 1 where they are 0.
+/// The factor of each group's weights; 1 where all of them are 0.
 std::vector<double> factors_of(std::vector<Group> groups, double step, bool over_shards, const Communicator& shards) {
     if (over_shards) {
         std::vector<double> sums;
@@ -58,8 +59,9 @@ class OfColumns final : public Regularizer {
     using Regularizer::Regularizer;
     void shrink(Parameter& parameter, double step, const Communicator& shards) const override {
         const Pattern& pattern = parameter.pattern;
-        const index_t of_input = size_of(std::span(parameter.tensor_shape).subspan(2));  // columns: 1, or k x k
-        std::vector<std::size_t> input_of;                                               // each column
+        const index_t of_input =
+            size_of(std::span(parameter.tensor_shape).subspan(2));  // columns per input: 1, or k x k
+        std::vector<std::size_t> input_of;                          // input of each column
         for (index_t column = 0; column < pattern.columns(); ++column)
             input_of.push_back(static_cast<std::size_t>(column / of_input));
         const auto for_each_weight = [&](auto work) {
@@ -85,8 +87,9 @@ class OfColumns final : public Regularizer {
 }  // namespace
 
 std::unique_ptr<Regularizer> make_group_l2(const Config& config) {
-    const std::string over = config.choice("over", "rows", {"rows", "columns"},
-                                           "groups: the weights into each unit or channel, or those out of each input");
+    const std::string over =
+        config.choice("over", "rows", {"rows", "columns"},
+                      "groups; rows: the weights into a unit or channel; columns: those out of an input");
     if (over == "columns") return std::make_unique<OfColumns>(config);
     return std::make_unique<OfRows>(config);
 }

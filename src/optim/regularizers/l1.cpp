@@ -1,5 +1,5 @@
-// R = lambda sum |w| (Tibshirani 1996): w becomes sign(w) max(|w| - step, 0). Of weights, or of the scales of
-// batch-norm, which then say which channels are dispensable (Liu et al. 2017, "Network slimming", equation 1).
+// R = lambda sum |w| (Tibshirani 1996): w becomes sign(w) max(|w| - step, 0). It applies to weights, or to the scales
+// of batch-norm, whose zeros mark dispensable channels (Liu et al. 2017, "Network slimming", equation 1).
 #include <algorithm>
 
 #include "pruntrain/optim/regularizer.hpp"

@@ -1,14 +1,14 @@
-"""The seal of a checkpoint: its first bytes say how long the file is and what the checksum of all the others is
-(docs/checkpoint_format.md, "Whole or not at all"). Needs python3-xxhash."""
-
+"""The seal of a checkpoint: its first bytes state the length of the file and the checksum of all other bytes
+(docs/checkpoint_format.md, "Integrity"). Needs python3-xxhash."""
 import os
 import re
 
 SEAL_BYTES = 512
+PIECE_BYTES = 1 << 20
 
 
 def seal_is_whole(path):
-    """Whether every byte of the file is as it was written."""
+    """True if every byte of the file is as it was written."""
     import xxhash
 
     with open(path, "rb") as file:
@@ -16,20 +16,20 @@ def seal_is_whole(path):
         covered, found, digits = lines.partition(b"xxh3_64 ")
         size = re.search(rb"^bytes (\d+)$", covered, re.MULTILINE)
         digest = xxhash.xxh3_64(covered)
-        while piece := file.read(1 << 20):
+        while piece := file.read(PIECE_BYTES):
             digest.update(piece)
         return bool(found and size) and int(size[1]) == file.tell() and digits == f"{digest.hexdigest()}\n".encode()
 
 
 def seal(path, format_version):
-    """Writes the seal in front of a file whose first SEAL_BYTES bytes are free for it."""
+    """Writes the seal of a file whose first SEAL_BYTES bytes are free for it."""
     import xxhash
 
     lines = f"pruntrain checkpoint\nformat_version {format_version}\nbytes {path.stat().st_size}\n".encode()
     checksum = xxhash.xxh3_64(lines)
     with open(path, "r+b") as file:
         file.seek(SEAL_BYTES)
-        while piece := file.read(1 << 20):
+        while piece := file.read(PIECE_BYTES):
             checksum.update(piece)
         file.seek(0)
         file.write((lines + f"xxh3_64 {checksum.hexdigest()}\n".encode()).ljust(SEAL_BYTES, b"\0"))

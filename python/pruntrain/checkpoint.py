@@ -1,0 +1,95 @@
+"""Reads what a checkpoint holds besides the graph: weights, normalization, state, configuration, history, checksums."""
+import h5py
+import numpy
+import scipy.sparse
+
+from .seal import seal_is_whole
+
+
+def read(node):
+    """A sparse tensor as CSR matrix, whose rows are outputs; another one as array. Soft-pruned weights are 0, as in the
+    network."""
+    sparse = isinstance(node, h5py.Group)
+    values = node["values"][:] if sparse else node[()]
+    hidden = node.file.get(f"optimizer/hidden/{node.name.removeprefix('/model/')}")
+    if hidden is not None:
+        values = numpy.where(hidden[()].reshape(values.shape) != 0, values.dtype.type(0), values)
+    if not sparse:
+        return values
+    return scipy.sparse.csr_matrix((values, node["indices_1"][:], node["pointers_to_1"][:]), shape=tuple(node.attrs["shape"]))
+
+
+def tensor_shape(node):
+    """The shape of a stored tensor: sparse ones are groups with a matrix, others datasets."""
+    return tuple(int(size) for size in (node.attrs["tensor_shape"] if isinstance(node, h5py.Group) else node.shape))
+
+
+def tensors(path):
+    """(name, node) of every parameter and statistic in model order; pruned ones are groups, others datasets."""
+    with h5py.File(path) as file:
+        for layer in file["model"].values():
+            for name, node in layer.items():
+                yield f"{layer.name.split('/')[-1]}.{name}", node
+
+
+def load(path):
+    """Name -> scipy.sparse.csr_matrix of a pruned tensor, numpy array of another."""
+    return {name: read(node) for name, node in tensors(path)}
+
+
+def arrays(path):
+    """Name -> numpy array: all tensors dense, in their own shapes."""
+    return {name: read(node).toarray().reshape(tensor_shape(node)) if isinstance(node, h5py.Group) else read(node)
+            for name, node in tensors(path)}
+
+
+def config(path):
+    """The configuration of the run, as Python dictionaries and lists."""
+    import yaml
+
+    with h5py.File(path) as file:
+        return yaml.safe_load(file["config"][0].decode())
+
+
+def normalization(path):
+    """(mean, deviation): one value for all features, or one for each channel."""
+    with h5py.File(path) as file:
+        return file["data"].attrs["mean"], file["data"].attrs["deviation"]
+
+
+def normalized(path, samples):
+    """(samples - mean) / deviation as float32. samples: (N, channels, ...), with the values of the data files."""
+    sizes = (-1,) + (1,) * (samples.ndim - 2)
+    mean, deviation = (values.reshape(sizes) for values in normalization(path))
+    return ((samples - mean) / deviation).astype(numpy.float32)
+
+
+def state(path):
+    """The state of the run: the attributes of the file as Python values."""
+    with h5py.File(path) as file:
+        values = {name: value.item() if isinstance(value, numpy.generic) else value for name, value in file.attrs.items()}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+def history(path):
+    """Column -> numpy array: what history.csv has; a weight file has no columns."""
+    with h5py.File(path) as file:
+        return {name: column[:] for name, column in file["history"].items()}
+
+
+def verify(path):
+    """Compares the seal and the checksum of every dataset. Raises ValueError that names the first that differs."""
+    import xxhash
+
+    if not seal_is_whole(path):
+        raise ValueError(f"{path} is damaged: its seal does not fit its content")
+
+    def compare(name, node):
+        if isinstance(node, h5py.Dataset):
+            stored = node.attrs["xxh3_64"]
+            stored = stored.decode() if isinstance(stored, bytes) else stored
+            if xxhash.xxh3_64_hexdigest(numpy.ascontiguousarray(node[()]).tobytes()) != stored:
+                raise ValueError(f"{path} is damaged: {name} does not fit its checksum")
+
+    with h5py.File(path) as file:
+        file.visititems(compare)

@@ -1,0 +1,14 @@
+// Verifies a checkpoint and prints its content.
+#include "pruntrain/app/commands.hpp"
+#include "pruntrain/app/files.hpp"
+#include "pruntrain/app/inspect_text.hpp"
+#include "pruntrain/app/open_checkpoint.hpp"
+
+namespace pruntrain {
+
+ExitStatus run_command(const InspectOptions& options, const Session& session) {
+    print(inspect_text(inspect(options.checkpoint, session.world), options.checkpoint), session.world);
+    return exit_done;
+}
+
+}  // namespace pruntrain

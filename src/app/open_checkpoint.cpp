@@ -1,0 +1,65 @@
+#include "pruntrain/app/open_checkpoint.hpp"
+
+#include <algorithm>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/prune/soft_pruned_weights.hpp"
+#include "pruntrain/run/restore.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+/// The configuration of the checkpoint's run, for a network that is not split over shards.
+Config config_of(const CheckpointSummary& summary, const std::string& path, const std::vector<std::string>& overrides,
+                 bool needs_pruner) {
+    // The network was trained on data normalized in this way; other data must be normalized alike.
+    const auto list = [](const std::vector<double>& values) {
+        std::vector<std::string> words;
+        for (const double value : values) words.push_back(exact(value));
+        return "[" + join(words) + "]";
+    };
+    std::vector<std::string> all{"parallel.model_shards=1", "data.normalization=given",
+                                 "data.mean=" + list(summary.normalization.mean),
+                                 "data.std=" + list(summary.normalization.deviation)};
+    const std::string source = path + ":/config";
+    if (needs_pruner && !Config::parse(summary.config, source, {}).has("prune"))
+        all.emplace_back("prune.final_sparsity=0");
+    all.insert(all.end(), overrides.begin(), overrides.end());
+    return Config::parse(summary.config, source, all);
+}
+
+}  // namespace
+
+CheckpointSummary inspect(const std::string& path, const Communicator& world) {
+    CheckpointSummary summary;
+    world.rethrow_collectively([&] { summary = inspect_checkpoint(path); });
+    return summary;
+}
+
+OpenCheckpoint::OpenCheckpoint(const std::string& path, const std::vector<std::string>& overrides, bool needs_pruner,
+                               const Communicator& world)
+    : summary(inspect(path, world)), experiment(config_of(summary, path, overrides, needs_pruner), world) {
+    Model& model = experiment.model;
+    const bool soft_pruned = std::ranges::find(summary.slots, soft_pruned_slot) != summary.slots.end();
+    model.create_slots(soft_pruned ? summary.slots : std::vector<std::string>());
+    restore({path, summary.state.partition, {}, summary.state.weights_hash}, model, Restore::run, world);
+    if (soft_pruned) {  // the network computes without them, as in the run
+        SoftPrunedWeights weights;
+        weights.load_marks(model.arena().slot(model.arena().slot_number(soft_pruned_slot)), model.version());
+        weights.remove(model.arena());
+        model.create_slots({});
+    }
+    // In the tiles of the run, so that the loss is the run's to the last bit.
+    model.follow_execution(experiment.slice_samples(Grid::replicas_of(summary.state.grid)));
+}
+
+Split OpenCheckpoint::split(const std::string& name) const {
+    const Split split = name == "train" ? Split::train : name == "validation" ? Split::validation : Split::test;
+    if (experiment.dataset.samples(split) == 0)
+        input_error("the data have no ", name, " split: choose another --split");
+    return split;
+}
+
+}  // namespace pruntrain
