@@ -36,11 +36,24 @@ import yaml  # noqa: E402
 ROOT = study_page.ROOT
 STUDY = ROOT / "scripts/study.yaml"
 EXECUTION = "density"   # auto depends on measured times, and so selects other kernels on a busy machine
+# A recipe has the names that keys had when the study began, so that a renamed key invalidates no result.
+OLD_NAMES = {"granularity": "grouping", "std": "deviation"}
+OLD_WORDS = {"on_failure": {"continue": "go_on"}}
 NUMBERS = ("test_accuracy", "wall_s", "samples_per_s", "prunable_kept", "ranks")     # fields of summary.json that the page needs
 
 
 class Unusable(Exception):
     """A run folder or a study that cannot be used."""
+
+
+def with_old_names(section):
+    """The section with the names of OLD_NAMES and OLD_WORDS, in all its maps. The order stays."""
+    if isinstance(section, list):
+        return [with_old_names(entry) for entry in section]
+    if not isinstance(section, dict):
+        return section
+    return {OLD_NAMES.get(key, key): with_old_names(OLD_WORDS.get(key, {}).get(value, value) if isinstance(value, str) else value)
+            for key, value in section.items()}
 
 
 def read_input(path):
@@ -91,7 +104,7 @@ class Run:
         config = read_input(self.input)
         config["run"], config["prune"] = {"seed": self.seed}, self.prune
         config["train"]["execution"] = EXECUTION
-        return json.dumps(config, indent=1)
+        return json.dumps(with_old_names(config), indent=1)
 
     def command(self, arguments):
         launch = [*shlex.split(os.environ.get("MPIRUN", "mpirun")), "-n", str(arguments.ranks)]

@@ -56,6 +56,11 @@ Config read_config(const std::string& path, const std::vector<std::string>& over
     return Config::parse(content, path, overrides);
 }
 
+void print_notes(const Config& config, const Communicator& world) {
+    if (!world.is_root()) return;
+    for (const auto& note : config.notes()) std::cerr << text("pruntrain: note: ", note, "\n");
+}
+
 void print(const std::string& text, const Communicator& world) {
     world.rethrow_collectively([&] {
         if (!world.is_root()) return;

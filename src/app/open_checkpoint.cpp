@@ -22,7 +22,7 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     };
     std::vector<std::string> all{"parallel.model_shards=1", "data.normalization=given",
                                  "data.mean=" + list(summary.normalization.mean),
-                                 "data.deviation=" + list(summary.normalization.deviation)};
+                                 "data.std=" + list(summary.normalization.deviation)};
     const std::string source = path + ":/config";
     if (needs_pruner && !Config::parse(summary.config, source, {}).has("prune"))
         all.emplace_back("prune.final_sparsity=0");

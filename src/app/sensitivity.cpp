@@ -54,8 +54,8 @@ void check(const Experiment& experiment, const std::vector<double>& sparsities) 
         input_error("prune.criterion is ", criterion.describe(), ", which looks at more than weights and their ",
                     "gradients: give another one, prune.criterion=magnitude");
     if (experiment.pruner->granularity().runs())
-        input_error("prune.grouping is ", experiment.pruner->granularity().describe(),
-                    ", which has one sparsity for all ", "layers: give another one, prune.grouping=weight");
+        input_error("prune.granularity is ", experiment.pruner->granularity().describe(),
+                    ", which has one sparsity for all ", "layers: give another one, prune.granularity=weight");
     if (sparsities.empty()) input_error("there are no sparsities: give at least one");
     for (const double sparsity : sparsities)
         if (!(sparsity >= 0 && sparsity < 1)) input_error("a sparsity is ", exact(sparsity), ": allowed is 0 <= x < 1");

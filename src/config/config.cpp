@@ -8,6 +8,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "src/config/renames.hpp"
 #include "src/config/yaml_tree.hpp"
 
 namespace pruntrain {
@@ -68,8 +69,32 @@ struct Config::State {
     std::string source;
     bool describing = false;
     Reads reads;
-    std::vector<Path> overridden;  ///< set on the command line, with all below them
-    std::vector<Path> entered;     ///< sections that somebody looked into: their names are known too
+    std::string yaml;
+    std::vector<std::string> assignments;  ///< of the command line
+    std::vector<Path> overridden;          ///< their paths: set on the command line, with all below them
+    std::vector<Path> entered;             ///< sections that somebody looked into: their names are known too
+    Renames renames;
+    std::vector<std::string> notes;
+
+    /// Makes the tree from the text and the command line, with the names that are known by now.
+    void build() {
+        try {
+            root = YAML::Load(yaml);
+        } catch (const YAML::Exception& error) {
+            input_error(source, " is no valid YAML: ", error.what());
+        }
+        if (!root.IsMap()) input_error(source, " holds no configuration: expected keys such as 'run:' and 'model:'");
+        check_tree(root, source);
+        renames.apply(root, source);
+        overridden.clear();
+        for (const auto& assignment : assignments) {
+            Override given = parse_override(assignment);
+            renames.apply(given);
+            apply_override(root, given);
+            overridden.push_back(given.path);
+        }
+        renames.apply(root, source);  // words
+    }
 
     YAML::Node at(Path path, const std::string& key) const {
         path.push_back(key);
@@ -83,14 +108,9 @@ Config::Config(std::shared_ptr<State> state, std::vector<std::string> path, std:
 Config Config::parse(const std::string& yaml, const std::string& source, const std::vector<std::string>& overrides) {
     auto state = std::make_shared<State>();
     state->source = source;
-    try {
-        state->root = YAML::Load(yaml);
-    } catch (const YAML::Exception& error) {
-        input_error(source, " is no valid YAML: ", error.what());
-    }
-    if (!state->root.IsMap()) input_error(source, " holds no configuration: expected keys such as 'run:' and 'model:'");
-    check_tree(state->root, source);
-    for (const auto& assignment : overrides) state->overridden.push_back(apply_override(state->root, assignment));
+    state->yaml = yaml;
+    state->assignments = overrides;
+    state->build();
     return {std::move(state), {}, ""};
 }
 
@@ -133,6 +153,31 @@ std::vector<std::string> Config::keys() const {
 }
 
 Config Config::member(const std::string& name) const { return {state_, path_, name}; }
+
+void Config::alias(const std::string& key, const std::string& old_name) const {
+    state_->renames.add(Renames::Key{path_, old_name, key});
+    if (!state_->at(path_, old_name).IsDefined()) return;
+    state_->notes.push_back(text(place_of(old_name), " is now ", path_of(key), ": write that"));
+    state_->build();
+}
+
+void Config::alias_word(const std::string& key, const std::string& word, const std::string& old_word) const {
+    state_->renames.add(Renames::Word{with(path_, key), old_word, word});
+    const YAML::Node node = state_->at(path_, key);
+    if (!node.IsDefined() || !node.IsScalar() || node.Scalar() != old_word) return;
+    state_->notes.push_back(text(place_of(key), ": ", old_word, " is now ", word, ": write that"));
+    state_->build();
+}
+
+std::vector<std::string> Config::notes() const { return state_->notes; }
+
+std::string Config::with_present_names(const std::string& yaml) const {
+    const YAML::Node root = YAML::Load(yaml);
+    state_->renames.apply(root, "a configuration of an earlier run");
+    YAML::Emitter out;
+    out << root;
+    return std::string(out.c_str()) + "\n";
+}
 
 std::string Config::path_of(const std::string& key) const { return join(with(path_, key), "."); }
 

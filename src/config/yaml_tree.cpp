@@ -23,9 +23,9 @@ void check_tree(const YAML::Node& node, const std::string& source, index_t& valu
     constexpr index_t most_values = 1'000'000;  // the longest list is one number for each of data.mean's channels
     if (depth > deepest)
         input_error(source, " line ", node.Mark().line + 1, ": nested deeper than ", deepest,
-                    " levels, or an alias stands inside of what it names");
+                    " levels, or an alias is inside of what it names");
     if (++values > most_values)
-        input_error(source, " has more than ", most_values, " values, those that aliases stand for counted each time");
+        input_error(source, " has more than ", most_values, " values, with the values of aliases counted each time");
     if (node.IsScalar() && !is_plain_text(node.Scalar()))
         input_error(source, " line ", node.Mark().line + 1,
                     ": a key or value has a control character or is no UTF-8: allowed is text of one line");
@@ -35,7 +35,7 @@ void check_tree(const YAML::Node& node, const std::string& source, index_t& valu
             if (!entry.first.IsScalar() || !seen.insert(entry.first.Scalar()).second)
                 input_error(source, " line ", entry.first.Mark().line + 1, ": key '",
                             entry.first.IsScalar() ? shown(entry.first.Scalar()) : "(not a word)",
-                            "' stands twice or is not a word");
+                            "' is given twice or is not a word");
         for (const auto& entry : node) check_tree(entry.first, source, values, depth + 1);
         for (const auto& entry : node) check_tree(entry.second, source, values, depth + 1);
     }
@@ -90,7 +90,7 @@ YAML::Node find(const YAML::Node& root, const Path& path) {
     return node;
 }
 
-Path apply_override(YAML::Node& root, const std::string& assignment) {
+Override parse_override(const std::string& assignment) {
     const auto equals = assignment.find('=');
     if (equals == std::string::npos || equals == 0)
         input_error("override '", assignment, "' is not of the form key.path=value");
@@ -102,6 +102,11 @@ Path apply_override(YAML::Node& root, const std::string& assignment) {
         input_error("override '", assignment, "': the value is no YAML: ", error.what());
     }
     check_tree(value, text("override '", assignment, "',"));
+    return {assignment, std::move(path), std::move(value)};
+}
+
+void apply_override(YAML::Node& root, const Override& override_) {
+    const auto& [assignment, path, value] = override_;
     YAML::Node node;
     node.reset(root);
     for (std::size_t i = 0; i < path.size(); ++i) {
@@ -125,7 +130,6 @@ Path apply_override(YAML::Node& root, const std::string& assignment) {
         if (last) next = value;
         node.reset(next);
     }
-    return path;
 }
 
 }  // namespace pruntrain

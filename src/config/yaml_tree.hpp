@@ -21,7 +21,13 @@ YAML::Node find(const YAML::Node& root, const Path& path);
 /// @throws InputError if a tree has a key twice, too many levels or values, or control characters
 void check_tree(const YAML::Node& root, const std::string& source);
 
-/// Sets what "key.path=value" says. @return the path that it set
-Path apply_override(YAML::Node& root, const std::string& assignment);
+/// An assignment of the command line, "key.path=value".
+struct Override {
+    std::string assignment;  ///< as given, for messages
+    Path path;
+    YAML::Node value;
+};
+Override parse_override(const std::string& assignment);
+void apply_override(YAML::Node& root, const Override& override_);
 
 }  // namespace pruntrain

@@ -45,7 +45,8 @@ Keys read_keys(const Config& section) {
     if (normalization == "given" || section.is_describing()) {
         const Config given = section.member("normalization: given");
         keys.given.mean = given.numbers("mean", std::nullopt, {}, "mean of the inputs, one value or one per channel");
-        keys.given.deviation = given.numbers("deviation", std::nullopt, above(0),
+        given.alias("std", "deviation");
+        keys.given.deviation = given.numbers("std", std::nullopt, above(0),
                                              "standard deviation of the inputs, one value or one per channel");
     }
     return keys;
@@ -119,7 +120,7 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     if (!keys.measured) {
         normalization_ = keys.given;
         check_length(section, "mean", normalization_.mean, header_.shape);
-        check_length(section, "deviation", normalization_.deviation, header_.shape);
+        check_length(section, "std", normalization_.deviation, header_.shape);
     }
     world.rethrow_collectively([&] {
         if (node.is_root() && own != headers)

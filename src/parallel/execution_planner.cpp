@@ -23,8 +23,8 @@ const char* word(Execution execution) { return execution == Execution::sparse ? 
 
 }  // namespace
 
-ExecutionPlanner::ExecutionPlanner(Network& network, std::string choice, const Grid& grid)
-    : network_(network), choice_(std::move(choice)), grid_(grid) {
+ExecutionPlanner::ExecutionPlanner(Network& network, ExecutionChoice choice, const Grid& grid)
+    : network_(network), choice_(choice), grid_(grid) {
     for (const std::size_t layer : network.layers_with_weights())
         layers_.push_back({layer, network.layer(layer).weight_matrix(), always_dense});
     count();
@@ -50,7 +50,8 @@ void ExecutionPlanner::count() {
 }
 
 std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool last) {
-    std::uint64_t may_measure = choice_ == "auto" && (last || measuring_s_ == 0 || measuring_s_ < share_of_run * run_s);
+    std::uint64_t may_measure =
+        choice_ == ExecutionChoice::measured && (last || measuring_s_ == 0 || measuring_s_ < share_of_run * run_s);
     grid_.world().broadcast(std::span(&may_measure, 1));
     count();
     std::string changes;
@@ -62,10 +63,10 @@ std::string ExecutionPlanner::plan(const StepContext& step, double run_s, bool l
             changes += text(network_.layer(planned.layer).name(), " has all its weights again, executes dense\n");
         }
         if (planned.weight->sparse() || density == 1) continue;
-        if (choice_ == "sparse" || (choice_ == "density" && density < sparse_below)) {
+        if (choice_ == ExecutionChoice::sparse || (choice_ == ExecutionChoice::density && density < sparse_below)) {
             planned.weight->execute(Execution::sparse);
             changes += text(network_.layer(planned.layer).name(), " executes sparse at density ", fixed(density, 3),
-                            ", because of train.execution: ", choice_, "\n");
+                            ", because of train.execution: ", word_of(choice_, execution_choices), "\n");
         } else if (may_measure && density <= planned.look_below) {
             changes += measure(planned, step);
         }

@@ -182,7 +182,7 @@ ScalingPlan plan_scaling(Experiment& experiment, const Cluster& cluster, std::op
     const double sparsity = density ? 1 - *density : pruned_to;
     std::vector<index_t> removals{0};
     if (removed_count(sparsity, prunable) > 0) removals.push_back(removed_count(sparsity, prunable));
-    const bool sparse = settings.execution != "dense";
+    const bool sparse = settings.execution != ExecutionChoice::dense;
     RankRates rates(cluster);
     for (const index_t removed : removals) {
         PlannedDensity at;

@@ -15,7 +15,7 @@ std::vector<index_t> apportion(const std::vector<double>& wanted, const std::vec
         shares[i] = std::clamp(static_cast<index_t>(std::floor(wanted[i])), layers[i].at_least, layers[i].kept);
     index_t rest = keep - std::accumulate(shares.begin(), shares.end(), index_t{0});
     for (; rest != 0; rest > 0 ? --rest : ++rest) {
-        // The layer that is furthest below (or above) what it wanted and may still move; the first of equals.
+        // The layer furthest below (or above) its wanted count that may still change; the first of equals.
         const index_t move = rest > 0 ? 1 : -1;
         std::size_t best = layers.size();
         double best_distance = 0;
@@ -28,7 +28,8 @@ std::vector<index_t> apportion(const std::vector<double>& wanted, const std::vec
                 best_distance = distance;
             }
         }
-        if (best == layers.size()) fault("no way to keep ", keep, " weights between the floors and what is left");
+        if (best == layers.size())
+            fault("no way to keep ", keep, " weights between the floors and the remaining weights");
         shares[best] += move;
     }
     return shares;

@@ -54,7 +54,7 @@ GroupedSelection::GroupedSelection(const Granularity& granularity, std::span<con
     std::frexp(largest, &exponent);
     const int shift = sum_bits - static_cast<int>(std::bit_width(fullest)) - exponent;
     for (std::size_t i = 0; i < scored.size(); ++i) {
-        std::vector<std::uint64_t> sums(weights[i].size(), 0);  // of numbers with sign: additions are the same
+        std::vector<std::uint64_t> sums(weights[i].size(), 0);  // of signed integers: additions are the same
         for_each_weight(scored[i], [&](std::size_t group, std::size_t k) {
             sums[group] += static_cast<std::uint64_t>(
                 std::llround(std::ldexp(share(granularity.norm(), scored[i].scores[k]), shift)));

@@ -13,7 +13,7 @@ namespace pruntrain {
 
 Regrowth::Regrowth(const Config& config, const RunLength& length) : last_update_(length.steps) {
     fraction_ = config.number("fraction", 0.3, from_up_to_below(0, 1),
-                              "part of each layer's kept weights that goes and comes back, at the start");
+                              "fraction of each layer's remaining weights that is replaced, at the start");
     cosine_ = config.choice("decay", "cosine", {"cosine", "constant"},
                             "of the fraction; cosine: down to 0 at the end") == "cosine";
     every_ = read_interval(config, 100, "from one event to the next", length);
@@ -36,6 +36,8 @@ double Regrowth::fraction_at(index_t step) const {
     const double progress = static_cast<double>(step - start_) / static_cast<double>(end_ - start_);
     return fraction_ / 2 * (1 + std::cos(std::numbers::pi * progress));
 }
+
+Traits Regrowth::traits() const { return {.has = {Trait::regrows}, .refuses = {Trait::removes_units, Trait::rewinds}}; }
 
 std::string Regrowth::describe() const {
     return text(exact(fraction_), cosine_ ? " (cosine)" : "", " of each layer regrows ", how(), " from step ", start_,

@@ -11,13 +11,13 @@ namespace {
 const std::string prefix = "rewind_";
 const std::string values_slot = prefix + "values";
 
-/// The values that this rank has slots for.
+/// The values whose optimizer state this rank has.
 std::span<real> own_values(Arena& arena) {
     return arena.values().subspan(static_cast<std::size_t>(arena.slot_range().first),
                                   static_cast<std::size_t>(arena.slot_range().size));
 }
 
-/// Calls work(numbers, slot) for the weights and for each optimizer slot, with the slot that remembers them.
+/// Calls work(elements, slot) for the weights and each optimizer slot, with the slot that has their copy.
 template <class Work>
 void for_each_remembered(Arena& arena, Work work) {
     for (const auto& name : arena.slot_names()) {

@@ -3,7 +3,7 @@
 namespace pruntrain {
 
 void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std::size_t> tensors, const Grid& grid) {
-    // Replicas hold equal copies, so each brings its part: the work is shared, and each candidate stands on one rank.
+    // Replicas hold equal copies, so each contributes a part: the work is divided, and each candidate is on one rank.
     const index_t rank = grid.replicas().rank(), ranks = grid.replicas().size();
     const auto for_each = [&](auto work) {
         for (const std::size_t i : tensors) {

@@ -6,7 +6,7 @@
 
 namespace pruntrain {
 
-static constexpr real hidden = 1, waits = 2;
+static constexpr real soft_pruned = 1, frozen = 2;
 
 PRUNTRAIN_VECTORIZED
 static void multiply(std::span<const real> factors, real* __restrict values) {
@@ -14,7 +14,7 @@ static void multiply(std::span<const real> factors, real* __restrict values) {
 }
 
 PRUNTRAIN_VECTORIZED
-static void add_hidden(std::span<const real> used, const real* values, real strength, real* __restrict gradients) {
+static void add_soft_pruned(std::span<const real> used, const real* values, real strength, real* __restrict gradients) {
     for (std::size_t k = 0; k < used.size(); ++k) gradients[k] += strength * (1 - used[k]) * values[k];
 }
 
@@ -23,7 +23,7 @@ void SoftPrunedWeights::load_marks(std::span<const real> marks, std::uint64_t ve
     std::ranges::transform(marks, used_.begin(), [](real mark) { return mark == 0 ? real{1} : real{0}; });
     waiting_.clear();
     for (std::size_t k = 0; k < marks.size(); ++k)
-        if (marks[k] == waits) waiting_.push_back(k);
+        if (marks[k] == frozen) waiting_.push_back(k);
     any_ = std::ranges::any_of(marks, [](real mark) { return mark != 0; });
     version_ = version;
 }
@@ -33,7 +33,7 @@ void SoftPrunedWeights::remove(Arena& arena) const {
 }
 
 void SoftPrunedWeights::decay(Arena& arena, real strength) const {
-    if (any_ && strength != 0) add_hidden(used_, arena.values().data(), strength, arena.gradients().data());
+    if (any_ && strength != 0) add_soft_pruned(used_, arena.values().data(), strength, arena.gradients().data());
 }
 
 void SoftPrunedWeights::save_frozen(Arena& arena) {
@@ -84,7 +84,7 @@ void mark_soft_pruned(Arena& arena, const std::vector<std::vector<std::uint8_t>>
             const auto place = static_cast<std::size_t>(k - arena.offset(i));
             real& mark = marks[static_cast<std::size_t>(k - arena.slot_range().first)];
             if (used[i].empty() || used[i][place]) mark = 0;
-            else mark = trained.empty() || trained[i][place] ? hidden : waits;
+            else mark = trained.empty() || trained[i][place] ? soft_pruned : frozen;
         }
     }
 }

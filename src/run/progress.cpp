@@ -23,8 +23,8 @@ bool output_is_terminal() {
 
 }  // namespace
 
-Progress::Progress(const std::string& mode, double log_every_s, const RunLength& length, bool active)
-    : redraw_(mode == "redraw" || (mode == "auto" && output_is_terminal())),
+Progress::Progress(ProgressMode mode, double log_every_s, const RunLength& length, bool active)
+    : redraw_(mode == ProgressMode::redraw || (mode == ProgressMode::automatic && output_is_terminal())),
       active_(active),
       every_s_(redraw_ ? std::min(0.2, log_every_s) : log_every_s),
       length_(length) {}

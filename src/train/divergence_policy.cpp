@@ -61,12 +61,12 @@ DivergencePolicy::Decision DivergencePolicy::decide(const std::string& found, co
         skips_ = 0;
         return {};
     }
-    if (policy_ == "skip") {
+    if (policy_ == NonFinite::skip) {
         if (++skips_ > most_skips)
             stop(found + where, text(", after ", most_skips, " consecutive skipped steps"), saved_step);
         return {Action::skip, rate_factor};
     }
-    if (policy_ == "stop") stop(found + where, "", saved_step);
+    if (policy_ == NonFinite::stop) stop(found + where, "", saved_step);
     const double factor = rate_factor * rate_share;
     if (factor < least_factor)
         stop(found + where, text(", with a factor of ", exact(rate_factor), " on the learning rate after rolling back"),

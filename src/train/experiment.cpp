@@ -52,7 +52,8 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
       length(length_of(settings, sampler)),
       optimizer(choose_optimizer(config)),
       regularizer(choose_regularizer(config)),
-      learning_rate(config.section("optimizer").section("schedule"), settings.learning_rate, length) {
+      learning_rate(config.section("optimizer").section("schedule"), settings.learning_rate, length),
+      configuration(config) {
     const Network& network = model.network();
     loss->check(network.outputs(), dataset.target_width());
     if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
@@ -80,24 +81,14 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
 }
 
 void Experiment::check_criterion(const Config& config) {
-    const Config prune = config.section("prune");
-    const Criterion& criterion = pruner->criterion();
-    if (criterion.score_input() == nullptr) return;
-    const auto needs = criterion.score_input()->requirements();
-    const index_t samples = dataset.samples(Split::train);
-    if (needs.micro_batch_samples > samples)
-        input_error(prune.section("criterion").place_of("samples"), " is ", needs.micro_batch_samples,
-                    ", but the training split has ", samples, " samples: allowed is <= ", samples);
-    if (needs.exact_sums && settings.message == SharedSum::Message::bf16)
-        input_error(prune.place_of("criterion"), " is ", criterion.describe(), " with reduce.precision bf16: the ",
-                    "difference of two gradients needs full precision; set reduce.precision to fp32");
-    if (!needs.channel_scale) return;
+    check_micro_batches(config.section("prune"), pruner->criterion(), dataset.samples(Split::train));
+    if (settings.message == SharedSum::Message::bf16)
+        pruner->check_with({PartKind::gradients, "", "bf16", {{Trait::rounded_gradients}, {}}});
     Network& network = model.network();
     for (std::size_t i = 0; i < network.layer_count(); ++i)
         for (const auto* parameter : network.layer(i).parameters())
             if (parameter->prunable && network.scale_behind(i) == nullptr)
-                input_error(prune.place_of("criterion"), " is ", criterion.describe(), ", but no batch_norm ",
-                            "follows layer ", parameter->layer, ": add one, or set prunable: false there");
+                pruner->check_with({PartKind::layer, "", parameter->layer, {{Trait::no_batch_norm}, {}}});
 }
 
 std::string Experiment::describe() {

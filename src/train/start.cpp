@@ -32,17 +32,14 @@ void check_normalization(const std::string& file, const Normalization& theirs, c
     input_error(file, " was trained on data normalized with mean ", list(theirs.mean), " and std ",
                 list(theirs.deviation), ", but this run normalizes with mean ", list(ours.mean), " and std ",
                 list(ours.deviation), ": set data.normalization=given data.mean=", list(theirs.mean),
-                " data.deviation=", list(theirs.deviation));
+                " data.std=", list(theirs.deviation));
 }
 
 void check_pruning(const std::string& file, const Pruner& pruner, bool units_removed, bool sparse) {
-    if (units_removed && !pruner.needs_all_units().empty())
-        input_error("units were removed from the network of ", file, ", but with ", pruner.needs_all_units(),
-                    " they are needed: start from a file of a run with prune.reconfigure: false");
-    if (sparse && pruner.granularity().runs())
-        input_error("weights were removed from the network of ", file, ", but ", pruner.granularity().describe(),
-                    " must remain: start from a file with all weights, or leave the prune section out to train the "
-                    "remaining ones");
+    Traits traits{{}, {}};
+    if (units_removed) traits.has.push_back(Trait::removes_units);
+    if (sparse) traits.has.push_back(Trait::starts_pruned);
+    pruner.check_with({PartKind::start_file, "", file, traits});
 }
 
 StartFile look(Experiment& experiment) {

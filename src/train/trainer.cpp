@@ -69,7 +69,8 @@ bool Trainer::resume() {
                 const auto summary = inspect_checkpoint(file);
                 newest = {file.string(), summary.state.partition, summary.state.pattern_hash,
                           summary.state.weights_hash};
-                const std::string changes = changed_lines(summary.config, experiment_.resolved);
+                const std::string changes =
+                    changed_lines(experiment_.configuration.with_present_names(summary.config), experiment_.resolved);
                 if (!changes.empty()) progress_.note("the configuration has changed since the checkpoint:\n" + changes);
                 return;
             } catch (const InputError& error) {

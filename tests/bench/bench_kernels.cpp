@@ -71,7 +71,8 @@ class Bench {
         }
         network_.set_tile_widths(
             tile != 0 ? TileWidths{tile, tile}
-                      : ExecutionPlanner(network_, "sparse", Grid(Communicator::world(), 1)).tile_widths(batch));
+                      : ExecutionPlanner(network_, ExecutionChoice::sparse, Grid(Communicator::world(), 1))
+                            .tile_widths(batch));
         step_.training = true;
         step_.tiling = network_.input_tiling(batch);
         step_.global_samples = batch;

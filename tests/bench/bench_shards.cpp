@@ -100,7 +100,7 @@ class Bench {
         for (std::size_t i = 0; i < network.layer_count(); ++i)
             if (WeightMatrix* const weight = network.layer(i).weight_matrix(); weight && weight->parameter().prunable)
                 weight->execute(Execution::sparse);
-        network.set_tile_widths(ExecutionPlanner(network, "sparse", grid_).tile_widths(batch));
+        network.set_tile_widths(ExecutionPlanner(network, ExecutionChoice::sparse, grid_).tile_widths(batch));
         network.reserve(batch);
     }
 

@@ -40,7 +40,7 @@ std::vector<std::string> names_of(const Registry<Factory>& registry) {
 /// Keys of the prune section in the order of the tables, and their choices.
 const std::vector<std::pair<std::string, std::vector<std::string>>>& families() {
     static const std::vector<std::pair<std::string, std::vector<std::string>>> all{
-        {"criterion", names_of(criteria())},     {"grouping", names_of(granularities())},
+        {"criterion", names_of(criteria())},     {"granularity", names_of(granularities())},
         {"allocation", names_of(allocations())}, {"schedule", names_of(prune_schedules())},
         {"regrow", names_of(regrowths())},       {"reconfigure", {"false", "true"}},
         {"straight_through", {"false", "true"}}};
@@ -63,9 +63,12 @@ std::string value_of(const std::string& member) {
 /// @return empty if they prune a network, else why they do not
 std::string why_not(std::map<std::string, std::string> settings) {
     const auto criterion = settings.find("criterion");
-    if (criterion != settings.end() && !settings.count("grouping") &&
-        criteria().find(criterion->second)(Config::parse("c: {}", "c", {}).section("c"), 1)->scores_units())
-        settings["grouping"] = "row";  // units have no other
+    if (criterion != settings.end() && !settings.count("granularity") &&
+        criteria()
+            .find(criterion->second)(Config::parse("c: {}", "c", {}).section("c"), 1)
+            ->traits()
+            .holds(Trait::unit_scores))
+        settings["granularity"] = "row";  // units have no other
     std::string yaml = "prune: {final_sparsity: 0.5, layer_floor: 0.01";
     for (const auto& [key, member] : settings) yaml += text(", ", key, ": ", value_of(member));
     try {

@@ -38,16 +38,18 @@ struct Planned {
 
 TEST_CASE("execution: a choice holds for the layers that have lost weights") {
     const Communicator world = Communicator::world();
-    for (const std::string choice : {"dense", "sparse"}) {
+    for (const auto& [word, choice] : execution_choices) {
+        if (choice != ExecutionChoice::dense && choice != ExecutionChoice::sparse) continue;
+        const bool sparse = choice == ExecutionChoice::sparse;
         Planned planned;
         ExecutionPlanner planner(planned.network, choice, Grid(world, 1));
         CHECK(planner.plan(planned.step, 1e9, false).empty());  // nothing is pruned
         CHECK(planner.describe() == "dense dense");
         planned.prune(3);
         const std::string changes = planner.plan(planned.step, 1e9, false);
-        CHECK(planner.describe() == choice + " dense");
-        CHECK(planner.sparse_layers() == (choice == "sparse" ? 1 : 0));
-        CHECK((changes.find("dense1 executes sparse at density 0.333") != std::string::npos) == (choice == "sparse"));
+        CHECK(planner.describe() == text(word, " dense"));
+        CHECK(planner.sparse_layers() == (sparse ? 1 : 0));
+        CHECK((changes.find("dense1 executes sparse at density 0.333") != std::string::npos) == sparse);
         CHECK(planner.measuring_s() == 0);
     }
 }
@@ -55,7 +57,7 @@ TEST_CASE("execution: a choice holds for the layers that have lost weights") {
 TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse wins") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "auto", Grid(world, 1));
+    ExecutionPlanner planner(planned.network, ExecutionChoice::measured, Grid(world, 1));
     planned.prune(100);
     const std::string changes = planner.plan(planned.step, 0, false);
     CHECK(planner.describe() == "sparse dense");
@@ -69,7 +71,7 @@ TEST_CASE("execution: measured, the ranks agree, and at a density of 0.01 sparse
 TEST_CASE("execution: measuring stops when it would take too much of the run") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "auto", Grid(world, 1));
+    ExecutionPlanner planner(planned.network, ExecutionChoice::measured, Grid(world, 1));
     planned.prune(10);
     planner.plan(planned.step, 0, false);  // the first measurement is always made
     const double spent = planner.measuring_s();
@@ -92,7 +94,7 @@ TEST_CASE("execution: measuring stops when it would take too much of the run") {
 TEST_CASE("execution: a checkpoint's words are taken up, wrong ones refused") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "auto", Grid(world, 1));
+    ExecutionPlanner planner(planned.network, ExecutionChoice::measured, Grid(world, 1));
     planned.prune(20);
     planner.restore("sparse dense");
     CHECK(planner.describe() == "sparse dense");
@@ -102,7 +104,7 @@ TEST_CASE("execution: a checkpoint's words are taken up, wrong ones refused") {
 TEST_CASE("execution: the width of tiles follows the density of dense layers") {
     const Communicator world = Communicator::world();
     Planned planned;
-    ExecutionPlanner planner(planned.network, "sparse", Grid(world, 1));
+    ExecutionPlanner planner(planned.network, ExecutionChoice::sparse, Grid(world, 1));
     CHECK(planner.tile_widths(128).flat == 64);
     planned.prune(2);
     planner.plan(planned.step, 0, false);

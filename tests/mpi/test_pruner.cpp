@@ -47,9 +47,12 @@ std::unique_ptr<Criterion> make_criterion(const std::string& name) {
     return criteria().find(name)(Config::parse("c: {}", "test", {}).section("c"), 1);
 }
 
-bool takes_signed(const std::string& allocation) {
+bool refuses_signed(const std::string& allocation) {
     const std::string table = allocation == "per_layer" ? "{sparsity: {dense2: 0.5}}" : "{}";
-    return allocations().find(allocation)(Config::parse("a: " + table, "test", {}).section("a"))->takes_signed();
+    return allocations()
+        .find(allocation)(Config::parse("a: " + table, "test", {}).section("a"))
+        ->traits()
+        .rejects(Trait::signed_scores);
 }
 
 }  // namespace
@@ -74,8 +77,8 @@ TEST_CASE("pruner: floors in whole groups must leave room for the final sparsity
     const Grid grid(Communicator::world(), 1);
     const auto network = fresh_network(grid);
     // A row of each layer has 20, 40 and 30 weights.
-    CHECK_NOTHROW(make_pruner("final_sparsity: 0.95, grouping: row", *network));
-    CHECK_THROWS_WITH_AS(make_pruner("final_sparsity: 0.97, grouping: row", *network),
+    CHECK_NOTHROW(make_pruner("final_sparsity: 0.95, granularity: row", *network));
+    CHECK_THROWS_WITH_AS(make_pruner("final_sparsity: 0.97, granularity: row", *network),
                          doctest::Contains("the floors of 3 layers need 90 in whole groups"), InputError);
 }
 
@@ -87,7 +90,9 @@ TEST_CASE("pruner: exact counts, floors, values that stay, slots in step, for ev
                 CAPTURE(criterion.name);
                 CAPTURE(allocation.name);
                 const auto of = make_criterion(criterion.name);
-                if (of->scores_units() || (of->is_signed() && !takes_signed(allocation.name))) continue;
+                if (of->traits().holds(Trait::unit_scores) ||
+                    (of->traits().holds(Trait::signed_scores) && refuses_signed(allocation.name)))
+                    continue;
                 auto network = fresh_network(grid);
                 std::vector<std::vector<real>> before;
                 for (const auto* parameter : network->parameters())
@@ -188,7 +193,7 @@ TEST_CASE("pruner: hidden weights whose score is above the threshold come back")
 
 namespace {
 
-const std::vector<std::string> groupings_to_test{
+const std::vector<std::string> granularities_to_test{
     "row",
     "column",
     "{type: row, norm: l1}",
@@ -201,17 +206,17 @@ const std::vector<std::string> groupings_to_test{
 
 TEST_CASE("pruner: groups stay or go as a whole, the best by their norm, as many as fit") {
     const Grid grid(Communicator::world(), 1);
-    for (const auto& yaml : groupings_to_test)
+    for (const auto& yaml : granularities_to_test)
         for (const double sparsity : {0.2, 0.8}) {
             CAPTURE(yaml);
             auto network = fresh_network(grid);
             const auto before = fresh_network(grid);
-            const Pruner pruner = make_pruner(text("final_sparsity: ", sparsity, ", grouping: ", yaml,
+            const Pruner pruner = make_pruner(text("final_sparsity: ", sparsity, ", granularity: ", yaml,
                                                    ", allocation: uniform, layer_floor: 0, schedule: one_shot"),
                                               *network);
             pruner.prune(0, *network, grid);
-            const Config section = Config::parse("g: {grouping: " + yaml + "}", "test", {}).section("g");
-            const Config of = section.section("grouping");
+            const Config section = Config::parse("g: {granularity: " + yaml + "}", "test", {}).section("g");
+            const Config of = section.section("granularity");
             const auto granularity = granularities().find(of.word("type", std::nullopt, ""))(of);
             for (std::size_t i = 0; i < network->parameters().size(); ++i) {
                 const Parameter& pruned = *network->parameters()[i];
@@ -248,7 +253,7 @@ TEST_CASE("pruner: groups stay or go as a whole, the best by their norm, as many
         }
 }
 
-TEST_CASE("pruner: every criterion goes with every grouping and allocation") {
+TEST_CASE("pruner: every criterion goes with every granularity and allocation") {
     const Grid grid(Communicator::world(), 1);
     for (const auto& criterion : criteria().members())
         for (const auto& granularity : granularities().members())
@@ -258,16 +263,17 @@ TEST_CASE("pruner: every criterion goes with every grouping and allocation") {
                 CAPTURE(allocation.name);
                 auto network = fresh_network(grid);
                 const auto of = make_criterion(criterion.name);
-                const bool units = of->scores_units();
+                const bool units = of->traits().holds(Trait::unit_scores);
                 const std::string allocated = granularity.name == "n_m" ? ""
                                               : allocation.name == "per_layer"
                                                   ? ", allocation: {type: per_layer, sparsity: {dense2: 0.5}}"
                                                   : ", allocation: " + allocation.name;
                 const std::string section =
-                    text("final_sparsity: 0.5, criterion: ", criterion.name, ", grouping: {type: ", granularity.name,
+                    text("final_sparsity: 0.5, criterion: ", criterion.name, ", granularity: {type: ", granularity.name,
                          units && granularity.name == "row" ? ", norm: mean" : "", "}", allocated,
                          ", schedule: {type: one_shot, at_step: 1}");
-                const bool signs_fit = !of->is_signed() || granularity.name == "n_m" || takes_signed(allocation.name);
+                const bool signs_fit = !of->traits().holds(Trait::signed_scores) || granularity.name == "n_m" ||
+                                       !refuses_signed(allocation.name);
                 if ((units && granularity.name != "row") || !signs_fit) {
                     CHECK_THROWS_AS(make_pruner(section, *network), InputError);
                     continue;
@@ -278,7 +284,7 @@ TEST_CASE("pruner: every criterion goes with every grouping and allocation") {
                 CHECK(count.sparsity() < 0.56);  // a row of 40 of 2,150 weights less at most, and two floors
             }
     auto network = fresh_network(grid);
-    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, grouping: n_m, allocation: erk", *network), InputError);
+    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, granularity: n_m, allocation: erk", *network), InputError);
 }
 
 TEST_CASE("pruner: scores below 0 count as such in groups") {
@@ -287,7 +293,7 @@ TEST_CASE("pruner: scores below 0 count as such in groups") {
         CAPTURE(norm);
         auto network = fresh_network(grid);
         const Pruner pruner =
-            make_pruner(text("final_sparsity: 0.5, criterion: movement, grouping: {type: row, norm: ", norm,
+            make_pruner(text("final_sparsity: 0.5, criterion: movement, granularity: {type: row, norm: ", norm,
                              "}, schedule: {type: one_shot, at_step: 1}, allocation: uniform"),
                         *network);
         // What pruner finds as the scores: below 0 in the rows of even number, and larger there.
@@ -313,7 +319,7 @@ TEST_CASE("pruner: N of M neighbouring inputs stay, the best of each run") {
         auto network = fresh_network(grid);
         const auto before = fresh_network(grid);
         const Pruner pruner =
-            make_pruner(text("final_sparsity: ", 1 - static_cast<double>(n) / m, ", grouping: {type: n_m, n: ", n,
+            make_pruner(text("final_sparsity: ", 1 - static_cast<double>(n) / m, ", granularity: {type: n_m, n: ", n,
                              ", m: ", m, "}, schedule: {type: linear, end_step: 10, every_steps: 5}"),
                         *network);
         for (const index_t step : {0, 5, 10}) pruner.prune(step, *network, grid);
@@ -342,21 +348,21 @@ TEST_CASE("pruner: N of M neighbouring inputs stay, the best of each run") {
         }
     }
     auto network = fresh_network(grid);
-    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.6, grouping: {type: n_m, n: 2, m: 4}", *network), InputError);
-    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, grouping: {type: n_m, n: 4, m: 4}", *network), InputError);
+    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.6, granularity: {type: n_m, n: 2, m: 4}", *network), InputError);
+    CHECK_THROWS_AS(make_pruner("final_sparsity: 0.5, granularity: {type: n_m, n: 4, m: 4}", *network), InputError);
 }
 
 TEST_SUITE("many ranks") {
     TEST_CASE("pruner: one pattern of groups on every grid of replicas and shards") {
         const auto world = Communicator::world();
         const Grid alone(world.split(world.rank()), 1);
-        for (const auto& yaml : groupings_to_test)
+        for (const auto& yaml : granularities_to_test)
             for (const index_t shards : {1, 2, 3, 4}) {
                 if (world.size() % shards != 0) continue;
                 const Grid grid(world, shards);
                 auto together = fresh_network(grid), single = fresh_network(alone);
                 for (const double sparsity : {0.3, 0.7, 0.9}) {
-                    const std::string section = text("final_sparsity: ", sparsity, ", grouping: ", yaml,
+                    const std::string section = text("final_sparsity: ", sparsity, ", granularity: ", yaml,
                                                      ", layer_floor: 0.4, schedule: one_shot");
                     const auto hash = make_pruner(section, *together).prune(0, *together, grid);
                     const auto hash_alone = make_pruner(section, *single).prune(0, *single, alone);
@@ -374,12 +380,12 @@ TEST_SUITE("many ranks") {
                 for (const index_t shards : {1, 2, 3, 4}) {
                     if (world.size() % shards != 0) continue;
                     const Grid grid(world, shards);
-                    const bool units = make_criterion(criterion.name)->scores_units();
+                    const bool units = make_criterion(criterion.name)->traits().holds(Trait::unit_scores);
                     if (units && sparsity > 0.9) continue;  // the floors in whole rows need more than that
-                    const std::string yaml =
-                        text("final_sparsity: ", sparsity, ", criterion: ", criterion.name,
-                             ", grouping: ", units ? "{type: row, norm: mean}" : "weight", ", allocation: ", allocation,
-                             ", layer_floor: 0.8, schedule: {type: one_shot, at_step: 1}");
+                    const std::string yaml = text("final_sparsity: ", sparsity, ", criterion: ", criterion.name,
+                                                  ", granularity: ", units ? "{type: row, norm: mean}" : "weight",
+                                                  ", allocation: ", allocation,
+                                                  ", layer_floor: 0.8, schedule: {type: one_shot, at_step: 1}");
                     auto together = fresh_network(grid), single = fresh_network(alone);
                     const auto hash = make_pruner(yaml, *together).prune(1, *together, grid);
                     const auto hash_alone = make_pruner(yaml, *single).prune(1, *single, alone);

@@ -92,7 +92,7 @@ model:
   - {layer: dense, units: 3, bias: false}
 train: {epochs: 1, global_batch: 20, loss: cross_entropy}
 optimizer: {type: sgd, learning_rate: 0.01}
-prune: {grouping: row, reconfigure: true, layer_floor: 0, schedule: {type: one_shot, at_step: 1}, final_sparsity: 0.6}
+prune: {granularity: row, reconfigure: true, layer_floor: 0, schedule: {type: one_shot, at_step: 1}, final_sparsity: 0.6}
 """
 
 # Vectors with a mean and a std per feature; outputs that are not classes.

@@ -10,7 +10,9 @@ import shutil
 import tempfile
 import unittest
 
+import h5py
 import numpy
+import xxhash
 import yaml
 
 from support import (CONVOLUTION, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, described_keys,
@@ -20,6 +22,29 @@ COLUMNS = ["step", "epoch", "seconds", "train_loss", "validation_loss", "validat
            "learning_rate", "samples_per_s", "sparse_layers", "values_reduced"]
 SUMMARY = {"test_accuracy", "test_loss", "sparsity", "kept", "parameters", "wall_s", "samples_per_s", "peak_mb", "resident_mb", "ranks",
            "steps", "pattern_hash", "weights_hash", "checkpoint"}
+
+
+OLD_NAMES = UNEVEN.replace("test_samples: 80}", "test_samples: 80,\n       normalization: given, mean: 0, deviation: 2}").replace(
+    "allocation: global", "allocation: global\n  grouping: row\n  layer_floor: 0.01")
+
+
+def give_old_names(checkpoint, replacements):
+    """Replaces words of equal length in the configuration of a checkpoint, which is valid afterwards."""
+    with h5py.File(checkpoint, "r+") as file:
+        config = file["config"][0]
+        for new, old in replacements.items():
+            assert len(new) == len(old) and new in config, new
+            config = config.replace(new, old)
+        file["config"][0] = config
+        if "xxh3_64" in file["config"].attrs:
+            digest = xxhash.xxh3_64_hexdigest(file["config"][()].tobytes()).encode()
+            file["config"].attrs.modify("xxh3_64", numpy.array(digest, file["config"].attrs.get_id("xxh3_64").dtype))
+    content = bytearray(checkpoint.read_bytes())
+    covered = bytes(content[:512]).partition(b"xxh3_64 ")[0]
+    covered = re.sub(rb"bytes \d+", b"bytes %d" % len(content), covered)
+    digest = xxhash.xxh3_64_hexdigest(covered + bytes(content[512:])).encode()
+    content[:512] = (covered + b"xxh3_64 " + digest + b"\n").ljust(512, b"\0")
+    checkpoint.write_bytes(content)
 
 
 def keys_of(node, path=()):
@@ -71,6 +96,39 @@ class Options(EndToEnd):
             for key in keys_of(yaml.safe_load(path.read_text())):
                 key = re.sub(r"(prune\.allocation\.sparsity)\.\w+$", r"\1.LAYER", key)    # a table
                 self.assertTrue(key in described or f"{key}.type" in described, f"{path.name}: {key}")
+
+    def test_old_names_are_noted_once_and_resolved(self):
+        old = self.write_config(OLD_NAMES, "old.yaml")
+        for ranks in (None, 3):
+            done = run(old, "--check", "checkpoint.on_failure=go_on", f"run.output={self.folder}", ranks=ranks)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(messages(done.stderr), [
+                "pruntrain: note: checkpoint.on_failure (command line): go_on is now continue: write that",
+                f"pruntrain: note: data.deviation ({old}, line 4) is now data.std: write that",
+                f"pruntrain: note: prune.grouping ({old}, line 18) is now prune.granularity: write that"])
+        present = OLD_NAMES.replace("grouping", "granularity").replace("deviation", "std")
+        for name, text in (("old", OLD_NAMES), ("present", present)):
+            self.train(text, "run", f"run.output={self.folder / name}", "prune.grouping.norm=l1")
+        configs = [(self.folder / name / "run/config.yaml").read_text() for name in ("old", "present")]
+        self.assertEqual(configs[0].replace("/old", "/present"), configs[1])
+        self.assertNotRegex(configs[0], "grouping|deviation|go_on")
+        self.assert_refused(run(old, "--check", "prune={granularity: row, grouping: row, final_sparsity: 0.5}"),
+                            "prune.grouping", "prune.granularity", "both given")
+
+    def test_a_checkpoint_with_old_names_is_evaluated_and_resumed(self):
+        present = OLD_NAMES.replace("grouping", "granularity").replace("deviation", "std")
+        settings = (f"run.output={self.folder}", "run.name=run", "checkpoint.on_failure=continue")
+        config = self.write_config(present, "run.yaml")
+        self.assertEqual(run(config, *settings, "--simulate-preempt", "9").returncode, 75)
+        checkpoint = Run(self.folder / "run").checkpoints[-1]
+        expected = run("evaluate", checkpoint)
+        give_old_names(checkpoint, {b"granularity:": b"grouping:   ", b"continue": b"go_on   "})
+        evaluated = run("evaluate", checkpoint, "prune.grouping.norm=l2")
+        self.assertEqual((evaluated.returncode, evaluated.stdout), (0, expected.stdout), evaluated.stderr)
+        resumed = run(config, "--resume", *settings)
+        self.assertEqual(resumed.returncode, 0, resumed.stderr)
+        self.assertIn("resuming from", resumed.stdout)
+        self.assertNotIn("has changed", resumed.stdout)
 
     def test_describe_has_type_default_range_and_meaning(self):
         text = run("--describe").stdout

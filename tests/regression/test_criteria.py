@@ -111,7 +111,7 @@ class Criteria(EndToEnd):
                 stored = file[f"optimizer/movement/{layer}/weight"][()].reshape(score.shape)
                 numpy.testing.assert_allclose(stored, score, rtol=1e-4, atol=1e-6 * numpy.abs(score).max())
         self.assert_keeps_best(self.masks("movement", "prune.criterion=movement"), scores)
-        rows = self.masks("rows", "prune.criterion=movement", "prune.grouping={type: row, norm: l1}")
+        rows = self.masks("rows", "prune.criterion=movement", "prune.granularity={type: row, norm: l1}")
         self.assertTrue(all((mask.all(axis=1) | ~mask.any(axis=1)).all() for mask in rows))
         for mask, score in zip(rows, scores):   # layer by layer, because each layer keeps at least one row, even of a low score
             kept, sums = mask.any(axis=1), score.sum(axis=1)
@@ -273,7 +273,7 @@ class Criteria(EndToEnd):
         behind = twin.activations(self.x)[1:]
         for criterion, score in (("activation", [numpy.abs(a).mean(axis=0) for a in behind]),
                                  ("apoz", [(a != 0).mean(axis=0) for a in behind])):
-            masks = self.masks(criterion, f"prune.criterion={criterion}", "prune.grouping={type: row, norm: mean}", ranks=2)
+            masks = self.masks(criterion, f"prune.criterion={criterion}", "prune.granularity={type: row, norm: mean}", ranks=2)
             self.assertTrue(all((mask.all(axis=1) | ~mask.any(axis=1)).all() for mask in masks))
             kept = numpy.concatenate([mask.any(axis=1) for mask in masks])
             scores = numpy.concatenate(score)
@@ -294,14 +294,14 @@ class Criteria(EndToEnd):
         active = numpy.maximum(numpy.einsum("ncrqij,ocij->norq", patches, weight) + bias[None, :, None, None], 0)
         for criterion, scores in (("activation", active.mean(axis=(0, 2, 3))), ("apoz", (active > 0).mean(axis=(0, 2, 3)))):
             run = self.train(self.config, criterion, model, f"prune.criterion={criterion}", "train.epochs=0",
-                             "prune.grouping={type: row, norm: mean}", "prune.schedule.at_step=0", ranks=3)
+                             "prune.granularity={type: row, norm: mean}", "prune.schedule.at_step=0", ranks=3)
             with h5py.File(run.checkpoints[-1]) as file:
                 kept = (to_dense(file["model/conv2d1/weight"]).reshape(9, -1) != 0).all(axis=1)
             self.assertEqual(kept.sum(), 3)     # of 9, of which 0.4 may remain
             self.assertGreater(scores[kept].min(), scores[~kept].max())
 
     def test_one_result_on_images(self):
-        rows = ("prune.grouping={type: row, norm: mean}", "prune.layer_floor=0.01", "prune.final_sparsity=0.4")
+        rows = ("prune.granularity={type: row, norm: mean}", "prune.layer_floor=0.01", "prune.final_sparsity=0.4")
         ordered = CONVOLUTION.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 4,")
         each = {"movement": (), "fisher": ("prune.criterion.samples=5",), "grasp": (),
                 "wood_fisher": ("prune.criterion={type: wood_fisher, samples: 5, batches: 7, update: true}",),
@@ -314,7 +314,7 @@ class Criteria(EndToEnd):
             self.assertEqual(of[name, 3].outcome(), of[name, 1].outcome(), name)
 
     def test_batch_norm_scale(self):
-        settings = ("model.4.prunable=false", "model.6.prunable=false", "prune.grouping={type: row, norm: mean}",
+        settings = ("model.4.prunable=false", "model.6.prunable=false", "prune.granularity={type: row, norm: mean}",
                     "prune.criterion=batch_norm_scale", "prune.schedule={type: one_shot, at_step: 40}", "train.epochs=4")
         before = self.train(UNEVEN, "before", *settings, "prune.final_sparsity=0", f"train.epochs={40 / 13}")
         with h5py.File(before.checkpoints[-1]) as file:
@@ -347,7 +347,7 @@ class Criteria(EndToEnd):
         self.assert_refused(other, "movement", "the pruning that wrote it")
 
     def test_every_criterion_on_shards(self):
-        rows = ("prune.grouping={type: row, norm: mean}", "prune.layer_floor=0.01")
+        rows = ("prune.granularity={type: row, norm: mean}", "prune.layer_floor=0.01")
         scales = (*rows, "model.4.prunable=false", "model.6.prunable=false")
         each = {"movement": (), "fisher": ("prune.criterion.batches=7",), "grasp": (), "activation": rows, "apoz": rows,
                 "wood_fisher": ("prune.criterion={type: wood_fisher, batches: 7, update: true}",), "batch_norm_scale": scales}
@@ -360,22 +360,22 @@ class Criteria(EndToEnd):
 
     def test_bad_input(self):
         config = self.write_config(UNEVEN)
-        rows = "prune.grouping={type: row, norm: mean}"
+        rows = "prune.granularity={type: row, norm: mean}"
         for settings, words in (
                 (("prune.criterion=movement", "prune.schedule={type: one_shot, at_step: 0}"), ("prune.schedule", "step 0", "later")),
                 (("prune.schedule={type: threshold, threshold: 0, at_step: 0}",), ("prune.schedule.at_step",)),
                 (("prune.hidden_trained=0.5",), ("prune.hidden_trained", "straight_through is false")),
                 (("prune.schedule={type: threshold}",), ("prune.schedule.threshold", "missing")),
-                (("prune.schedule={type: threshold, threshold: 0}", "prune.grouping=row"),
-                 ("prune.schedule", "rows by their L2 norm", "grouping to weight")),
+                (("prune.schedule={type: threshold, threshold: 0}", "prune.granularity=row"),
+                 ("prune.schedule", "rows by their L2 norm", "granularity to weight")),
                 (("prune.schedule={type: threshold, threshold: 0}", "prune.allocation=uniform"),
                  ("prune.schedule", "uniform", "allocation to global")),
                 (("prune.criterion=movement", "prune.allocation=lamp"), ("prune.allocation", "LAMP", "movement", "below 0")),
                 (("prune.criterion=grasp", "reduce.precision=bf16"), ("prune.criterion", "GraSP", "bf16", "fp32")),
                 (("prune.criterion={type: fisher, samples: 620}",), ("prune.criterion.samples", "620", "619")),
                 (("prune.criterion={type: wood_fisher, damping: 0}",), ("prune.criterion.damping", ">= 1e-10")),
-                (("prune.criterion=activation",), ("prune.grouping", "activation", "{type: row, norm: mean}")),
-                (("prune.criterion=apoz", "prune.grouping=row"), ("prune.grouping", "L2 norm", "{type: row, norm: mean}")),
+                (("prune.criterion=activation",), ("prune.granularity", "activation", "{type: row, norm: mean}")),
+                (("prune.criterion=apoz", "prune.granularity=row"), ("prune.granularity", "L2 norm", "{type: row, norm: mean}")),
                 (("prune.criterion=batch_norm_scale", rows), ("batch_norm", "dense2", "prunable: false"))):
             self.assert_refused(run("--check", config, *settings), *words)
 

@@ -151,7 +151,7 @@ class Faults(EndToEnd):
         sizes = [path.stat().st_size for path in straight.checkpoints]
         self.assertLess(3 * sizes[-1] + 20_000, sizes[0])
         room = sizes[0] // 1024 - 2
-        done, on = self.on_small_disk("on", room, wide, *settings, "checkpoint.on_failure=go_on")
+        done, on = self.on_small_disk("on", room, wide, *settings, "checkpoint.on_failure=continue")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"warning: cannot write \S+step_\d+\.h5.*; training continues, older checkpoints are kept")
         self.assertEqual(on.outcome(), straight.outcome())
@@ -160,7 +160,7 @@ class Faults(EndToEnd):
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertRegex(messages(done.stderr)[0], r"cannot write \S+step_\d+\.h5")
         # The last checkpoint cannot be retried.
-        done, end = self.on_small_disk("end", sizes[-1] // 2048, wide, *settings, "checkpoint.on_failure=go_on")
+        done, end = self.on_small_disk("end", sizes[-1] // 2048, wide, *settings, "checkpoint.on_failure=continue")
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertFalse((end.folder / "summary.json").exists())
 
@@ -196,7 +196,7 @@ class Faults(EndToEnd):
         done, stopped = self.on_small_disk("stopped", 16, UNEVEN, *settings)
         self.assertEqual(done.returncode, 1, done.stdout)
         self.assertRegex(done.stderr, r"(history|layers)\.csv: is the disk full\?")
-        done, on = self.on_small_disk("on", 16, UNEVEN, *settings, "checkpoint.on_failure=go_on")
+        done, on = self.on_small_disk("on", 16, UNEVEN, *settings, "checkpoint.on_failure=continue")
         self.assertRegex(done.stdout, r"csv: is the disk full\?; training continues, the row is written with the next one")
         self.assertEqual(done.returncode, 1)    # there is no space for the last checkpoint either
         self.assertEqual([path.name for path in on.folder.glob("*.tmp")], [])

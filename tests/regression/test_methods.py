@@ -11,9 +11,9 @@ import numpy
 from support import UNEVEN, EndToEnd, Run, at_once, run, to_dense
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
-N_M = ("prune={grouping: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}, "
+N_M = ("prune={granularity: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}, "
        "final_sparsity: 0.5}")      # without an allocation
-UNITS = ("prune.grouping={type: row, norm: mean}",)
+UNITS = ("prune.granularity={type: row, norm: mean}",)
 SCALES = (*UNITS, "model.4.prunable=false", "model.6.prunable=false")   # no batch_norm follows them
 ALSO = {"activation": UNITS, "apoz": UNITS, "batch_norm_scale": SCALES}
 NEEDS = {"per_layer": "{type: per_layer, sparsity: {dense1: 0.6}}", "one_shot": "{type: one_shot, at_step: 0}",
@@ -41,7 +41,7 @@ def settings_for(kind, member):
 
 def methods():
     """(name, settings) for every member of every family, with the other families at their defaults."""
-    also = {"criterion": (), "allocation": (), "grouping": ("prune.final_sparsity=0.5",), "schedule": ("prune.criterion=taylor",),
+    also = {"criterion": (), "allocation": (), "granularity": ("prune.final_sparsity=0.5",), "schedule": ("prune.criterion=taylor",),
             "regrow": ()}
     return [(f"{kind}-{member}", (settings_for(kind, member), "prune.layer_floor=0.01", *settings, *ALSO.get(member, ())))
             for kind, settings in also.items() for member in members(kind)]
@@ -69,20 +69,20 @@ class Methods(EndToEnd):
         for name, _ in METHODS:
             for ranks in (2, 3, 8):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
-        groups = ("grouping", "straight-n_m", "straight-soft", *(f"criterion-{member}" for member in ALSO))
+        groups = ("granularity", "straight-n_m", "straight-soft", *(f"criterion-{member}" for member in ALSO))
         self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith(groups)}), 1)
-        for kind in ("criterion", "allocation", "grouping", "regrow", "straight"):    # the results must differ
+        for kind in ("criterion", "allocation", "granularity", "regrow", "straight"):    # the results must differ
             hashes = {of[name, 1].summary["pattern_hash"] for name, _ in METHODS if name.startswith(kind)}
             self.assertGreaterEqual(len(hashes), 3, kind)
 
     def test_one_pattern_on_a_grid_of_shards(self):
         methods = [(name, settings) for name, settings in METHODS
-                   if name.startswith(("allocation", "grouping")) or name == "criterion-random"]
+                   if name.startswith(("allocation", "granularity")) or name == "criterion-random"]
         jobs = [(name, settings, ranks, shards) for name, settings in methods for ranks, shards in ((1, 1), (4, 2), (3, 3))]
         runs = at_once(lambda name, settings, ranks, shards:
                        self.train(UNEVEN, f"grid-{name}-{ranks}", *settings, f"prune.schedule={NEEDS['one_shot']}",
                                   "train.epochs=0", f"parallel.model_shards={shards}",
-                                  *(["parallel.cut=outputs"] if name == "grouping-n_m" else []), ranks=ranks), jobs)
+                                  *(["parallel.cut=outputs"] if name == "granularity-n_m" else []), ranks=ranks), jobs)
         of = {(name, ranks): one.summary["pattern_hash"] for (name, _, ranks, _), one in zip(jobs, runs)}
         for name, _ in methods:
             self.assertEqual({of[name, ranks] for ranks in (1, 4, 3)}, {of[name, 1]}, name)

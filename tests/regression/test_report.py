@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import report  # noqa: E402
 
 REPORT = ROOT / "scripts" / "report.py"
-UNITS = ("prune.grouping={type: row, norm: l2}", "prune.reconfigure=true", "prune.final_sparsity=0.6", "prune.layer_floor=0.01")
+UNITS = ("prune.granularity={type: row, norm: l2}", "prune.reconfigure=true", "prune.final_sparsity=0.6", "prune.layer_floor=0.01")
 REGRESSION = """
 run: {name: regression, seed: 3, progress: lines}
 data: {format: synthetic, samples: 200, shape: [5], classes: 3, validation_samples: 20, test_samples: 20}

@@ -86,7 +86,7 @@ class Sensitivity(EndToEnd):
                 self.assertAlmostEqual(row["accuracy"], accuracy, delta=0.03)
 
     def test_any_number_of_ranks_writes_the_same(self):
-        jobs = [("magnitude", ()), ("taylor", ("prune.criterion=taylor",)), ("rows", ("prune.grouping=row",)),
+        jobs = [("magnitude", ()), ("taylor", ("prune.criterion=taylor",)), ("rows", ("prune.granularity=row",)),
                 ("fisher", ("prune.criterion={type: fisher, samples: 4, batches: 6}",)),
                 ("wood_fisher", ("prune.criterion={type: wood_fisher, samples: 4, batches: 6, block: 20}",))]
         whole = self.whole()
@@ -112,7 +112,7 @@ class Sensitivity(EndToEnd):
         self.assertTrue(any(row["density"] < 1 - row["sparsity"] for row in rows))
 
     def test_whole_units(self):
-        rows, _, _ = self.analyze(self.whole(), "rows", "--sparsities", "0.5,0.97", "prune.grouping=row")
+        rows, _, _ = self.analyze(self.whole(), "rows", "--sparsities", "0.5,0.97", "prune.granularity=row")
         self.assertEqual([row["density"] for row in rows], [11 / 23, 1 / 23, 5 / 11, 1 / 11, 1 / 3, 1 / 3])
 
     def test_a_run_without_pruning(self):
@@ -142,7 +142,7 @@ class Sensitivity(EndToEnd):
             kept = next(entry["kept"] for entry in trained.summary["layers"] if entry["name"] == layer + ".weight")
             self.assertAlmostEqual(kept, (1 - wanted[layer]) * size, delta=1)
         # The one unit that must remain exceeds the last sparsity, so it is not proposed.
-        self.analyze(whole, "rows", "--sparsities", "0,0.99", "--drop", "100", "--allocation", path, "prune.grouping=row")
+        self.analyze(whole, "rows", "--sparsities", "0,0.99", "--drop", "100", "--allocation", path, "prune.granularity=row")
         self.assertEqual(yaml.safe_load(path.read_text())["allocation"]["sparsity"], dict.fromkeys(LAYERS, 0))
 
     def test_a_regression_has_no_accuracy(self):
@@ -174,8 +174,8 @@ class Sensitivity(EndToEnd):
         self.assert_refused(run("sensitivity", self.folder / "none.h5"), "none.h5")
         self.assert_refused(run("sensitivity"), "file", "--help")
         unpruned = self.train(UNPRUNED, "unpruned", "train.epochs=0").checkpoints[-1]
-        self.assert_refused(run("sensitivity", unpruned, "prune.grouping=n_m", "prune.final_sparsity=0.5"),
-                            "2 of 4", "prune.grouping=weight")
+        self.assert_refused(run("sensitivity", unpruned, "prune.granularity=n_m", "prune.final_sparsity=0.5"),
+                            "2 of 4", "prune.granularity=weight")
 
     def test_the_plot(self):
         self.analyze(self.whole(), "table")

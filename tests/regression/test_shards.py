@@ -159,8 +159,8 @@ class Shards(EndToEnd):
         done = run("--check", self.write_config(UNEVEN), "parallel.model_shards=3", "parallel.cut=outputs")
         self.assertEqual(done.stdout.count("all-gather from 3 shards"), 2, done.stdout + done.stderr)
         done = run("--check", self.write_config(UNEVEN), "parallel.model_shards=3",
-                   "prune={grouping: {type: n_m, n: 2, m: 4}, final_sparsity: 0.5}", ranks=3)
-        self.assert_refused(done, "prune.grouping", "inputs of layer dense2", "parallel.cut: outputs")
+                   "prune={granularity: {type: n_m, n: 2, m: 4}, final_sparsity: 0.5}", ranks=3)
+        self.assert_refused(done, "prune.granularity", "inputs of layer dense2", "parallel.cut: outputs")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import h5py
 
 from support import CONVOLUTION, UNEVEN, EndToEnd, Run, at_once, run
 
-ROWS = ("prune.grouping={type: row, norm: l2}", "prune.reconfigure=true", "prune.final_sparsity=0.6", "prune.layer_floor=0.01")
+ROWS = ("prune.granularity={type: row, norm: l2}", "prune.reconfigure=true", "prune.final_sparsity=0.6", "prune.layer_floor=0.01")
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
 
 

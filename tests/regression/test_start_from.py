@@ -18,7 +18,7 @@ import pruntrain_io  # noqa: E402 (its folder is known only now)
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {execution: sparse, sum: ordered, slices: 8,")
 UNPRUNED = re.sub(r"(?s)prune:.*checkpoint:", "checkpoint:", ORDERED)
-ROWS = ("prune.grouping=row", "prune.reconfigure=true", "prune.final_sparsity=0.6", "prune.layer_floor=0.01")
+ROWS = ("prune.granularity=row", "prune.reconfigure=true", "prune.final_sparsity=0.6", "prune.layer_floor=0.01")
 SHORT = "train.epochs=1"
 AS_IT_IS = "train.epochs=0"
 
@@ -26,7 +26,7 @@ AS_IT_IS = "train.epochs=0"
 FOREIGN = """
 run: {{name: foreign, seed: 1}}
 data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: y.npy, test_inputs: x.npy, test_targets: y.npy,
-       normalization: given, mean: [100, 90], deviation: [50, 60]}}
+       normalization: given, mean: [100, 90], std: [50, 60]}}
 model:
   - {{layer: conv2d, channels: 6, padding: 1}}
   - {{layer: batch_norm}}
@@ -139,9 +139,9 @@ class StartFrom(EndToEnd):
                  (file, ("model.0.units=29",), (file.name, "dense1.weight 23x13", "29x13", "another network")),
                  (smaller, ("model.0.units=29",), ("dense1.weight 23x13", "29x13")),
                  (file, ("model.1.layer=relu",), ("batch_norm1.scale", "dense2.weight")),
-                 (file, ("data.validation_samples=200",), (file.name, "data.normalization=given data.mean=[", "data.deviation=[")),
+                 (file, ("data.validation_samples=200",), (file.name, "data.normalization=given data.mean=[", "data.std=[")),
                  (smaller, ("prune.regrow=random",), ("units were removed", "regrow", "prune.reconfigure: false")),
-                 (file, ("prune.grouping={type: n_m, n: 2, m: 4}", "prune.final_sparsity=0.5"),
+                 (file, ("prune.granularity={type: n_m, n: 2, m: 4}", "prune.final_sparsity=0.5"),
                   ("weights were removed", "2 of 4", "leave the prune section out")))
 
         def refuse(number, start, arguments, words):

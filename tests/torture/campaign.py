@@ -179,7 +179,7 @@ class Case:
             if self.run.folder.exists():
                 shutil.copytree(self.run.folder, disk / self.name)
             ranks, settings = self.ranks()
-            policy = self.random.choice(("stop", "go_on"))
+            policy = self.random.choice(("stop", "continue"))
             done = run(self.folder / "config.yaml", f"run.output={disk}", f"run.name={self.name}", "--resume", *self.settings, *settings,
                        f"checkpoint.on_failure={policy}", ranks=ranks)
             if done.returncode not in (0, 1, 2):

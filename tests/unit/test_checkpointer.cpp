@@ -18,7 +18,7 @@ struct Run {
     explicit Run(const std::vector<std::string>& overrides = {})
         : training(overrides),
           run_folder(folder.path(), "test", ExistingRun::refuse, world),
-          progress("lines", 1, training.experiment.length, true),
+          progress(ProgressMode::lines, 1, training.experiment.length, true),
           checkpointer(training.experiment, run_folder, world, progress, stop_request) {}
 
     /// @param best  step of the best checkpoint so far
@@ -146,7 +146,7 @@ TEST_CASE("checkpointer: the newest stay, and the best one") {
 }
 
 TEST_CASE("checkpointer: an older one stays until the new one is whole") {
-    Run run({"checkpoint.keep=1", "checkpoint.on_failure=go_on"});
+    Run run({"checkpoint.keep=1", "checkpoint.on_failure=continue"});
     run.save(1);
     fs::create_directories(run.file(2));  // a folder of that name: the file cannot take its place
     CHECK_FALSE(run.save(2));
@@ -163,10 +163,10 @@ TEST_CASE("checkpointer: what cannot be written ends the run, unless it may do w
     check_fault(run.file(3), [&] { run.save(3, true); });
 }
 
-TEST_CASE("checkpointer: with go_on a failure is a warning, except of a needed one, and the next one is written") {
+TEST_CASE("checkpointer: with continue a failure is a warning, except of a needed one, and the next one is written") {
     for (const std::string asynchronous : {"false", "true"}) {
         CAPTURE(asynchronous);
-        Run run({"checkpoint.on_failure=go_on", "checkpoint.asynchronous=" + asynchronous});
+        Run run({"checkpoint.on_failure=continue", "checkpoint.asynchronous=" + asynchronous});
         fs::remove_all(run.run_folder.checkpoints());
         CHECK(run.save(3) == (asynchronous == "true"));  // then the failure is not known yet
         run.checkpointer.finish_writing();

@@ -115,7 +115,7 @@ TEST_CASE("config: a word stands for the type of its section") {
 TEST_CASE("config: syntax errors and twin keys") {
     CHECK(contains(error_of([] { parse("a: [1"); }), "test.yaml"));
     CHECK(contains(error_of([] { parse("- 1"); }), "holds no configuration"));
-    CHECK(contains(error_of([] { parse("a: 1\nb: {c: 1, c: 2}"); }), "'c' stands twice"));
+    CHECK(contains(error_of([] { parse("a: 1\nb: {c: 1, c: 2}"); }), "'c' is given twice"));
 }
 
 TEST_CASE("config: the resolved text reads back as the same configuration") {
@@ -197,9 +197,9 @@ TEST_CASE("config: a wrong value of an override is said to stand on the command 
 }
 
 TEST_CASE("config: circles and deep nesting are refused, in overrides too") {
-    CHECK(contains(error_of([] { parse("a: &all [*all]"); }), "an alias stands inside of what it names"));
+    CHECK(contains(error_of([] { parse("a: &all [*all]"); }), "an alias is inside of what it names"));
     CHECK(contains(error_of([] { parse("a: 1", {"b=&all {c: *all}"}); }), "override 'b=&all {c: *all}'"));
-    CHECK(contains(error_of([] { parse("a: 1", {"b={c: 1, c: 2}"}); }), "'c' stands twice"));
+    CHECK(contains(error_of([] { parse("a: 1", {"b={c: 1, c: 2}"}); }), "'c' is given twice"));
     CHECK(contains(error_of([] { parse("a: " + std::string(150, '[') + std::string(150, ']')); }), "nested deeper"));
     CHECK(error_of([] { parse("a: &one {n: 1}\nb: *one"); }) == "");
 }
@@ -228,4 +228,72 @@ TEST_CASE("config: a tag makes nothing but the word behind it") {
     const Config config = parse("a: !!python/object/apply:os.system 'touch x'\nb: !include /etc/passwd");
     CHECK(config.word("a", std::nullopt, "") == "touch x");
     CHECK(config.word("b", std::nullopt, "") == "/etc/passwd");
+}
+
+namespace {
+
+/// A part of a configuration whose keys had other names once.
+struct Renamed {
+    explicit Renamed(const Config& config) : all(config) {
+        const Config section = config.section("prune");
+        section.alias("granularity", "grouping");
+        section.alias_word("on_failure", "continue", "go_on");
+        type = section.section("granularity").word("type", "weight", "what is pruned together");
+        rows = section.section("granularity").integer("rows", 1, at_least(1), "of a block");
+        on_failure = section.choice("on_failure", "stop", {"stop", "continue"}, "what to do");
+        config.finish();
+    }
+
+    Config all;
+    std::string type, on_failure;
+    index_t rows;
+};
+
+}  // namespace
+
+TEST_CASE("config: a key and a word have old names") {
+    const Renamed old(parse("prune:\n  on_failure: go_on\n  grouping: {type: block, rows: 2}"));
+    const Renamed present(parse("prune: {granularity: {type: block, rows: 2}, on_failure: continue}"));
+    CHECK(old.type == "block");
+    CHECK(old.rows == 2);
+    CHECK(old.on_failure == "continue");
+    CHECK(old.all.resolved() == present.all.resolved());
+    CHECK(present.all.notes().empty());
+    CHECK(old.all.notes() ==
+          std::vector<std::string>{"prune.grouping (test.yaml, line 3) is now prune.granularity: write that",
+                                   "prune.on_failure (test.yaml, line 2): go_on is now continue: write that"});
+    const std::string earlier = "prune:\n  granularity:\n    type: block\n    rows: 2\n  on_failure: continue\n";
+    CHECK(present.all.resolved() == earlier);
+    CHECK(present.all.with_present_names("prune:\n  grouping:\n    type: block\n    rows: 2\n  on_failure: go_on\n") ==
+          earlier);
+    const Config described = Config::describing();
+    const Renamed all(described);
+    CHECK(contains(described.describe(), "prune.granularity.rows"));
+    CHECK(!contains(described.describe(), "grouping"));
+    CHECK(!contains(described.describe(), "go_on"));
+}
+
+TEST_CASE("config: overrides by old names, of texts with either name") {
+    for (const char* yaml :
+         {"prune: {grouping: {type: block, rows: 2}}", "prune: {granularity: {type: block, rows: 2}}"}) {
+        CHECK(Renamed(parse(yaml, {"prune.grouping.rows=3"})).rows == 3);
+        CHECK(Renamed(parse(yaml, {"prune.granularity.rows=3"})).rows == 3);
+        CHECK(Renamed(parse(yaml, {"prune.grouping.type=row"})).type == "row");
+        CHECK(Renamed(parse(yaml, {"prune.grouping=row"})).rows == 1);
+        CHECK(Renamed(parse(yaml, {"prune.grouping=row", "prune.granularity=column"})).type == "column");
+        CHECK(Renamed(parse(yaml, {"prune.granularity=column", "prune.grouping=row"})).type == "row");
+        CHECK(Renamed(parse(yaml, {"prune={grouping: row}"})).type == "row");
+        CHECK(Renamed(parse(yaml, {"prune.on_failure=go_on"})).on_failure == "continue");
+    }
+    CHECK(Renamed(parse("{}", {"prune.grouping=row"})).all.notes() ==
+          std::vector<std::string>{"prune.grouping (command line) is now prune.granularity: write that"});
+}
+
+TEST_CASE("config: a key that is given under both names is refused") {
+    const std::string refusal = error_of([] { Renamed(parse("prune:\n  granularity: row\n  grouping: row")); });
+    CHECK(contains(refusal, "prune.grouping (test.yaml, line 3) and prune.granularity (test.yaml, line 2)"));
+    CHECK(contains(error_of([] { Renamed(parse("{}", {"prune={granularity: row, grouping: row}"})); }),
+                   "prune.grouping (command line) and prune.granularity (command line)"));
+    CHECK(contains(error_of([] { Renamed(parse("prune:\n  grouping: {rows: 0}")); }),
+                   "prune.granularity.rows (test.yaml, line 2) is 0"));
 }

@@ -126,7 +126,7 @@ TEST_CASE("dataset: assemble against a twin, bytes and floats, uneven and empty 
                 folder.path().string());
     check_sizes("format: synthetic, samples: 90, shape: [2, 3, 3]");
     check_sizes("format: synthetic, samples: 90, shape: 7, normalization: none");
-    check_sizes("format: synthetic, samples: 90, shape: [2, 3, 3], normalization: given, mean: [1, 2], deviation: 2");
+    check_sizes("format: synthetic, samples: 90, shape: [2, 3, 3], normalization: given, mean: [1, 2], std: 2");
 }
 
 TEST_CASE("dataset: splits are disjoint, complete and drawn by split_seed") {
@@ -214,13 +214,13 @@ TEST_CASE("dataset: a constant channel has deviation 1, a large mean keeps its d
 
 TEST_CASE("dataset: given normalisation") {
     const std::string keys = "format: synthetic, samples: 20, shape: [3, 2, 2], normalization: given";
-    const auto normalization = open_dataset(keys + ", mean: [1, 2, 3], deviation: 4").normalization();
+    const auto normalization = open_dataset(keys + ", mean: [1, 2, 3], std: 4").normalization();
     CHECK(normalization.mean == std::vector<double>{1, 2, 3});
     CHECK(normalization.deviation == std::vector<double>{4});
-    CHECK(contains(error_of(keys + ", mean: [1, 2], deviation: 4"), "one for each of 3 channels"));
-    CHECK(contains(error_of(keys + ", mean: 1, deviation: [1, 1]"), "data.deviation"));
-    CHECK(contains(error_of(keys + ", mean: 1, deviation: 0"), "data.deviation"));
-    CHECK(contains(error_of(keys + ", deviation: 1"), "data.mean is missing"));
+    CHECK(contains(error_of(keys + ", mean: [1, 2], std: 4"), "one for each of 3 channels"));
+    CHECK(contains(error_of(keys + ", mean: 1, std: [1, 1]"), "data.std"));
+    CHECK(contains(error_of(keys + ", mean: 1, std: 0"), "data.std"));
+    CHECK(contains(error_of(keys + ", std: 1"), "data.mean is missing"));
 }
 
 TEST_CASE("dataset: labels are checked in both parts") {
@@ -245,7 +245,7 @@ TEST_CASE("dataset: every key is described, unknown formats are named") {
     const std::string description = config.describe();
     for (const std::string key :
          {"data.format", "data.residency", "data.validation_samples", "data.test_samples", "data.split_seed",
-          "data.normalization", "data.mean   (normalization: given)", "data.deviation   (normalization: given)",
+          "data.normalization", "data.mean   (normalization: given)", "data.std   (normalization: given)",
           "data.directory   (format: idx)", "data.directory   (format: csv)", "data.train_inputs   (format: npy)",
           "data.inputs_path   (format: hdf5)", "data.noise   (format: synthetic)"})
         CHECK_MESSAGE(contains(description, key + "\n"), key);

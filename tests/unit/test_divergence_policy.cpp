@@ -70,14 +70,14 @@ TEST_CASE("describe_non_finite: a sample that is not finite spoils the loss and 
 }
 
 TEST_CASE("divergence policy: where all is finite, the update is applied, whatever the policy") {
-    for (const std::string name : {"stop", "skip", "roll_back"}) {
+    for (const NonFinite name : {NonFinite::stop, NonFinite::skip, NonFinite::roll_back}) {
         const auto decision = DivergencePolicy(name).decide("", "", 0, 0.5);
         CHECK(decision.action == Action::apply);
     }
 }
 
 TEST_CASE("divergence policy: stop ends the run, and says why, where and what is saved") {
-    DivergencePolicy policy("stop");
+    DivergencePolicy policy(NonFinite::stop);
     CHECK_THROWS_WITH_AS(policy.decide(found, where, 10, 1),
                          "the loss is nan at step 12: lower optimizer.learning_rate, set optimizer.clip_norm, or look "
                          "for bad samples; nothing after step 10 is saved",
@@ -85,7 +85,7 @@ TEST_CASE("divergence policy: stop ends the run, and says why, where and what is
 }
 
 TEST_CASE("divergence policy: skip leaves ten updates out in a row, not eleven, and counts from 0 after an update") {
-    DivergencePolicy policy("skip");
+    DivergencePolicy policy(NonFinite::skip);
     for (int start = 0; start < 3; ++start) {
         for (int step = 0; step < 10; ++step) {
             const auto decision = policy.decide(found, where, 0, 0.25);
@@ -102,7 +102,7 @@ TEST_CASE("divergence policy: skip leaves ten updates out in a row, not eleven, 
 }
 
 TEST_CASE("divergence policy: roll_back halves the rate three times, the fourth is the end") {
-    DivergencePolicy policy("roll_back");
+    DivergencePolicy policy(NonFinite::roll_back);
     double factor = 1;
     for (const double next : {0.5, 0.25, 0.125}) {
         const auto decision = policy.decide(found, where, 8, factor);
@@ -117,5 +117,5 @@ TEST_CASE("divergence policy: roll_back halves the rate three times, the fourth 
                          "set optimizer.clip_norm, or look for bad samples; nothing after step 8 is saved",
                          InputError);
     // A run that is resumed has its factor from the checkpoint: the halvings count.
-    CHECK_THROWS_AS(DivergencePolicy("roll_back").decide(found, where, 8, 0.125), InputError);
+    CHECK_THROWS_AS(DivergencePolicy(NonFinite::roll_back).decide(found, where, 8, 0.125), InputError);
 }

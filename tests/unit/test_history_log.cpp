@@ -15,7 +15,7 @@ namespace {
 struct Log {
     explicit Log(bool stops_on_failure, bool is_root = true)
         : run_folder(folder.path(), "test", ExistingRun::refuse, Communicator::world()),
-          progress("lines", 1, training.experiment.length, true),
+          progress(ProgressMode::lines, 1, training.experiment.length, true),
           log(run_folder, is_root, stops_on_failure, progress) {}
 
     HistoryRow row(index_t step) {

@@ -16,7 +16,7 @@ const std::string with_batch_norm =
 struct Run {
     explicit Run(const std::vector<std::string>& overrides, const std::string& model = with_batch_norm)
         : training(overrides, model),
-          progress("lines", 1, training.experiment.length, true),
+          progress(ProgressMode::lines, 1, training.experiment.length, true),
           surgery(training.experiment, training.slices, training.feed, training.step, training.profile, progress) {}
 
     void train(index_t first, index_t last) {

@@ -104,7 +104,7 @@ TEST_CASE("prune: every schedule reaches its final sparsity within the run, howe
                 index_t events = 0, last = -1;
                 double before = 0;
                 for (index_t step = 0; step <= steps; ++step) {
-                    if (!any->gives_back()) CHECK(any->sparsity_at(step) >= before);
+                    if (!any->traits().holds(Trait::reactivates_all)) CHECK(any->sparsity_at(step) >= before);
                     before = any->sparsity_at(step);
                     if (any->event_at(step)) ++events, last = step;
                 }
@@ -157,7 +157,7 @@ TEST_CASE("prune: regrowth that does not fit is an error before training") {
     const Network network = network_of("{layer: dense, units: 10}", 10);
     for (const std::string granularity : {"row", "{type: block, columns: 5}", "{type: n_m, n: 2, m: 4}"}) {
         const Config section =
-            Config::parse("p: {final_sparsity: 0.5, regrow: random, grouping: " + granularity + "}", "test", {})
+            Config::parse("p: {final_sparsity: 0.5, regrow: random, granularity: " + granularity + "}", "test", {})
                 .section("p");
         CHECK_THROWS_AS(Pruner(section, 1, length, network), InputError);
     }

@@ -139,7 +139,7 @@ class Weighted final : public Criterion {
 struct Pruned {
     explicit Pruned(std::unique_ptr<ScoreInput> input, const std::string& more = "train.sum=fast")
         : training({"prune.final_sparsity=0.5", "prune.layer_floor=0", "prune.schedule.type=one_shot", more}),
-          progress("lines", 1, training.experiment.length, false),
+          progress(ProgressMode::lines, 1, training.experiment.length, false),
           surgery(training.experiment, training.slices, training.feed, training.step, training.profile, progress) {
         set_criterion(*training.experiment.pruner, std::make_unique<Weighted>(std::move(input)));
         weights = by_number(training.arena(), training.arena().values(), training.experiment.grid.shards());

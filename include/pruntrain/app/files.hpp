@@ -13,6 +13,9 @@ namespace pruntrain {
 /// @param overrides  key.path=value
 Config read_config(const std::string& path, const std::vector<std::string>& overrides, const Communicator& world);
 
+/// Rank 0 prints on standard error which old names the configuration has. Call it when all keys have been read.
+void print_notes(const Config& config, const Communicator& world);
+
 /// Rank 0 prints the text. Collective. @throws SharedFault if standard output is full or closed
 void print(const std::string& text, const Communicator& world);
 

@@ -34,9 +34,9 @@ struct ResolvedKey {
 };
 
 /// One place in the tree. Each key is read in one place of the program, by one of the typed reads below, with its
-/// default (none: the key is required), its allowed values and one line of meaning. All copies share one record of what
-/// was read: `describe` prints it, `resolved` writes it as YAML, and `finish` rejects a key that nobody read.
-/// All reads throw InputError with key, line, value, what is allowed.
+/// default (none: the key is required), allowed values and meaning. All copies share the record of reads: `describe`
+/// prints it, `resolved` writes it as YAML, and `finish` rejects a key that nobody read. Reads throw InputError.
+/// Large because each type of value has its read, and the record of the reads has several readers.
 class Config {
    public:
     /// @param source     the file's name, for messages
@@ -55,6 +55,16 @@ class Config {
     std::vector<Config> list(const std::string& key) const;
     /// The keys of this map, in order.
     std::vector<std::string> keys() const;
+
+    /// Before the reads of `key`: it may also be given, in the text and on the command line, under a name that it had
+    /// earlier. Then there is a note. @throws InputError if the text has both
+    void alias(const std::string& key, const std::string& old_name) const;
+    /// Likewise for a word that is a value of `key`.
+    void alias_word(const std::string& key, const std::string& word, const std::string& old_word) const;
+    /// What to write instead of each old name that was given.
+    std::vector<std::string> notes() const;
+    /// The text of another configuration with the names of now, as far as they have been declared.
+    std::string with_present_names(const std::string& yaml) const;
 
     index_t integer(const std::string& key, std::optional<index_t> fallback, const Range& range,
                     const std::string& meaning) const;

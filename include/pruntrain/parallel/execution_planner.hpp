@@ -6,25 +6,31 @@
 
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/comm/grid.hpp"
+#include "pruntrain/config/choose.hpp"
 #include "pruntrain/model/network.hpp"
 #include "pruntrain/model/weight_matrix.hpp"
 #include "pruntrain/parallel/census.hpp"
 
 namespace pruntrain {
 
-/// The values of train.execution, the first is the default: measured, or fixed for all pruned layers.
-inline const std::vector<std::string> execution_choices{"auto", "density", "dense", "sparse"};
+/// Execution of the layers that have lost weights: the faster one, as measured, or one by a rule.
+enum class ExecutionChoice { measured, density, dense, sparse };
+/// The words of train.execution.
+inline const std::vector<EnumWord<ExecutionChoice>> execution_choices{{"auto", ExecutionChoice::measured},
+                                                                      {"density", ExecutionChoice::density},
+                                                                      {"dense", ExecutionChoice::dense},
+                                                                      {"sparse", ExecutionChoice::sparse}};
 
-/// Decides after prune events. With `auto`, it times layers that are sparse enough that sparse execution may be faster,
-/// based on the last measurement. Forward and backward of both executions run on the arrays of the step; the fastest of
-/// three repetitions counts. The times of the root decide for all ranks, so all run the same code. A sparse layer stays
-/// sparse until it has all its weights again. Times vary between runs. If both executions are about equally fast, the
-/// choice may vary too, and with it the last bits of the results. Runs with any other choice are reproducible to the
-/// bit. `density` selects sparse execution below a fixed density.
+/// Decides after prune events. With `measured`, it times layers that are sparse enough that sparse execution may be
+/// faster, based on the last measurement. Forward and backward of both executions run on the arrays of the step; the
+/// fastest of three repetitions counts. The times of the root decide for all ranks, so all run the same code. A sparse
+/// layer stays sparse until it has all its weights again. Times vary between runs. If both executions are about equally
+/// fast, the choice may vary too, and with it the last bits of the results. Runs with any other choice are reproducible
+/// to the bit. `density` selects sparse execution below a fixed density.
 class ExecutionPlanner {
    public:
-    /// Collective. @param choice  one of `execution_choices`
-    ExecutionPlanner(Network& network, std::string choice, const Grid& grid);
+    /// Collective.
+    ExecutionPlanner(Network& network, ExecutionChoice choice, const Grid& grid);
 
     /// Collective. Call after a prune event, with the samples of a training step.
     /// @param run_s  estimated seconds of all steps of the run; measuring takes less than a hundredth of it
@@ -61,7 +67,7 @@ class ExecutionPlanner {
     double seconds_of(std::size_t layer, const StepContext& step);
 
     Network& network_;
-    std::string choice_;
+    ExecutionChoice choice_;
     Grid grid_;
     std::vector<Planned> layers_;
     double measuring_s_ = 0;

@@ -16,8 +16,8 @@ namespace pruntrain {
 struct ModelSettings {
     bool allow_row_parallel = true;  ///< for layers with fewer outputs than inputs: see Network
     bool partition_state = false;    ///< optimizer state is partitioned over the replicas (ZeRO stage 1)
-    std::string execution = "auto";  ///< one of `execution_choices`
-    index_t slice_samples = 1;       ///< maximum size of a slice of the batch, for which tiles are sized
+    ExecutionChoice execution = ExecutionChoice::measured;
+    index_t slice_samples = 1;  ///< maximum size of a slice of the batch, for which tiles are sized
 };
 
 /// Owns network, arena, partition and execution plan. It replaces the network after a repartition or a compaction.

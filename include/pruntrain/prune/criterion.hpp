@@ -11,6 +11,7 @@
 #include "pruntrain/model/arena.hpp"
 #include "pruntrain/model/parameter.hpp"
 #include "pruntrain/prune/score_input.hpp"
+#include "pruntrain/prune/traits.hpp"
 
 namespace pruntrain {
 
@@ -22,15 +23,13 @@ class Criterion {
     virtual std::vector<real> scores(const Parameter& parameter) const = 0;
     /// What the arena's gradients must be when `scores` is called; null: it looks at the weights alone.
     virtual const ScoreInput* score_input() const { return nullptr; }
-    /// Scores may be below 0.
-    virtual bool is_signed() const { return false; }
-    /// All weights into a unit or channel have one score: they must be a group.
-    virtual bool scores_units() const { return false; }
+    /// What other parts have to know of it, besides the requirements of its score input.
+    virtual Traits traits() const = 0;
 
-    /// The array that it keeps beside the weights, as long as them, zero at first: a slot of the arena. Empty: none.
+    /// Additional state, one element for each weight, initially 0: the name of its slot in the arena. Empty: none.
     virtual std::string slot_name() const { return {}; }
-    /// Once a training step, before the update; the gradients are summed over all replicas, and not clipped. Changes
-    /// its own slot only. Local.
+    /// Called once in each training step, before the update; the gradients are summed over all replicas, and not
+    /// clipped. Changes its own slot only. Local.
     virtual void observe(Arena& /*arena*/) const {}
     virtual std::string describe() const = 0;
 };

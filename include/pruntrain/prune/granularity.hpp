@@ -9,13 +9,14 @@
 #include "pruntrain/base/registry.hpp"
 #include "pruntrain/base/types.hpp"
 #include "pruntrain/config/config.hpp"
+#include "pruntrain/prune/traits.hpp"
 
 namespace pruntrain {
 
 /// How the scores of a group's weights become one.
 enum class GroupNorm { l1, l2, mean };
 
-/// Of each run of `most` neighbouring inputs of an output, `keep` stay (N:M sparsity).
+/// Of each run of `most` neighbouring inputs of an output, `keep` remain (N:M sparsity).
 struct KeptOfRun {
     index_t keep, most;
 };
@@ -23,17 +24,16 @@ struct KeptOfRun {
 class Granularity {
    public:
     virtual ~Granularity() = default;
-    /// Groups of a weight of this shape, (M,K) or (O,C,kh,kw), over all shards. 0: each weight for itself.
+    /// Groups of a weight of this shape, (M,K) or (O,C,kh,kw), over all shards. 0: single weights (unstructured).
     virtual index_t count(const std::vector<index_t>& /*shape*/) const { return 0; }
-    /// Where a position of its matrix (rows = outputs) belongs to.
+    /// The group of a position of its matrix (rows = outputs).
     virtual index_t group_of(const std::vector<index_t>& /*shape*/, index_t /*row*/, index_t /*column*/) const {
         return 0;
     }
     virtual GroupNorm norm() const { return GroupNorm::l2; }
-    /// A group is all weights into a unit or channel.
-    virtual bool of_units() const { return false; }
-    /// Weights compete within such runs, and with none else.
+    /// Weights compete within such runs only.
     virtual std::optional<KeptOfRun> runs() const { return {}; }
+    virtual Traits traits() const = 0;
     virtual std::string describe() const = 0;  ///< "weights", "rows by their L2 norm"
 };
 

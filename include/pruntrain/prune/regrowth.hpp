@@ -1,4 +1,4 @@
-// Regrowth: of each layer some weights go, and as many others come back (dynamic sparse training).
+// Regrowth: each layer drops some weights and activates as many others (dynamic sparse training).
 #pragma once
 
 #include <memory>
@@ -14,10 +14,11 @@
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/prune/criterion.hpp"
 #include "pruntrain/prune/scored.hpp"
+#include "pruntrain/prune/traits.hpp"
 
 namespace pruntrain {
 
-/// When, how many, and which weights come back. A pure function of the step and of what `score` sees.
+/// When, how many, and which weights become active. A pure function of the step and of what `score` sees.
 class Regrowth {
    public:
     /// Reads the keys of all members.
@@ -28,15 +29,17 @@ class Regrowth {
     /// update of the run; with a reserve one at the end too, in any case.
     bool event_at(index_t step) const;
     index_t start_step() const { return start_; }
-    /// What comes back is a reserve of hidden weights (SoftPrunedWeights) beside the layer's own, which stay as many.
-    /// The last event leaves none.
-    virtual bool soft_prunes() const { return false; }
-    /// The part of each layer's kept weights that goes and comes back, or is added as a reserve.
+    /// New weights are a reserve of soft-pruned weights (SoftPrunedWeights); the number of weights in use stays the
+    /// same. The last event leaves no reserve.
+    virtual bool soft_prunes() const = 0;
+    /// Of all members.
+    Traits traits() const;
+    /// The fraction of each layer's remaining weights that is dropped and replaced, or added as a reserve.
     double fraction_at(index_t step) const;
 
     /// What the arena's gradients must be when `score` is called; null: it looks at none.
     virtual const ScoreInput* score_input() const { return nullptr; }
-    /// Sets the scores of all positions of a tensor: the highest of those that are not kept come back. Local; must be
+    /// Sets the scores of all positions of a tensor: those of the highest become active. Local; must be
     /// the same on every rank that holds the position.
     /// @param places  of a full pattern
     virtual void score(Scored& places, index_t step) const = 0;
@@ -57,24 +60,26 @@ using RegrowthFactory = std::unique_ptr<Regrowth> (*)(const Config&, std::uint64
 const Registry<RegrowthFactory>& regrowths();
 
 /// One event, alike on all replicas: of the prunable layers that have lost weights each drops its n weights of smallest
-/// magnitude, n = floor(fraction x kept), then takes the n best of all places that are now free, those just dropped
-/// among them (Mocanu et al. 2018, "SET", algorithm 2; Evci et al. 2020, "RigL", algorithm 1, as in the authors'
-/// program, google-research/rigl, sparse_optimizers.py). A weight that was just dropped and comes back is as it was; a
-/// new one is 0, with slots of 0. Counts are over all shards; of equals the smaller weight number stays or comes.
+/// magnitude, n = floor(fraction x kept), then takes the n best of all places that are now free, including those just
+/// dropped (Mocanu et al. 2018, "SET", algorithm 2; Evci et al. 2020, "RigL", algorithm 1, as in the authors'
+/// program, google-research/rigl, sparse_optimizers.py). A weight that is dropped and chosen again keeps its value; a
+/// new one is 0, with an optimizer state of 0. Counts are over all shards; of equals the smaller weight number is
+/// chosen.
 ///
-/// With a reserve, of its weights and its reserve's a layer keeps as many as it had without the reserve, and those that
-/// come are the new reserve.
+/// With a reserve, a layer keeps the best of its weights and of its reserve, as many as it had without the reserve. The
+/// new weights are the new reserve.
 class RegrowEvent {
    public:
-    /// Chooses what goes. Collective.
+    /// Chooses the weights that are dropped. Collective.
     RegrowEvent(const Regrowth& regrowth, index_t step, Network& network, const Grid& grid);
 
     bool empty() const { return layers_.empty(); }
 
-    /// Ahead of finding gradients: these layers get all their weights, the new ones 0. Their optimizer slots wait.
+    /// Before gradients are computed: these layers get all their weights, the new ones 0. Their optimizer state is
+    /// moved later.
     void densify();
 
-    /// Chooses what comes back, and lays the arena out so. Collective.
+    /// Chooses the weights that become active, and gives the arena that layout. Collective.
     /// @return the hash of the model, after a check that all ranks have the same
     /// @throws std::runtime_error naming the ranks that differ
     ModelHash grow();
@@ -82,8 +87,8 @@ class RegrowEvent {
    private:
     struct Layer {
         std::size_t parameter;  ///< its number in the arena
-        index_t count;          ///< weights that come, over all shards
-        Pattern stay;           ///< without those that go
+        index_t count;          ///< weights that become active, over all shards
+        Pattern stay;           ///< without the dropped ones
     };
 
     const Regrowth& regrowth_;

@@ -10,6 +10,7 @@
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/prune/rewinding.hpp"
+#include "pruntrain/prune/traits.hpp"
 
 namespace pruntrain {
 
@@ -19,21 +20,20 @@ class PruneSchedule {
     virtual ~PruneSchedule() = default;
     virtual bool event_at(index_t step) const = 0;
     virtual double sparsity_at(index_t step) const = 0;
-    /// An event may go to its sparsity in rounds, each of which removes the same share of what is left, with scores of
-    /// its own.
+    /// Rounds of an event. Each computes scores again and removes the same fraction of the remaining weights.
     virtual index_t rounds() const { return 1; }
-    /// What has a score above it stays, so that the sparsity may be less.
+    /// Weights with a score above it remain, so the sparsity may be lower.
     virtual std::optional<double> threshold() const { return std::nullopt; }
-    /// An event of sparsity 0 gives all weights back.
-    virtual bool gives_back() const { return false; }
-    /// The run goes back to an earlier step of its training after each event, and is so much longer.
+    /// After each event the run returns to an earlier step of its training, which makes it longer.
     virtual Rewinding rewinding() const { return {}; }
     /// The step from which the final sparsity is reached.
     virtual index_t end_step() const = 0;
+    /// With `reactivates_all`, an event of sparsity 0 makes all weights active again.
+    virtual Traits traits() const = 0;
     virtual std::string describe() const = 0;  ///< "cubic, steps 215 to 1720 every 50"
 };
 
-/// @param length  of a training, which is the whole run but for rewinding
+/// @param length  of a training, which is the whole run, except with rewinding
 using PruneScheduleFactory = std::unique_ptr<PruneSchedule> (*)(const Config&, double final_sparsity, const RunLength&);
 const Registry<PruneScheduleFactory>& prune_schedules();
 
@@ -45,8 +45,8 @@ index_t read_time(const Config& config, const std::string& key, double default_e
 /// An interval given as every_steps or every_epochs, in updates; at most one of the two.
 index_t read_interval(const Config& config, index_t default_steps, const std::string& meaning, const RunLength& length);
 
-/// A rise from the initial to the final sparsity over a window of steps, with an event every so many steps and one at
-/// the end of the window in any case: the final sparsity is always reached exactly.
+/// An increase from the initial to the final sparsity over a window of steps, with an event at a fixed interval. There
+/// is always one at the end of the window, so the final sparsity is reached exactly.
 class GradualSchedule : public PruneSchedule {
    public:
     /// The sparsity at a progress through the window, 0 to 1, on the way from the initial to the final sparsity.
@@ -57,6 +57,7 @@ class GradualSchedule : public PruneSchedule {
     bool event_at(index_t step) const override;
     double sparsity_at(index_t step) const override;
     index_t end_step() const override { return end_; }
+    Traits traits() const override { return {}; }
     std::string describe() const override;
 
    private:

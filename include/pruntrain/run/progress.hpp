@@ -5,6 +5,7 @@
 
 #include "pruntrain/base/timer.hpp"
 #include "pruntrain/base/types.hpp"
+#include "pruntrain/config/choose.hpp"
 #include "pruntrain/optim/learning_rate.hpp"
 #include "pruntrain/run/history.hpp"
 
@@ -20,13 +21,18 @@ struct ProgressState {
     double seconds_left = 0;
 };
 
+/// The progress line is redrawn, or there is a new line each time; automatic: redrawn on a terminal.
+enum class ProgressMode { automatic, redraw, lines };
+/// The words of run.progress.
+inline const std::vector<EnumWord<ProgressMode>> progress_modes{
+    {"auto", ProgressMode::automatic}, {"redraw", ProgressMode::redraw}, {"lines", ProgressMode::lines}};
+
 /// The output of rank 0. On a terminal the progress line is redrawn in place; in a log a line is printed at regular
 /// intervals. Rows of the history and notes are always separate lines.
 class Progress {
    public:
-    /// @param mode  auto | redraw | lines
     /// @param active  false on all ranks but the root: then nothing is printed
-    Progress(const std::string& mode, double log_every_s, const RunLength& length, bool active);
+    Progress(ProgressMode mode, double log_every_s, const RunLength& length, bool active);
 
     bool due() const;  ///< true if the next progress line is due
     void show(const ProgressState& state);

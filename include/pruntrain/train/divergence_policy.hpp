@@ -4,6 +4,7 @@
 #include <string>
 
 #include "pruntrain/comm/grid.hpp"
+#include "pruntrain/config/choose.hpp"
 #include "pruntrain/model/arena.hpp"
 
 namespace pruntrain {
@@ -13,11 +14,16 @@ namespace pruntrain {
 /// @param to_owners  each rank has only the sums for which it has optimizer state
 std::string describe_non_finite(Arena& arena, const Grid& grid, double loss, bool to_owners);
 
+/// What to do about a loss or gradient that is not finite.
+enum class NonFinite { stop, skip, roll_back };
+/// The words of train.non_finite.
+inline const std::vector<EnumWord<NonFinite>> non_finite_policies{
+    {"stop", NonFinite::stop}, {"skip", NonFinite::skip}, {"roll_back", NonFinite::roll_back}};
+
 /// The policy of train.non_finite.
 class DivergencePolicy {
    public:
-    /// @param policy  stop | skip | roll_back
-    explicit DivergencePolicy(std::string policy) : policy_(std::move(policy)) {}
+    explicit DivergencePolicy(NonFinite policy) : policy_(policy) {}
 
     enum class Action {
         apply,      ///< all values are finite
@@ -38,7 +44,7 @@ class DivergencePolicy {
     [[noreturn]] static void stop(const std::string& what, const std::string& why, index_t saved_step);
 
    private:
-    std::string policy_;
+    NonFinite policy_;
     int skips_ = 0;  ///< consecutive skips
 };
 

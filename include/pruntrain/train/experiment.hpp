@@ -43,6 +43,7 @@ class Experiment {
     LearningRate learning_rate;
     std::optional<Pruner> pruner;
     Rewinding rewinding;   ///< of the pruning schedule
+    Config configuration;  ///< whose keys have all been read
     std::string resolved;  ///< the configuration as read, with all defaults
 
     /// The state arrays of the optimizer, then those of the pruning criterion and of rewinding.

@@ -1,7 +1,7 @@
 // Densities in proportion to (inputs + outputs) / (inputs * outputs) of a layer (Mocanu et al. 2018, "SET",
 // Erdos-Renyi), for convolutions with the sides of the kernel as further dimensions (Evci et al. 2020, "RigL", section
-// 3, Erdos-Renyi-Kernel): small layers stay denser. No layer gets a density above 1: the densest ones stay whole, and
-// the others share what is left in the same proportion, as in the authors' program (google-research/rigl,
+// 3, Erdos-Renyi-Kernel): small layers remain denser. No layer gets a density above 1: the densest ones remain dense,
+// and the others share the rest in the same proportion, as in the authors' program (google-research/rigl,
 // sparse_utils.py).
 #include <algorithm>
 #include <cmath>
@@ -38,6 +38,7 @@ class ErdosRenyi final : public Allocation {
         return one_group_per_layer(apportion(wanted, layers, keep));
     }
 
+    Traits traits() const override { return {.has = {}, .refuses = {Trait::score_threshold}}; }
     std::string describe() const override { return kernel_ ? "Erdos-Renyi-Kernel" : "Erdos-Renyi"; }
 
    private:
@@ -47,7 +48,7 @@ class ErdosRenyi final : public Allocation {
         for (const auto& layer : layers) raw.push_back(raw_density(layer, kernel_, power_));
         std::vector<bool> whole(layers.size(), false);
         for (std::size_t round = 0; round < layers.size(); ++round) {
-            // factor * raw is the density of all that are not whole, so that the sum over the network is right.
+            // factor * raw is the density of all that are not dense, so that the sum over the network is right.
             double left = 0, shares = 0, highest = 0;
             for (std::size_t i = 0; i < layers.size(); ++i) {
                 const auto size = static_cast<double>(layers[i].size);
@@ -56,7 +57,7 @@ class ErdosRenyi final : public Allocation {
                 shares += raw[i] * size;
                 highest = std::max(highest, raw[i]);
             }
-            if (shares == 0) return result;  // all are whole
+            if (shares == 0) return result;  // all are dense
             const double factor = left / shares;
             if (factor * highest <= 1) {
                 for (std::size_t i = 0; i < layers.size(); ++i)

@@ -11,6 +11,7 @@ class Global final : public Allocation {
         return one_group_of_all(layers.size(), keep);
     }
 
+    Traits traits() const override { return {}; }
     std::string describe() const override { return "global"; }
 };
 

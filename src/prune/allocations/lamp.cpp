@@ -1,4 +1,4 @@
-// All weights compete by what they are to their own layer (Lee et al. 2021, "Layer-adaptive sparsity for the
+// All weights compete by scores relative to their own layer (Lee et al. 2021, "Layer-adaptive sparsity for the
 // magnitude-based pruning"): the score s of a weight becomes s^2 over the sum of the squares of all scores
 // of its layer that are no smaller. The largest of each layer gets 1, so no layer vanishes; the sensitive, small layers
 // keep more.
@@ -16,7 +16,9 @@ class Lamp final : public Allocation {
         return one_group_of_all(layers.size(), keep);
     }
 
-    bool takes_signed() const override { return false; }  // a square has no sign
+    Traits traits() const override {
+        return {.has = {}, .refuses = {Trait::signed_scores}};  // a square has no sign
+    }
 
     void compare_layers(std::span<real> scores, const Communicator& shards) const override {
         // In descending order the sums are the same whichever shards the scores come from.

@@ -1,4 +1,4 @@
-// A table of final sparsities by layer name; layers without an entry share what is left, so that the whole network
+// A table of final sparsities by layer name; layers without an entry share the rest, so that the whole network
 // reaches prune.final_sparsity. On the way there each entry grows in proportion.
 #include <algorithm>
 #include <cmath>
@@ -55,6 +55,7 @@ class PerLayer final : public Allocation {
         return one_group_per_layer(apportion(wanted, layers, keep));
     }
 
+    Traits traits() const override { return {.has = {}, .refuses = {Trait::score_threshold}}; }
     std::string describe() const override { return "per layer"; }
 
    private:

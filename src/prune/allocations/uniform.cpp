@@ -15,6 +15,7 @@ class Uniform final : public Allocation {
         return one_group_per_layer(apportion(wanted, layers, keep));
     }
 
+    Traits traits() const override { return {.has = {}, .refuses = {Trait::score_threshold}}; }
     std::string describe() const override { return "uniform"; }
 };
 

@@ -1,8 +1,9 @@
 // w (H g)_w, g the gradient of the loss of a global batch and H its second derivatives (Wang et al. 2020, "Picking
 // winning tickets before training by preserving gradient flow", equation 8). Training lowers the loss at the rate g^T
 // g; a change d of the weights changes that by 2 d^T H g to first order, so removing w, d = -w, changes it by -2 w (H
-// g)_w: what has the lowest w (H g)_w goes, since then gradients become larger, or lose least. The paper's S is -w (H
-// g)_w, and the highest go. The outputs are divided by a temperature ahead of the loss, 200 in the reference code.
+// g)_w: the weights of lowest w (H g)_w are removed, since then gradients grow, or shrink least. The paper's S is -w (H
+// g)_w, and the highest are removed. The outputs are divided by a temperature ahead of the loss, 200 in the reference
+// code.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -68,7 +69,7 @@ class Grasp final : public Criterion {
 
    private:
     const ScoreInput* score_input() const override { return &product_; }
-    bool is_signed() const override { return true; }
+    Traits traits() const override { return {.has = {Trait::signed_scores}, .refuses = {}}; }
 
     std::vector<real> scores(const Parameter& parameter) const override {
         std::vector<real> all(parameter.value.size());

@@ -15,6 +15,7 @@ class Magnitude final : public Criterion {
         return all;
     }
 
+    Traits traits() const override { return {}; }
     std::string describe() const override { return "magnitude"; }
 };
 

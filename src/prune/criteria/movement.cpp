@@ -1,7 +1,7 @@
 // -(sum of g w over all training steps so far), g the gradient of the loss of a step's global batch: weights that
 // training moves away from 0 have a high score, those that it moves towards 0 a low one (Sanh et al. 2020, "Movement
 // pruning: adaptive sparsity by fine-tuning", equation 8, of which the learning rate of the scores changes no order).
-// There a removed weight goes on collecting a score and may come back; here with `straight_through` only. With a
+// There a removed weight continues to accumulate a score and may return; here only with `straight_through`. With a
 // penalty on the sum of sigmoid(score), as for soft movement pruning (their table 1), the rate counts.
 #include <cmath>
 
@@ -48,7 +48,9 @@ class Movement final : public Criterion {
 
    private:
     const ScoreInput* score_input() const override { return &accumulated_; }
-    bool is_signed() const override { return true; }
+    Traits traits() const override {
+        return {.has = {Trait::signed_scores}, .refuses = {Trait::prunes_before_training}};
+    }
     std::string slot_name() const override { return slot; }
 
     void observe(Arena& arena) const override {

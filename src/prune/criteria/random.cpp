@@ -18,6 +18,7 @@ class Random final : public Criterion {
         return all;
     }
 
+    Traits traits() const override { return {}; }
     std::string describe() const override { return "random"; }
 
    private:

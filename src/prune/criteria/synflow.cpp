@@ -49,6 +49,7 @@ class SynFlow final : public Criterion {
         return all;
     }
 
+    Traits traits() const override { return {}; }
     std::string describe() const override { return "SynFlow"; }
 
     Flow flow_;

@@ -1,6 +1,6 @@
-// |g w| with the gradient g of the loss of one global batch: to first order, what the loss changes if the weight goes
-// (Molchanov et al. 2017). Before training, it is SNIP's connection sensitivity (Lee et al. 2019), whose division by
-// the sum over all weights changes no order. The absolute value is taken after the sum over all ranks.
+// |g w| with the gradient g of the loss of one global batch: to first order, the change of the loss if the weight is
+// removed (Molchanov et al. 2017). Before training, it is SNIP's connection sensitivity (Lee et al. 2019), whose
+// division by the sum over all weights changes no order. The absolute value is taken after the sum over all ranks.
 #include <cmath>
 
 #include "pruntrain/prune/criterion.hpp"
@@ -21,6 +21,7 @@ class Taylor final : public Criterion {
         return all;
     }
 
+    Traits traits() const override { return {}; }
     std::string describe() const override { return name_; }
 
    private:

@@ -1,17 +1,18 @@
-// Scores of whole units or channels, which all weights into them share: the scale of the batch-norm behind (Liu et al.
-// 2017, "Learning efficient convolutional networks through network slimming"), the mean absolute activation, and the
-// share of activations that are not 0 (Hu et al. 2016, "Network trimming", whose APoZ is the share that is).
-// Activations are those behind the relu that follows; of channels, over all pixels.
+// Scores of whole units or channels, which all weights into them share: the scale of the batch-norm that follows (Liu
+// et al. 2017, "Learning efficient convolutional networks through network slimming"), the mean absolute activation, and
+// the share of activations that are not 0 (Hu et al. 2016, "Network trimming", whose APoZ is the share that is).
+// Activations are taken after the relu that follows; those of channels over all pixels.
 #include <algorithm>
 #include <cmath>
 
+#include "pruntrain/model/activations.hpp"
 #include "pruntrain/prune/criterion.hpp"
 
 namespace pruntrain {
 
 namespace {
 
-/// Of all weights into a unit or channel, the scale of the batch-norm right behind.
+/// Of all weights into a unit or channel, the scale of the batch-norm that follows directly.
 class ChannelScale final : public ScoreInput {
     std::unique_ptr<Compensation> find(ScoreContext& context) const override {
         for (std::size_t i = 0; i < context.network.layer_count(); ++i)
@@ -24,39 +25,11 @@ class ChannelScale final : public ScoreInput {
     Requirements requirements() const override { return {.gradients_only = false, .channel_scale = true}; }
 };
 
-/// The layer whose output is the activation of a layer's units: behind batch-norm and what works in place, so relu.
-std::size_t activation_of(Network& network, std::size_t layer) {
-    if (network.layer(layer).computes_partial_sums()) ++layer;  // their sums
-    const Shape shape = network.layer(layer).output_shape();
-    while (layer + 1 < network.layer_count()) {
-        const Layer& next = network.layer(layer + 1);
-        if (next.output_shape() != shape || (next.in_place() == InPlace::never && next.channel_scale() == nullptr))
-            break;
-        ++layer;
-    }
-    return layer;
-}
-
-/// Sums over samples and pixels of a tiling, of absolute activations or of those that are not 0.
-/// @param activations  (tile, channel, pixel, sample) @param sums  set: of each channel
-void sum_activations(const Tiling& tiling, index_t pixels, const real* activations, bool before_relu, bool share,
-                     std::span<double> sums) {
-    std::ranges::fill(sums, 0.0);
-    for (index_t tile = 0; tile < tiling.tiles(); ++tile)
-        for (double& sum : sums)
-            for (index_t pixel = 0; pixel < pixels; ++pixel, activations += tiling.width)
-                for (index_t lane = 0; lane < tiling.lanes(tile); ++lane) {
-                    const real x = activations[lane];
-                    const real active = before_relu ? std::max(x, real{0}) : std::abs(x);
-                    sum += share ? static_cast<double>(active != 0) : static_cast<double>(active);
-                }
-}
-
 /// Of all weights into a unit or channel, over a global batch, the mean absolute activation or the share of activations
 /// that are not 0.
 class Activations final : public ScoreInput {
    public:
-    explicit Activations(bool share) : share_(share) {}
+    explicit Activations(ActivationSum sum) : sum_(sum) {}
 
     std::unique_ptr<Compensation> find(ScoreContext& context) const override {
         Network& network = context.network;
@@ -71,7 +44,7 @@ class Activations final : public ScoreInput {
         for (std::size_t i = 0; i < network.layer_count(); ++i)
             for (auto* parameter : network.layer(i).parameters()) {
                 if (!parameter->prunable) continue;
-                const std::size_t layer = activation_of(network, i);
+                const std::size_t layer = activation_layer(network, i);
                 all.push_back(
                     {parameter, layer, count, static_cast<std::size_t>(network.layer(layer).output_shape().channels)});
                 count += all.back().count;
@@ -85,7 +58,7 @@ class Activations final : public ScoreInput {
                     sum_activations(network.tiling(layer, step.slices[slice].samples),
                                     network.layer(layer).output_shape().pixels(),
                                     network.activation(layer, static_cast<index_t>(slice)), network.is_fused(layer),
-                                    share_, std::span(rows).subspan(slice * count + units.first, units.count));
+                                    sum_, std::span(rows).subspan(slice * count + units.first, units.count));
         }
         context.slices.finish(context.slices.start_sum(rows), totals);
         for (const Units& units : all) {
@@ -101,7 +74,7 @@ class Activations final : public ScoreInput {
     Requirements requirements() const override { return {.gradients_only = false}; }
 
    private:
-    bool share_;
+    ActivationSum sum_;
 };
 
 class Units final : public Criterion {
@@ -109,7 +82,7 @@ class Units final : public Criterion {
     Units(std::string name, std::unique_ptr<ScoreInput> input) : name_(std::move(name)), input_(std::move(input)) {}
 
     const ScoreInput* score_input() const override { return input_.get(); }
-    bool scores_units() const override { return true; }
+    Traits traits() const override { return {.has = {Trait::unit_scores}, .refuses = {}}; }
 
     std::vector<real> scores(const Parameter& parameter) const override {
         std::vector<real> all(parameter.value.size());
@@ -130,10 +103,10 @@ std::unique_ptr<Criterion> make_batch_norm_scale(const Config&, std::uint64_t) {
     return std::make_unique<Units>("batch-norm scale", std::make_unique<ChannelScale>());
 }
 std::unique_ptr<Criterion> make_activation(const Config&, std::uint64_t) {
-    return std::make_unique<Units>("activation", std::make_unique<Activations>(false));
+    return std::make_unique<Units>("activation", std::make_unique<Activations>(ActivationSum::absolute));
 }
 std::unique_ptr<Criterion> make_apoz(const Config&, std::uint64_t) {
-    return std::make_unique<Units>("APoZ", std::make_unique<Activations>(true));
+    return std::make_unique<Units>("APoZ", std::make_unique<Activations>(ActivationSum::active));
 }
 
 }  // namespace pruntrain

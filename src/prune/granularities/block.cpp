@@ -24,7 +24,12 @@ class Block final : public Granularity {
         return down * blocks(shape[1], columns_) + right;
     }
     GroupNorm norm() const override { return norm_; }
-    bool of_units() const override { return rows_ == 1 && columns_ == 0; }
+    Traits traits() const override {
+        Traits traits{.has = {}, .refuses = {Trait::regrows, Trait::score_threshold}};
+        const bool is_unit = rows_ == 1 && columns_ == 0;
+        if (!is_unit || norm_ != GroupNorm::mean) traits.refuses.push_back(Trait::unit_scores);
+        return traits;
+    }
     std::string describe() const override { return text(name_, " by their ", text_of(norm_)); }
 
    private:

@@ -1,4 +1,4 @@
-// Each weight for itself.
+// Single weights (unstructured).
 #include "pruntrain/prune/granularity.hpp"
 
 namespace pruntrain {
@@ -6,6 +6,7 @@ namespace pruntrain {
 namespace {
 
 class Weight final : public Granularity {
+    Traits traits() const override { return {.has = {}, .refuses = {Trait::unit_scores}}; }
     std::string describe() const override { return "weights"; }
 };
 

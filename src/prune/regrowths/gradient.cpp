@@ -1,5 +1,5 @@
-// Where the gradient of the loss of one global batch at the present weights is largest, of the weights that are not
-// there too (Evci et al. 2020, "RigL"). The absolute value is taken after the sum over all ranks.
+// Where the gradient of the loss of one global batch at the present weights is largest, including inactive weights
+// (Evci et al. 2020, "RigL"). The absolute value is taken after the sum over all ranks.
 #include <algorithm>
 #include <cmath>
 
@@ -13,6 +13,7 @@ class GradientRegrowth final : public Regrowth {
    public:
     using Regrowth::Regrowth;
 
+    bool soft_prunes() const override { return false; }
     const ScoreInput* score_input() const override { return &loss_gradient(); }
 
     void score(Scored& places, index_t) const override {

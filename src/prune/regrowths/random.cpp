@@ -1,8 +1,7 @@
-// At random, anew in each event: needs no gradients of weights that are not there. Either they take part at once
-// (Mocanu et al. 2018, "SET"), or they are a reserve on trial: trained, but not used, until they are larger than
-// weights that are (after Jayakumar et al. 2020, "Top-KAST": the forward set is the largest, the backward set has
-// others beside it. There a dense copy of all weights says which those others are; here there is none: what leaves is
-// gone).
+// At random, independently in each event: needs no gradients of inactive weights. Either the new weights are used at
+// once (Mocanu et al. 2018, "SET"), or they are a reserve: soft-pruned and trained until they are larger than weights
+// in use (after Jayakumar et al. 2020, "Top-KAST": the forward set has the largest weights, the backward set others
+// too. There a dense copy of all weights determines those others; here there is none, and a dropped weight is lost).
 #include "pruntrain/base/random.hpp"
 #include "pruntrain/prune/regrowth.hpp"
 
@@ -26,7 +25,7 @@ class RandomRegrowth final : public Regrowth {
     }
 
    private:
-    std::string how() const override { return reserve_ ? "at random as a hidden reserve" : "at random"; }
+    std::string how() const override { return reserve_ ? "at random as a soft-pruned reserve" : "at random"; }
 
     std::uint64_t seed_;
     bool reserve_;

@@ -1,6 +1,6 @@
-// Dense and sparse phases in turn (Peste et al. 2021, "AC/DC", algorithm 1): after a dense warm-up each compression
-// goes to the final sparsity at once, by the scores of all weights, and each decompression gives all weights back; the
-// last sparse phase goes on to the end of the run. Weights that come back are 0, with slots of 0.
+// Alternating dense and sparse phases (Peste et al. 2021, "AC/DC", algorithm 1): after a dense warm-up each compression
+// goes to the final sparsity at once, by the scores of all weights, and each decompression makes all weights active
+// again; the last sparse phase lasts to the end of the run. Reactivated weights are 0, with an optimizer state of 0.
 #include "pruntrain/prune/schedule.hpp"
 
 namespace pruntrain {
@@ -12,7 +12,7 @@ class AcDc final : public PruneSchedule {
     AcDc(const Config& config, double sparsity, const RunLength& length) : sparsity_(sparsity) {
         const double epochs = length.epoch(static_cast<double>(length.steps));
         start_ = read_time(config, "start", 0.1 * epochs, "first compression, ends the dense warm-up", length);
-        end_ = read_time(config, "end", 0.85 * epochs, "start of the last sparse phase, whichever phase ends", length);
+        end_ = read_time(config, "end", 0.85 * epochs, "start of the last sparse phase", length);
         if (end_ < start_ && !config.is_describing())
             input_error("the prune schedule (", config.path_of("end_epoch"), ") ends at step ", end_,
                         ", before its start at step ", start_, ": give an end after the start");
@@ -26,10 +26,11 @@ class AcDc final : public PruneSchedule {
         if (step >= end_) return sparsity_;
         return step < start_ || (step - start_) / every_ % 2 == 1 ? 0 : sparsity_;
     }
-    bool gives_back() const override { return true; }
+    Traits traits() const override { return {.has = {Trait::reactivates_all}, .refuses = {Trait::removes_units}}; }
     index_t end_step() const override { return end_; }
     std::string describe() const override {
-        return text("sparse and dense in turn from step ", start_, " to ", end_, ", every ", every_, " steps");
+        return text("alternating sparse and dense phases from step ", start_, " to ", end_, ", every ", every_,
+                    " steps");
     }
 
    private:

@@ -1,4 +1,4 @@
-// Fast while much is superfluous, slow at the end.
+// Fast while many weights are redundant, slow at the end.
 #include "pruntrain/prune/schedule.hpp"
 
 namespace pruntrain {

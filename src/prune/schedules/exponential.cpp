@@ -1,5 +1,5 @@
-// density(p) = d_i (d_f / d_i)^p: each event removes the same fraction of what is left (Tanaka et al. 2020, "SynFlow",
-// algorithm 1; de Jorge et al. 2021, "FORCE").
+// density(p) = d_i (d_f / d_i)^p: each event removes the same fraction of the remaining weights (Tanaka et al. 2020,
+// "SynFlow", algorithm 1; de Jorge et al. 2021, "FORCE").
 #include <cmath>
 
 #include "pruntrain/prune/schedule.hpp"

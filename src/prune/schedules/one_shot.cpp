@@ -12,6 +12,7 @@ class OneShot final : public PruneSchedule {
     double sparsity_at(index_t step) const override { return step >= step_ ? sparsity_ : 0; }
     index_t end_step() const override { return step_; }
     index_t rounds() const override { return rounds_; }
+    Traits traits() const override { return {}; }
     std::string describe() const override {
         return text("one-shot at step ", step_, rounds_ > 1 ? text(" in ", rounds_, " rounds") : "");
     }
@@ -27,8 +28,8 @@ std::unique_ptr<PruneSchedule> make_one_shot(const Config& config, double final_
     const index_t step = read_time(config, "at", 0, "the event; 0: before training", length);
     const index_t rounds =
         config.integer("rounds", 1, between(1, 10000),
-                       "scores are found anew in so many rounds; each removes the same share of what "
-                       "is left (synflow: 100)");
+                       "scores are computed again in each round, and each round removes the same fraction of the "
+                       "remaining weights (synflow: 100)");
     return std::make_unique<OneShot>(step, rounds, final_sparsity);
 }
 

@@ -1,8 +1,8 @@
-// Iterative pruning: train, prune, go back to an earlier step, train again, ... (Frankle & Carbin 2019, "The lottery
+// Iterative pruning: train, prune, return to an earlier step, train again, ... (Frankle & Carbin 2019, "The lottery
 // ticket hypothesis", section 1, iterative pruning with resetting; Frankle et al. 2020, "Linear mode connectivity and
 // the lottery ticket hypothesis", algorithm 2, for steps above 0; Renda et al. 2020, "Comparing rewinding and
-// fine-tuning in neural network pruning", for the learning rate alone). Each round removes the same share of what is
-// left: the density after round r of n is d^(r/n), d the final one.
+// fine-tuning in neural network pruning", for the learning rate alone). Each round removes the same fraction of the
+// remaining weights: the density after round r of n is d^(r/n), d the final one.
 #include <cmath>
 
 #include "pruntrain/base/text.hpp"
@@ -23,6 +23,7 @@ class RewindingSchedule final : public PruneSchedule {
     }
     index_t end_step() const override { return rewinding_.last_step(); }
     Rewinding rewinding() const override { return rewinding_; }
+    Traits traits() const override { return {.has = {Trait::rewinds}, .refuses = {}}; }
     std::string describe() const override { return rewinding_.describe(); }
 
    private:
@@ -33,16 +34,16 @@ class RewindingSchedule final : public PruneSchedule {
 }  // namespace
 
 std::unique_ptr<PruneSchedule> make_rewinding(const Config& config, double final_sparsity, const RunLength& length) {
-    const index_t rounds = config.integer("rounds", 10, between(1, 1000),
-                                          "prune events, each after a training and followed by another one; the first "
-                                          "training takes train.epochs, the others what is left of that from the step "
-                                          "to which they go back");
-    const index_t to = read_time(config, "to", 0, "of the first training, to which the others go back", length);
+    const index_t rounds =
+        config.integer("rounds", 10, between(1, 1000),
+                       "prune events, each between two trainings; the first training has train.epochs, "
+                       "each other one the rest of these from the step to which it returns");
+    const index_t to = read_time(config, "to", 0, "step of the first training to which the others return", length);
     const std::string what =
         config.choice("rewind", "weights", {"weights", "learning_rate", "random"},
-                      "learning rate and data order go back; weights: weights and optimizer too; learning_rate: "
-                      "trained weights go on, with a new optimizer; random: as weights, but the last training begins "
-                      "with new random weights, for comparison");
+                      "what returns to the earlier step besides learning rate and data order; weights: weights and "
+                      "optimizer state; learning_rate: none, trained weights with a new optimizer state; random: as "
+                      "weights, but the last training has new random weights, for comparison");
     if (to >= length.steps && !config.is_describing())
         input_error(config.has("to_step") ? config.place_of("to_step") : config.place_of("to_epoch"),
                     " is not before step ", length.steps,

@@ -1,6 +1,7 @@
-// As cubic, but what scores above a threshold stays, so the sparsity may end lower: with `criterion: movement`, its
-// `penalty` and `straight_through` this is soft movement pruning (Sanh et al. 2020, table 1, whose sigmoid(S) > tau is
-// S > log(tau / (1 - tau))). All ranks count the scores above it, so the mask is as exact as with a given sparsity.
+// As cubic, but weights with scores above a threshold remain, so the final sparsity may be lower: with `criterion:
+// movement`, its `penalty` and `straight_through` this is soft movement pruning (Sanh et al. 2020, table 1, whose
+// sigmoid(S) > tau is S > log(tau / (1 - tau))). All ranks count the scores above it, so the mask is as exact as with a
+// given sparsity.
 #include "pruntrain/prune/schedule.hpp"
 
 namespace pruntrain {
@@ -11,10 +12,12 @@ class Threshold final : public GradualSchedule {
    public:
     Threshold(const Config& config, double final_sparsity, const RunLength& length)
         : GradualSchedule(config, "cubic", cubic_rise, final_sparsity, length),
-          threshold_(config.number("threshold", std::nullopt, {}, "scores above it stay, whatever the sparsity")) {}
+          threshold_(config.number("threshold", std::nullopt, {},
+                                   "weights with scores above it remain, whatever the sparsity")) {}
     std::optional<double> threshold() const override { return threshold_; }
+    Traits traits() const override { return {.has = {Trait::score_threshold}, .refuses = {}}; }
     std::string describe() const override {
-        return text(GradualSchedule::describe(), ", scores above ", exact(threshold_), " stay");
+        return text(GradualSchedule::describe(), ", scores above ", exact(threshold_), " remain");
     }
 
    private:
