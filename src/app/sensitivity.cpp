@@ -20,7 +20,9 @@ class LocalContext final : public ScoreContext {
     LocalContext(Experiment& experiment, const Grid& grid_of, const Slices& slices_of, index_t step_of)
         : ScoreContext(experiment.model.network(), grid_of, slices_of, step_of), experiment_(experiment) {}
 
-    void find_loss_gradient(const LossOptions&) override {
+    void find_loss_gradient(const LossOptions& options) override {
+        if (options.temperature != 1 || options.choices != Choices::free)
+            fault("a gradient with a temperature or with recorded choices outside of training");
         find_batch_gradient(experiment_, experiment_.sampler, step, network.arena().gradients());
     }
     void find_micro_batch_gradient(const MicroBatches& micro_batches, index_t number,

@@ -42,6 +42,7 @@ void Arena::attach() {
 }
 
 void Arena::create_slots(std::vector<std::string> names, std::optional<StatePartition> sharing) {
+    ++version_;  // marks in a slot are gone
     slot_names_ = std::move(names);
     sharing_ = std::move(sharing);
     slot_range_ = own_slots();

@@ -297,7 +297,8 @@ TEST_CASE("layers: every layer works in a network: gradients of all weights, bef
         const auto evaluate = [&](real* gradient) {
             std::copy(x.begin(), x.end(), network.input());
             network.forward(step);
-            const double sum = loss->evaluate(output, 3, network.output(), targets.data(), 1, tiling.samples, gradient).loss;
+            const double sum =
+                loss->evaluate(output, 3, network.output(), targets.data(), 1, tiling.samples, gradient).loss;
             return sum / static_cast<double>(tiling.samples);
         };
         evaluate(network.output_gradient());

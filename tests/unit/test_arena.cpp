@@ -245,8 +245,9 @@ TEST_CASE("arena: its version counts what changes the weights, but no update") {
     std::vector<real> memory(30);
     arena.values()[0] = 3;
     arena.place_gradients(memory);
-    arena.create_slots({"m"});
     CHECK(!changed());
+    arena.create_slots({"m"});
+    CHECK(changed());
     arena.keep({std::vector<std::uint8_t>(20, 1), {}});
     CHECK(changed());
     arena.set_patterns({Pattern(4, 5), {}});

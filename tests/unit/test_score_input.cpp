@@ -129,6 +129,7 @@ class Weighted final : public Criterion {
         for (std::size_t k = 0; k < all.size(); ++k) all[k] = std::abs(parameter.value[k]) * parameter.gradient[k];
         return all;
     }
+    Traits traits() const override { return {}; }
     std::string describe() const override { return "a criterion of a test"; }
 
    private:
