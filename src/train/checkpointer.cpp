@@ -9,7 +9,7 @@
 namespace pruntrain {
 
 bool Checkpointer::save(RunState& state, const History& history, bool needed) {
-    if (writing_step_ < 0 && saved_step_ == state.step) return false;
+    if (is_saved(state.step)) return false;
     finish_writing();
     if (saved_step_ == state.step) return false;
     Model& model = experiment_.model;

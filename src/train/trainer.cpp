@@ -278,6 +278,7 @@ void Trainer::checkpoint_if_due() {
 }
 
 void Trainer::save(bool needed) {
+    if (checkpointer_.is_saved(state_.step)) return;
     profile_.enter(Phase::checkpoint);
     state_.seconds = seconds();
     if (checkpointer_.save(state_, history_.rows(), needed)) step_.reset_residual();

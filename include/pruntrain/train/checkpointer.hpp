@@ -23,6 +23,8 @@ class Checkpointer {
     /// @param needed  there is no later checkpoint: waits for the file, and a failure ends the run
     /// @return false if there is already a checkpoint of this step, or if a tolerable failure occurred
     bool save(RunState& state, const History& history, bool needed);
+    /// The newest checkpoint is of this step, and complete.
+    bool is_saved(index_t step) const { return writing_step_ < 0 && saved_step_ == step; }
     /// Waits for a checkpoint that is being written.
     void finish_writing();
 
