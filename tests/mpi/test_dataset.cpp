@@ -83,7 +83,7 @@ TEST_CASE("data set: all ranks fail alike") {
     };
     CHECK(contains(error_of("missing.csv", ""), "missing.csv'"));         // when files are opened
     CHECK(contains(error_of("bad.csv", ""), "line 2 column 2: 'zero'"));  // when they are read
-    CHECK(contains(error_of("good.csv", ", validation_samples: 2"), "nothing to train with"));
+    CHECK(contains(error_of("good.csv", ", validation_samples: 2"), "no training samples are left"));
     CHECK(error_of("good.csv", "") == "");
 
     const Dataset dataset(data_section("format: csv, train_file: good.csv, directory: " + folder.path()), world);

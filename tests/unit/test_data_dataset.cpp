@@ -209,7 +209,7 @@ TEST_CASE("dataset: a constant channel has deviation 1, a large mean keeps its d
     put_content(folder / "x.npy", npy_content(dictionary, bytes_of(std::vector<float>{1, INFINITY})));
     const std::string of_npy =
         "format: npy, train_inputs: x.npy, train_targets: x.npy, directory: " + folder.path().string();
-    CHECK(contains(error_of(of_npy), "not finite numbers"));
+    CHECK(contains(error_of(of_npy), "values that are not finite"));
 }
 
 TEST_CASE("dataset: given normalisation") {

@@ -323,8 +323,8 @@ TEST_CASE("network: a model that does not fit is refused with what to do") {
     contains(message("{layer: dense, units: 3, initializer: he_norml}", vector), "did you mean 'he_normal'?");
     contains(message("{layer: conv2d, channels: 3}", vector), "layer conv2d1 (conv2d) needs an image");
     contains(message("{layer: conv2d, channels: 3, kernel: 11, padding: 1}", image),
-             "layer conv2d1 (conv2d) has a kernel of 11x11, but its input, padded by 1, has only 10x10 pixels");
-    contains(message("{layer: conv2d, channels: 3, padding: 3}", image), "it must be below the kernel, 3");
+             "layer conv2d1 (conv2d) has a kernel of 11x11, but its input with padding 1 has only 10x10 pixels");
+    contains(message("{layer: conv2d, channels: 3, padding: 3}", image), "it must be less than the kernel, 3");
     contains(message("{layer: conv2d}", image), "channels");
     contains(message("{layer: max_pool2d}, {layer: dense, units: 3}", vector), "(max_pool2d) needs an image");
     contains(message("{layer: average_pool2d, kernel: 9}", image), "has a kernel of 9x9");

@@ -146,9 +146,9 @@ TEST_CASE("rewinding: what does not fit is an error before training") {
             1, training, network);
     };
     CHECK_NOTHROW(build("criterion: movement"));
-    CHECK_THROWS_WITH_AS(build("regrow: random"),
-                         "p.regrow.type (test, line 1) brings weights back, but the schedule is rewinding, and the "
-                         "step to which it goes back "
-                         "knows survivors only: set regrow to none, or choose another schedule",
-                         InputError);
+    CHECK_THROWS_WITH_AS(
+        build("regrow: random"),
+        "p.regrow.type (test, line 1) makes weights active again, but the schedule is rewinding, and the "
+        "step to which it returns has the remaining weights only: set regrow to none, or choose another schedule",
+        InputError);
 }

@@ -87,9 +87,9 @@ TEST_CASE("sealed_file: other files are told apart") {
     CHECK(contains(verdict(folder / "a"), "/a does not exist"));
     CHECK(contains(verdict(folder.path()), "is not a regular file"));
     put_content(folder / "a", "");
-    CHECK(contains(verdict(folder / "a"), "/a is no test file"));
+    CHECK(contains(verdict(folder / "a"), "/a is not a test file"));
     publish("content", folder / "a", accept, {"other file", 2});
-    CHECK(contains(verdict(folder / "a"), "/a is no test file"));
+    CHECK(contains(verdict(folder / "a"), "/a is not a test file"));
     publish("content", folder / "a", accept, {"test file", 1});
     CHECK_NOTHROW(verify_seal(folder / "a", kind));
     publish("content", folder / "a", accept, {"test file", 3});
