@@ -128,9 +128,10 @@ def _given_normalization(data):
     if kind == "none":
         return [0.0], [1.0]
     if kind == "given":
-        return [[float(number) for number in numpy.atleast_1d(data[key])] for key in ("mean", "deviation")]
+        std = "std" if "std" in data else "deviation"    # its earlier name
+        return [[float(number) for number in numpy.atleast_1d(data[key])] for key in ("mean", std)]
     raise ValueError("data.normalization is measured, but only you know how the network's data were normalized: set it to given, "
-                     "with mean and deviation of the samples as they are in the files, or to none")
+                     "with mean and std of the samples as they are in the files, or to none")
 
 
 def _attributes(stored, sparse, shard_cuts, version):

@@ -235,7 +235,7 @@ class FromTorch(EndToEnd):
                  ({**state, "5.weight": torch.ones(8, 96)}, self.config, "5.weight is 8x96, the model's dense1.weight 7x?"),
                  ({**state, "7.weight": torch.ones(3, 8)}, self.config, "7.weight is 3x8, the model's last.weight 3x7"),
                  ({**state, "0.weight": torch.zeros(6, 2, 3, 3)}, self.config, "0.weight is 0 throughout"),
-                 (state, measured, "data.normalization is measured", "given, with mean and deviation"),
+                 (state, measured, "data.normalization is measured", "given, with mean and std"),
                  (state, unknown, "type 'gelu'", "max_pool2d"))
         for given, config, *words in cases:
             with self.assertRaises(ValueError) as raised:
