@@ -102,7 +102,7 @@ Override parse_override(const std::string& assignment) {
         input_error("override '", assignment, "': the value is no YAML: ", error.what());
     }
     check_tree(value, text("override '", assignment, "',"));
-    return {assignment, std::move(path), std::move(value)};
+    return {assignment, std::move(path), value};
 }
 
 void apply_override(YAML::Node& root, const Override& override_) {

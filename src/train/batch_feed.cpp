@@ -9,7 +9,7 @@ index_t Batch::samples() const {
 }
 
 void BatchFeed::prepare(index_t step, index_t width, std::optional<index_t> after) {
-    if (step == step_ && width == width_) return;
+    if (is_ready(step, width)) return;
     step_ = -1;  // in case assembling throws
     const index_t features = dataset_.shape().size(), place = Tiling{slice_samples_, width}.size(features);
     inputs_.resize(static_cast<std::size_t>(slices_.own().size * place));

@@ -144,9 +144,10 @@ void Trainer::prepare_run() {
 }
 
 const Batch& Trainer::next_batch() {
-    profile_.enter(Phase::input);
-    return feed_.batch(experiment_.rewinding.training_step(state_.step),
-                       experiment_.model.network().input_tiling(0).width);
+    const index_t step = experiment_.rewinding.training_step(state_.step);
+    const index_t width = experiment_.model.network().input_tiling(0).width;
+    if (!feed_.is_ready(step, width)) profile_.enter(Phase::input);
+    return feed_.batch(step, width);
 }
 
 void Trainer::prepare_batch_after(index_t step) {

@@ -89,7 +89,7 @@ class Refused(EndToEnd):
         config = CONFIG.format(folder=self.folder)
         hdf5 = "format: hdf5, directory: {0}, train_file: train.h5, test_file: test.h5".format(self.folder)
         self.assertIn(hdf5, config)
-        words = ("data.residency is disk", "hdf5", "npy and idx without gzip", "residency node or shard")
+        words = ("data.residency is disk", "hdf5", "npy and idx without gzip", "set data.residency to node or shard")
         for name, keys in (("csv", f"format: csv, directory: {self.folder}, train_file: a.csv"),
                            ("synthetic", "format: synthetic, samples: 100")):
             path = self.write_config(config.replace(hdf5, keys + ", residency: disk").replace(

@@ -28,6 +28,8 @@ class BatchFeed {
     BatchFeed(const Dataset& dataset, const Sampler& sampler, const Slices& slices, index_t slice_samples)
         : dataset_(dataset), sampler_(sampler), slices_(slices), slice_samples_(slice_samples) {}
 
+    /// The batch of a step is assembled in tiles of this width.
+    bool is_ready(index_t step, index_t width) const { return step == step_ && width == width_; }
     /// The batch of a step, in tiles of this width. Valid until another one is requested or prepared.
     const Batch& batch(index_t step, index_t width) {
         prepare(step, width, std::nullopt);
