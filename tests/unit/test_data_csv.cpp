@@ -51,7 +51,8 @@ TEST_CASE("csv: places of targets, separators, shapes") {
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2]"), "[features] or [channels, rows, columns]"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: 1.5"), "expected integers"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [10000, 10000, 10000]"), "a product of at most"));
-    CHECK(contains(file.error_of("1;2;3\n", ", target_columns: 3"), "no line with values"));  // "1;2;3" taken for a name
+    CHECK(
+        contains(file.error_of("1;2;3\n", ", target_columns: 3"), "no line with values"));  // "1;2;3" taken for a name
     CHECK(contains(file.error_of("1,2,3\n", ", target_columns: 3"), "none is left for inputs"));
 }
 
