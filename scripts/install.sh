@@ -10,7 +10,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # Scripts that users call, and the modules that they import.
-scripts="report.py pruntrain_io.py plot_history.py plot_sensitivity.py html_page.py report_figures.py run_folder.py sealed_file.py"
+scripts="report.py pruntrain_io.py plot_history.py plot_sensitivity.py html_page.py report_figures.py run_folder.py packages.py"
 
 action=$1
 root=$2

@@ -96,7 +96,7 @@ class Pages(unittest.TestCase):
         self.assertGreater(len(keys), 150)
         for key in keys:
             self.assertRegex(made, rf"\| `(\S+\.)?{re.escape(key['key'].split('.')[-1])}` \|.*{re.escape(key['meaning'])} \|\n")
-        self.assertIn("| `beta1` | type: `adam`, `adamw` | number, 0 <= x < 1 | `0.9` | decay of the mean of the gradient |\n", made)
+        self.assertIn("| `beta1` | type: `adam`, `adamw` | number, 0 <= x < 1 | `0.9` | decay of the first moment, the mean gradient |\n", made)
         self.assertRegex(made, r"\| `start_step` \| type: `ac_dc` \| whole number, >= 0 \| or `start_epoch` \|")
         with self.assertRaisesRegex(ValueError, "train.epochs"):
             list(make_docs.keys_of("train.epochs\n    passes\n    a number of some kind; required\n"))

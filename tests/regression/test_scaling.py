@@ -34,7 +34,7 @@ class Scaling(EndToEnd):
                      "density 1.0000", "density 0.3009", "memory", "gradients summed", "sent to other nodes",
                      "sent between shards", "forward, ms", "backward, ms", "computation, ms",
                      "communication, exposed, ms", "step, ms", "samples/s", "speed-up over one rank", "efficiency",
-                     "GF/s", "Left out"):
+                     "GF/s", "Not included"):
             self.assertIn(part, done.stdout)
         self.assertEqual([p.name for p in self.folder.iterdir() if p.is_dir()], [])
 

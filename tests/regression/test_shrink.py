@@ -91,7 +91,7 @@ class Shrink(EndToEnd):
     def test_incompatible_settings_are_rejected(self):
         config = self.write_config(UNEVEN)
         self.assert_refused(run("--check", config, "prune.reconfigure=true", "prune.regrow={type: random, every_steps: 3}"),
-                            "prune.reconfigure", "removes units for good", "set it to false")
+                            "prune.reconfigure", "removes units permanently", "set it to false")
         self.assert_refused(run("--check", config, "prune.reconfigure=true", "prune.schedule={type: ac_dc, every_steps: 3}"),
                             "prune.reconfigure", "set it to false")
 
