@@ -42,29 +42,13 @@ void train(Training& training, index_t first, index_t last) {
     }
 }
 
-/// Removes weights, without regard to how the model is partitioned; in the first layer all of
-/// units 2 and 7.
-void remove_weights(Arena& arena) {
-    std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
-    for (std::size_t i = 0; i < flags.size(); ++i) {
-        const Parameter& parameter = *arena.parameters()[i];
-        if (!parameter.prunable) continue;
-        const auto columns = static_cast<weight_number_t>(parameter.tensor_columns());
-        parameter.for_each_number([&](index_t, weight_number_t number) {
-            const weight_number_t row = (number - parameter.first_number) / columns;
-            flags[i].push_back(number * 7 % 5 < 3 && (parameter.layer != "dense1" || (row != 2 && row != 7)));
-        });
-    }
-    arena.keep(flags);
-}
-
 /// A run that was trained, pruned, has lost units and has shards of other sizes; and its file.
 struct Written {
     Written(const std::string& path, index_t shards, bool partitioned)
         : training(overrides(shards, partitioned), model_layers) {
         Model& model = training.experiment.model;
         train(training, 0, 3);
-        remove_weights(training.arena());
+        remove_weights(training.arena(), 2, 7);
         model.compact();
         Partition partition = model.partition();
         for (auto& [layer, offsets] : partition)

@@ -103,4 +103,20 @@ class PrintedText {
     std::streambuf* before_;
 };
 
+/// Removes weights, without regard to how the model is partitioned; in the first layer all
+/// of two units.
+inline void remove_weights(Arena& arena, weight_number_t unit, weight_number_t other) {
+    std::vector<std::vector<std::uint8_t>> flags(arena.parameters().size());
+    for (std::size_t i = 0; i < flags.size(); ++i) {
+        const Parameter& parameter = *arena.parameters()[i];
+        if (!parameter.prunable) continue;
+        const auto columns = static_cast<weight_number_t>(parameter.tensor_columns());
+        parameter.for_each_number([&](index_t, weight_number_t number) {
+            const weight_number_t row = (number - parameter.first_number) / columns;
+            flags[i].push_back(number * 7 % 5 < 3 && (parameter.layer != "dense1" || (row != unit && row != other)));
+        });
+    }
+    arena.keep(flags);
+}
+
 }  // namespace pruntrain::test
