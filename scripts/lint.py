@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Checks conventions that the compiler does not check: modules, sizes, format, and the language of the documentation.
 
-    scripts/lint.py [--program ./pruntrain] [--describe]
+    scripts/lint.py [--program ./pruntrain]
 
 Run by `make lint`. Prints one line per finding; exit status 1 if there is any. If the program is built, its --describe texts are
-checked too. Their findings are counted with --describe only; otherwise their number is printed.
+checked too.
 """
 
 import argparse
@@ -93,15 +93,10 @@ def findings():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=pathlib.Path, default=os.environ.get("PRUNTRAIN", ROOT / "pruntrain"))
-    parser.add_argument("--describe", action="store_true", help="count the findings in the texts of --describe")
     arguments = parser.parse_args()
     found = list(findings())
     if pathlib.Path(arguments.program).is_file():
-        described = list(check_description(arguments.program))
-        if arguments.describe:
-            found += described
-        elif described:
-            print(f"lint: allowed: {len(described)} findings in the texts of --describe; scripts/lint.py --describe lists them")
+        found += check_description(arguments.program)
     for finding in found:
         print("lint:", finding)
     print(f"lint: {len(found)} findings" if found else "lint: all good")

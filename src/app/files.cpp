@@ -39,8 +39,8 @@ bool is_same_file(const std::string& one, const std::string& other) {
     std::error_code error;
     if (fs::exists(one, error) && !fs::is_regular_file(one, error)) return false;  // as /dev/stdout
     const auto resolved = [](const std::string& path) {                            // also of a file that does not exist
-        std::error_code error;
-        return fs::weakly_canonical(fs::absolute(path), error);
+        std::error_code ignored;
+        return fs::weakly_canonical(fs::absolute(path), ignored);
     };
     return resolved(one) == resolved(other) || fs::equivalent(one, other, error);
 }

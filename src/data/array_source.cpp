@@ -57,7 +57,8 @@ class FilePairFormat final : public DataFormat {
     struct Pair {
         std::string inputs, targets;
     };
-    FilePairFormat(Pair train, Pair test, Open open) : train_(std::move(train)), test_(std::move(test)), open_(open) {}
+    FilePairFormat(Pair train, Pair test, Open opener)
+        : train_(std::move(train)), test_(std::move(test)), open_(opener) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const Pair& files = part == Part::train ? train_ : test_;

@@ -76,8 +76,7 @@ void GzFile::read_at(index_t position, std::span<std::byte> bytes) {
     std::size_t done = 0;
     while (done < bytes.size()) {
         const auto left = bytes.subspan(done);
-        const ssize_t count =
-            pread(descriptor_, left.data(), left.size(), static_cast<off_t>(position) + static_cast<off_t>(done));
+        const ssize_t count = pread(descriptor_, left.data(), left.size(), position + static_cast<off_t>(done));
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) input_error("cannot read '", path_, "': ", std::strerror(errno));
         if (count == 0) break;

@@ -33,7 +33,7 @@ class Handle {
    public:
     using Close = herr_t (*)(hid_t);
 
-    Handle(hid_t id, Close close, const std::string& part) : id_(check(id, part)), close_(close) {}
+    Handle(hid_t id, Close closer, const std::string& part) : id_(check(id, part)), close_(closer) {}
     Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
     Handle& operator=(Handle&&) = delete;
     ~Handle() {

@@ -160,7 +160,7 @@ Handle links_inside() {
 
 struct H5File::State {
     Handle file;
-    std::uint64_t bytes = 0;
+    std::uint64_t file_bytes = 0;
     std::size_t verified = 0;
     Handle inside = links_inside();
 
@@ -212,7 +212,7 @@ std::size_t H5File::State::points(hid_t dataset, const std::string& path) const 
     const Handle space(H5Dget_space(dataset), H5Sclose, path);
     const Handle type(H5Dget_type(dataset), H5Tclose, path);
     const auto points = static_cast<std::uint64_t>(check(H5Sget_simple_extent_npoints(space), path));
-    if (points > h5::room_for(dataset, bytes, H5Tget_size(type), path))
+    if (points > h5::room_for(dataset, file_bytes, H5Tget_size(type), path))
         fault(path, ": claims ", points, " values, more than its ", H5Dget_storage_size(dataset),
               " bytes in the file can hold");
     return points;
@@ -220,7 +220,7 @@ std::size_t H5File::State::points(hid_t dataset, const std::string& path) const 
 
 /// Compares the checksum of the bytes that were read with the stored one.
 void H5File::State::compare(hid_t dataset, const std::string& path, const std::string& actual) {
-    const std::string stated = read_attribute(dataset, path, checksum_attribute, text_type(1), "text", bytes);
+    const std::string stated = read_attribute(dataset, path, checksum_attribute, text_type(1), "text", file_bytes);
     if (actual != stated) fault(path, ": its checksum is ", actual, ", it should be ", stated);
     ++verified;
 }
@@ -265,7 +265,7 @@ H5File H5File::open(const std::filesystem::path& file) {
     auto state = std::make_unique<State>(State{{H5Fopen(file.c_str(), H5F_ACC_RDONLY, access), H5Fclose, "file"}});
     hsize_t bytes = 0;
     check(H5Fget_filesize(state->file, &bytes), "file");
-    state->bytes = bytes;
+    state->file_bytes = bytes;
     return H5File(std::move(state));
 }
 
@@ -340,11 +340,11 @@ template <class T>
 T H5File::attribute(const std::string& path, const std::string& name) const {
     const Handle object = state_->object(path);
     if constexpr (std::is_same_v<T, std::string>) {
-        return without_padding(read_attribute(object, path, name, text_type(1), "text", state_->bytes));
+        return without_padding(read_attribute(object, path, name, text_type(1), "text", state_->file_bytes));
     } else {
         using Element = typename ElementOf<T>::type;
         const std::string bytes =
-            read_attribute(object, path, name, number_type<Element>(), number_name<Element>(), state_->bytes);
+            read_attribute(object, path, name, number_type<Element>(), number_name<Element>(), state_->file_bytes);
         std::vector<Element> values(bytes.size() / sizeof(Element));
         std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(values.data()));
         if constexpr (!std::is_arithmetic_v<T>) return values;
@@ -444,7 +444,7 @@ std::vector<index_t> H5File::shape(const std::string& path) const {
 
 std::uint64_t H5File::stored_bytes(const std::string& path) const { return H5Dget_storage_size(state_->dataset(path)); }
 
-std::uint64_t H5File::file_bytes() const { return state_->bytes; }
+std::uint64_t H5File::file_bytes() const { return state_->file_bytes; }
 std::size_t H5File::verified() const { return state_->verified; }
 
 #define ATTRIBUTE(T)                                                                          \

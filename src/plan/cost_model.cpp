@@ -11,7 +11,7 @@ namespace pruntrain {
 namespace {
 
 /// Rounds of doubling until all ranks are reached, rounded up log2.
-double rounds(index_t ranks) { return std::bit_width(static_cast<std::size_t>(ranks) - 1); }
+int rounds(index_t ranks) { return static_cast<int>(std::bit_width(static_cast<std::size_t>(ranks) - 1)); }
 
 double transfer_s(double bytes, const Link& link) { return bytes / link.bytes_per_s; }
 

@@ -12,9 +12,9 @@ namespace {
 /// The trainer's services for computing a score input.
 class TrainingContext final : public ScoreContext {
    public:
-    TrainingContext(Experiment& experiment, const Slices& slices, BatchFeed& feed, TrainingStep& training_step,
+    TrainingContext(Experiment& experiment, const Slices& slices_of, BatchFeed& feed, TrainingStep& training_step,
                     index_t run_step)
-        : ScoreContext(experiment.model.network(), experiment.grid, slices, run_step),
+        : ScoreContext(experiment.model.network(), experiment.grid, slices_of, run_step),
           experiment_(experiment),
           feed_(feed),
           training_step_(training_step) {}

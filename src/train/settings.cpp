@@ -60,7 +60,7 @@ Settings::Settings(const Config& config) {
         train.choice(
             "sum", "fast", {"fast", "ordered"},
             "summation of gradients, losses and statistics; ordered: over fixed slices of the batch in a fixed "
-            "order, so that the results do not depend on the number of ranks, bit for bit") == "ordered";
+            "order, so that the results are bit-identical for any number of ranks") == "ordered";
     slices =
         train.integer("slices", 8, at_least(1), "slices of the batch with sum: ordered; at least as many as ranks");
     if (!ordered) slices = 0;

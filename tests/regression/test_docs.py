@@ -16,7 +16,8 @@ import unittest
 from support import ENVIRONMENT, HANG_S, MPIRUN, PRUNTRAIN, ROOT, EndToEnd, run
 
 sys.path.insert(0, str(ROOT / "scripts"))
-import make_docs  # noqa: E402 (its folder is known only now)
+import lint_text  # noqa: E402 (its folder is known only now)
+import make_docs  # noqa: E402
 
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -89,6 +90,9 @@ class Pages(unittest.TestCase):
         made = make_docs.page(run("--describe").stdout)
         self.assertTrue(made == (ROOT / "docs/configuration.md").read_text(),
                         "docs/configuration.md is not what ./pruntrain --describe says: run python3 scripts/make_docs.py")
+
+    def test_the_texts_of_all_keys_use_the_terms_of_the_field(self):
+        self.assertEqual(list(lint_text.check_description(run("--describe").stdout)), [])
 
     def test_the_page_has_every_key_with_its_allowed_values(self):
         keys = list(make_docs.keys_of(run("--describe").stdout))
