@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "pruntrain/base/timer.hpp"
 #include "pruntrain/parallel/state_partition.hpp"
 
 namespace pruntrain {
@@ -35,7 +34,6 @@ void GradientReducer::begin(Arena& arena, bool to_owners) {
 
 void GradientReducer::ready(index_t finished) {
     if (replicas_.size() == 1) return;
-    const Timer timer;
     while (started_ < size_) {
         const index_t end = std::min(started_ + bucket_values, size_);
         if (end > finished) break;
@@ -43,15 +41,12 @@ void GradientReducer::ready(index_t finished) {
         started_ = end;
     }
     sum_.progress();
-    exposed_s_ += timer.seconds();
 }
 
 void GradientReducer::finish() {
     if (replicas_.size() == 1) return;
     ready(size_);
-    const Timer timer;
     sum_.finish();
-    exposed_s_ += timer.seconds();
     bytes_summed_ += size_ * static_cast<index_t>(sizeof(real));
 }
 

@@ -25,10 +25,14 @@ PackedSizes packed(const Network& network, Size size, Rows rows) {
     return sum;
 }
 
-/// Temporary arrays of a prune event, as long as the values, that the criterion's score input needs.
-index_t arrays_of_criterion(const Experiment& experiment) {
-    const ScoreInput* const input = experiment.pruner->criterion().score_input();
-    return input ? input->arrays_held(experiment.grid.replica_count(), experiment.slices_of_rank()) : 0;
+/// Temporary arrays of an event, as long as the values, that the score input of the criterion or the regrowth needs.
+index_t arrays_of_event(const Experiment& experiment) {
+    const auto arrays = [&](const ScoreInput* input) {
+        return input ? input->arrays_held(experiment.grid.replica_count(), experiment.slices_of_rank()) : index_t{0};
+    };
+    const Regrowth* const regrowth = experiment.pruner->regrowth();
+    return std::max(arrays(experiment.pruner->criterion().score_input()),
+                    arrays(regrowth ? regrowth->score_input() : nullptr));
 }
 
 }  // namespace
@@ -72,7 +76,7 @@ RankMemory memory_of_rank(const Experiment& experiment, index_t removed) {
     // A score and a flag per weight; then the flags, the indices of the remaining weights, and a second copy of one
     // array.
     memory.event = static_cast<double>(own.prunable) * (1 + sizeof(std::int32_t) + sizeof(real));
-    const auto before = static_cast<double>(arrays_of_criterion(experiment) * own.size) * sizeof(real);
+    const auto before = static_cast<double>(arrays_of_event(experiment) * own.size) * sizeof(real);
     memory.event = std::max(memory.event, before);
     return memory;
 }

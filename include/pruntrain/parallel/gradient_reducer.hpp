@@ -44,9 +44,8 @@ class GradientReducer {
     /// Shared memory of this rank's gradients; 0 on a single rank.
     std::size_t shared_bytes() const { return sum_.values().size_bytes(); }
 
-    // Totals of all steps so far.
-    double exposed_s() const { return exposed_s_; }         ///< spent in sums and in waiting for other ranks
-    index_t bytes_summed() const { return bytes_summed_; }  ///< of this rank's gradients; 0 on one rank
+    /// Of this rank's gradients in all steps so far; 0 on one rank.
+    index_t bytes_summed() const { return bytes_summed_; }
 
    private:
     Communicator replicas_;
@@ -55,7 +54,6 @@ class GradientReducer {
     std::uint64_t version_ = 0;  ///< of the arena whose residual is carried over
     index_t size_ = 0;
     index_t started_ = 0;
-    double exposed_s_ = 0;
     index_t bytes_summed_ = 0;
 };
 
