@@ -35,6 +35,13 @@ std::vector<std::vector<real>> arrays_of(Training& training) {
     return arrays;
 }
 
+/// Of all parameters, before any units were removed.
+std::vector<std::vector<index_t>> full_shapes_of(Training& training) {
+    std::vector<std::vector<index_t>> shapes;
+    for (const auto* parameter : training.arena().parameters()) shapes.push_back(parameter->full_shape);
+    return shapes;
+}
+
 void train(Training& training, index_t first, index_t last) {
     for (index_t step = first; step < last; ++step) {
         training.find_gradients(step);
@@ -119,6 +126,8 @@ TEST_CASE("restore: a run is the same on every grid, whichever has written it") 
                   (!partitioned && training.experiment.grid.replicas().size() > 1));
             CHECK(model.execution().describe() == "sparse dense");
             CHECK(model.partition() == (now == before ? partition : even_partition(partition, now)));
+            CHECK(full_shapes_of(training) == full_shapes_of(written.training));
+            CHECK(full_shapes_of(training)[0] == std::vector<index_t>{9, 5});
             CHECK(run.state.step == 6);
             CHECK(run.state.rate_factor == 0.5);
             REQUIRE(run.history.size() == 2);
