@@ -141,6 +141,35 @@ TEST_CASE("restore: a run is the same on every grid, whichever has written it") 
     }
 }
 
+TEST_CASE("restore: a model that has lost units and moved rows since then goes back to the shapes of the file") {
+    const Communicator world = Communicator::world();
+    const SharedFolder folder(world, [](const TemporaryFolder&) {});
+    const std::string path = folder.path() + "/file.h5";
+    for (const index_t shards : shard_counts()) {
+        CAPTURE(shards);
+        Training training(overrides(shards, false), model_layers);
+        Model& model = training.experiment.model;
+        train(training, 0, 3);
+        const auto expected = arrays_of(training);
+        RunState state;
+        state.execution = model.execution().describe();
+        const Experiment& experiment = training.experiment;
+        REQUIRE(write_checkpoint(path, training.network(), state, {}, experiment.resolved,
+                                 experiment.dataset.normalization(), experiment.grid)
+                    .failure.empty());
+        world.barrier();
+        remove_weights(training.arena(), 2, 7);
+        model.compact();
+        REQUIRE_FALSE(model.partition().empty());
+        for (const Restore what : {Restore::weights, Restore::run}) {
+            restore({.path = path, .partition = "", .pattern_hash = "", .weights_hash = ""}, model, what, world);
+            CHECK(model.partition().empty());
+            CHECK(arrays_of(training)[0] == expected[0]);
+        }
+        CHECK(arrays_of(training) == expected);
+    }
+}
+
 TEST_CASE("restore: of the weights alone, the optimizer state is 0, and state and history are those of a new run") {
     const Communicator world = Communicator::world();
     const SharedFolder folder(world, [](const TemporaryFolder&) {});
