@@ -161,6 +161,25 @@ TEST_CASE("training step: after a rewinding of the learning rate alone, Adam beg
     }
 }
 
+TEST_CASE("training step: after a rewinding, a regularizer is as weak as at the step to which training goes back") {
+    Training training({"optimizer.regularizer={type: l1, strength: 0.5, warmup_epochs: 4}", "train.epochs=2",
+                       "prune.final_sparsity=0.5",
+                       "prune.schedule={type: rewinding, rounds: 1, rewind: weights, to_step: 2}"});
+    training.find_gradients(6);
+    Arena& arena = training.arena();
+    const auto before = copy_of(arena.values()), gradients = copy_of(arena.gradients());
+    training.step.update(6, 1);
+    constexpr double shrinks_by = 0.125 * 0.5 * (2.0 / 3) / 4;  // step 6 is the third one again, of three per epoch
+    for (std::size_t i = 0; i < arena.parameters().size(); ++i)
+        for (std::size_t k = 0; k < arena.parameters()[i]->value.size(); ++k) {
+            const auto at = static_cast<std::size_t>(arena.offset(i)) + k;
+            double expected = before[at] - 0.125 * gradients[at];
+            if (arena.parameters()[i]->prunable)
+                expected = std::copysign(std::max(0.0, std::abs(expected) - shrinks_by), expected);
+            CHECK(arena.values()[at] == doctest::Approx(expected).epsilon(1e-5));
+        }
+}
+
 TEST_CASE("training step: repeated steps lower the loss of the whole training split") {
     Training training({"train.epochs=40"});
     const auto epoch_loss = [&] {
