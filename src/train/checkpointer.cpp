@@ -9,7 +9,6 @@
 namespace pruntrain {
 
 bool Checkpointer::save(RunState& state, const History& history, bool needed) {
-    if (is_saved(state.step)) return false;
     finish_writing();
     if (saved_step_ == state.step) return false;
     Model& model = experiment_.model;

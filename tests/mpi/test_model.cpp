@@ -108,6 +108,28 @@ TEST_CASE("model: the optimizer state is partitioned over the replicas if the se
     });
 }
 
+TEST_CASE("model: layers with fewer outputs than inputs are row-parallel, unless the settings say otherwise") {
+    const auto shards = static_cast<index_t>(Communicator::world().size());
+    if (shards > 4) return;
+    for (const std::string cut : {"auto", "outputs"}) {
+        CAPTURE(cut);
+        auto of_cut = overrides(shards, false);
+        of_cut.push_back("parallel.cut=" + cut);
+        Training training(of_cut, model_layers);
+        const auto check = [&] {
+            index_t row_parallel = 0;
+            for (const std::size_t layer : training.network().layers_with_weights()) {
+                const Parameter& weight = training.network().layer(layer).weight_matrix()->parameter();
+                row_parallel += weight.pattern.columns() < weight.tensor_columns();
+            }
+            CHECK((row_parallel > 0) == (cut == "auto" && shards > 1));
+        };
+        check();
+        training.experiment.model.repartition(uneven(shards), Model::Weights::move);
+        check();
+    }
+}
+
 TEST_CASE("model: a repartition keeps weights, optimizer state, statistics, hash, loss and execution plan") {
     on_every_grid([](Training& training, index_t shards, bool) {
         Model& model = training.experiment.model;

@@ -35,6 +35,13 @@ std::vector<std::vector<real>> arrays_of(Training& training) {
     return arrays;
 }
 
+/// Of all parameters, before any units were removed.
+std::vector<std::vector<index_t>> full_shapes_of(Training& training) {
+    std::vector<std::vector<index_t>> shapes;
+    for (const auto* parameter : training.arena().parameters()) shapes.push_back(parameter->full_shape);
+    return shapes;
+}
+
 void train(Training& training, index_t first, index_t last) {
     for (index_t step = first; step < last; ++step) {
         training.find_gradients(step);
@@ -119,6 +126,8 @@ TEST_CASE("restore: a run is the same on every grid, whichever has written it") 
                   (!partitioned && training.experiment.grid.replicas().size() > 1));
             CHECK(model.execution().describe() == "sparse dense");
             CHECK(model.partition() == (now == before ? partition : even_partition(partition, now)));
+            CHECK(full_shapes_of(training) == full_shapes_of(written.training));
+            CHECK(full_shapes_of(training)[0] == std::vector<index_t>{9, 5});
             CHECK(run.state.step == 6);
             CHECK(run.state.rate_factor == 0.5);
             REQUIRE(run.history.size() == 2);
@@ -129,6 +138,35 @@ TEST_CASE("restore: a run is the same on every grid, whichever has written it") 
             train(training, 6, 8);
             CHECK(difference(arrays_of(training)[0], continued) < 1e-4);
         }
+    }
+}
+
+TEST_CASE("restore: a model that has lost units and moved rows since then goes back to the shapes of the file") {
+    const Communicator world = Communicator::world();
+    const SharedFolder folder(world, [](const TemporaryFolder&) {});
+    const std::string path = folder.path() + "/file.h5";
+    for (const index_t shards : shard_counts()) {
+        CAPTURE(shards);
+        Training training(overrides(shards, false), model_layers);
+        Model& model = training.experiment.model;
+        train(training, 0, 3);
+        const auto expected = arrays_of(training);
+        RunState state;
+        state.execution = model.execution().describe();
+        const Experiment& experiment = training.experiment;
+        REQUIRE(write_checkpoint(path, training.network(), state, {}, experiment.resolved,
+                                 experiment.dataset.normalization(), experiment.grid)
+                    .failure.empty());
+        world.barrier();
+        remove_weights(training.arena(), 2, 7);
+        model.compact();
+        REQUIRE_FALSE(model.partition().empty());
+        for (const Restore what : {Restore::weights, Restore::run}) {
+            restore({.path = path, .partition = "", .pattern_hash = "", .weights_hash = ""}, model, what, world);
+            CHECK(model.partition().empty());
+            CHECK(arrays_of(training)[0] == expected[0]);
+        }
+        CHECK(arrays_of(training) == expected);
     }
 }
 

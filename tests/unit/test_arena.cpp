@@ -188,6 +188,35 @@ TEST_CASE("arena: reset takes patterns and starts from zeros") {
     for (index_t i = 0; i < arena.size(); ++i) CHECK((arena.values()[i] == 0 && arena.slot(0)[i] == 0));
 }
 
+TEST_CASE("arena: every change of a pattern is counted, and no other") {
+    auto a = parameter("a", 2, 2), b = parameter("b", 3, 1);
+    Arena arena({&a, &b});
+    const auto check = [&](index_t of_a, index_t of_b) {
+        CHECK(a.pattern_changes == of_a);
+        CHECK(b.pattern_changes == of_b);
+    };
+    check(0, 0);
+    arena.keep({{1, 0, 1, 1}, {}});
+    check(1, 0);
+    arena.set_patterns({{}, Pattern(3, 1)});
+    check(1, 1);
+    arena.reset({Pattern(2, 2), Pattern(3, 1)});
+    check(2, 2);
+}
+
+TEST_CASE("arena: after a reset no optimizer state waits for another pattern") {
+    auto a = parameter("a", 2, 2);
+    Arena arena({&a});
+    arena.create_slots({"m"});
+    arena.keep({{1, 0, 0, 1}});
+    arena.set_patterns({Pattern(2, 2)}, Arena::Slots::deferred);
+    CHECK(arena.slot(0).size() == 2);
+    arena.reset({Pattern(2, 2)});
+    CHECK(arena.slot(0).size() == 4);
+    CHECK_NOTHROW(arena.keep({{1, 0, 1, 1}}));
+    CHECK(arena.slot(0).size() == 3);
+}
+
 TEST_CASE("arena: flags must be given for all parameters") {
     auto a = parameter("a", 2, 2), b = parameter("b", 3, 1);
     Arena arena({&a, &b});

@@ -74,6 +74,8 @@ TEST_CASE("checkpointer: a checkpoint is whole on return, and there is one of ea
     CHECK(run.checkpointer.path_of(3) == run.file(3).string());
     const CheckpointSummary summary = inspect_checkpoint(run.file(3));
     CHECK(summary.state.weights_hash == run.weights_hash());
+    CHECK(summary.state.pattern_hash ==
+          hex(consistent_model_hash(run.training.network(), 0, run.training.experiment.grid).pattern));
     CHECK(summary.state.execution == run.training.experiment.model.execution().describe());
     CHECK(summary.config == run.training.experiment.resolved);
 

@@ -84,6 +84,9 @@ TEST_CASE("history log: with go_on the next row repairs files that could not be 
     CHECK(std::pair(log.history(), log.layers()) == expected_files({3, 6, 7, 8}));
     log.append(9);
     CHECK(std::pair(log.history(), log.layers()) == expected_files({3, 6, 7, 8, 9}));
+    put_content(log.run_folder.path() / "history.csv", "");  // the repair is over: rows are appended, no more
+    log.append(10);
+    CHECK(std::ranges::count(log.history(), '\n') == 1);
 }
 
 TEST_CASE("history log: with stop a row that cannot be written ends the run") {

@@ -200,3 +200,22 @@ TEST_CASE("model: tiles stay as wide as the batch allows when the network is rep
     model.follow_execution(8);
     CHECK(training.network().input_tiling(64).width == 8);
 }
+
+TEST_CASE("model: restored, its tiles are as wide as those of the model that was written") {
+    const TemporaryFolder folder;
+    const std::vector<std::string> overrides{"data.samples=400", "train.global_batch=128"};
+    const auto width_of = [](Training& training) { return training.network().input_tiling(128).width; };
+    std::vector<index_t> widths{Training(overrides).network().input_tiling(128).width};
+    for (const bool few : {false, true}) {
+        Training training(overrides), restored(overrides);
+        if (few)
+            keep_where(training.arena(), "dense1.weight",
+                       [](index_t row, index_t column) { return row + column == 0; });
+        training.experiment.model.execution().restore("sparse dense");
+        training.experiment.model.follow_execution();
+        widths.push_back(width_of(training));
+        restore(written(training, folder), restored.experiment.model, Restore::run, Communicator::world());
+        CHECK(width_of(restored) == widths.back());
+    }
+    CHECK((widths[1] != widths[0] || widths[2] != widths[0]));  // which of them depends on the processor
+}

@@ -124,3 +124,100 @@ TEST_CASE(
     }
     CHECK(worst < 1e-7);
 }
+
+namespace {
+
+/// Eight weights with momentum; the marks are set by hand.
+struct Marked {
+    Marked() : arena({&weight}) {
+        arena.create_slots({"momentum", soft_pruned_slot});
+        for (std::size_t k = 0; k < 8; ++k) {
+            arena.values()[k] = static_cast<real>(k + 1);
+            arena.gradients()[k] = arena.slot(0)[k] = real{1};
+        }
+    }
+    static Parameter eight_weights() {
+        Parameter made;
+        made.name = "weight";
+        made.pattern = Pattern(2, 4);
+        return made;
+    }
+    void mark(const std::vector<real>& marks) {
+        std::ranges::copy(marks, arena.slot(1).begin());
+        arena.mark_changed();
+    }
+    /// The values that a network would use.
+    std::vector<real> masked_values() {
+        const SoftPrunedWeights::MaskScope masked(weights, arena, Communicator::world());
+        return copy_of(arena.values());
+    }
+    /// An update that adds 10 x gradient, and 1 x momentum.
+    void update() {
+        weights.save_frozen(arena);
+        gradients = copy_of(arena.gradients());
+        for (std::size_t k = 0; k < 8; ++k) arena.values()[k] += 10 * arena.gradients()[k] + arena.slot(0)[k];
+        weights.restore_frozen(arena, {"momentum"});
+    }
+    Parameter weight = eight_weights();
+    Arena arena;
+    SoftPrunedWeights weights;
+    std::vector<real> gradients;  ///< that the update has seen
+};
+
+using Values = std::vector<real>;
+
+}  // namespace
+
+TEST_CASE("soft-pruned weights: the update sees no gradient of a frozen weight, so that a norm does not count it") {
+    Marked marked;
+    marked.mark({0, 2, 0, 1, 0, 0, 2, 1});
+    CHECK(marked.masked_values() == Values{1, 0, 3, 0, 5, 6, 0, 0});
+    marked.update();
+    CHECK(marked.gradients == Values{1, 0, 1, 1, 1, 1, 0, 1});
+    CHECK(copy_of(marked.arena.values()) == Values{12, 2, 14, 15, 16, 17, 7, 19});
+    CHECK(copy_of(marked.arena.slot(0)) == Values{1, 0, 1, 1, 1, 1, 0, 1});
+    CHECK(copy_of(marked.arena.slot(1)) == Values{0, 2, 0, 1, 0, 0, 2, 1});
+}
+
+TEST_CASE("soft-pruned weights: at the next event other weights are frozen, and the earlier ones are trained") {
+    Marked marked;
+    marked.mark({2, 2, 0, 0, 0, 0, 0, 0});
+    marked.masked_values();
+    marked.update();
+    marked.mark({0, 1, 0, 0, 0, 0, 2, 0});
+    CHECK(marked.masked_values() == Values{1, 0, 14, 15, 16, 17, 0, 19});
+    std::ranges::fill(marked.arena.gradients(), real{1});
+    marked.update();
+    CHECK(copy_of(marked.arena.values()) == Values{11, 12, 25, 26, 27, 28, 18, 30});
+    CHECK(copy_of(marked.arena.slot(0)) == Values{0, 0, 1, 1, 1, 1, 0, 1});
+    marked.mark(Values(8));
+    CHECK(marked.masked_values() == copy_of(marked.arena.values()));
+    CHECK_FALSE(marked.weights.any());
+}
+
+TEST_CASE("soft-pruned weights: those that are all frozen are masked, too") {
+    Marked marked;
+    const std::vector<std::uint8_t> used{1, 0, 1, 1, 0, 1, 1, 1};
+    mark_soft_pruned(marked.arena, {used}, {std::vector<std::uint8_t>(8, 0)});
+    CHECK(copy_of(marked.arena.slot(1)) == Values{0, 2, 0, 0, 2, 0, 0, 0});
+    CHECK(marked.masked_values() == Values{1, 0, 3, 4, 0, 6, 7, 8});
+    CHECK(marked.weights.any());
+    mark_soft_pruned(marked.arena, {used}, {{0, 0, 0, 0, 1, 0, 0, 0}});
+    CHECK(copy_of(marked.arena.slot(1)) == Values{0, 2, 0, 0, 1, 0, 0, 0});
+    mark_soft_pruned(marked.arena, {used});
+    CHECK(copy_of(marked.arena.slot(1)) == Values{0, 1, 0, 0, 1, 0, 0, 0});
+    mark_soft_pruned(marked.arena, {{}});
+    CHECK(copy_of(marked.arena.slot(1)) == Values(8));
+}
+
+TEST_CASE("soft-pruned weights: the marks of a version are read once") {
+    Marked marked;
+    marked.mark({0, 1, 0, 0, 0, 0, 0, 0});
+    marked.masked_values();
+    CHECK(marked.weights.is_current(marked.arena.version()));
+    marked.arena.slot(1)[0] = 1;  // of the same version: not seen
+    CHECK(marked.masked_values() == Values{1, 0, 3, 4, 5, 6, 7, 8});
+    marked.arena.mark_changed();
+    CHECK_FALSE(marked.weights.is_current(marked.arena.version()));
+    CHECK(marked.masked_values() == Values{0, 0, 3, 4, 5, 6, 7, 8});
+}

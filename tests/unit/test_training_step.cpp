@@ -119,6 +119,67 @@ TEST_CASE("training step: a gradient longer than clip_norm is scaled to it, a sh
     }
 }
 
+TEST_CASE("training step: a criterion observes the gradients and weights of each step before the last event") {
+    Training training(
+        {"prune.final_sparsity=0.5", "prune.criterion=movement", "prune.schedule={type: one_shot, at_step: 2}"});
+    Arena& arena = training.arena();
+    std::vector<double> expected(arena.values().size());
+    for (index_t step = 0; step < 2; ++step) {
+        training.find_gradients(step);
+        for (std::size_t i = 0; i < arena.parameters().size(); ++i) {
+            const Parameter& parameter = *arena.parameters()[i];
+            for (std::size_t k = 0; k < parameter.value.size() && parameter.prunable; ++k)
+                expected[static_cast<std::size_t>(arena.offset(i)) + k] -=
+                    double{parameter.gradient[k]} * parameter.value[k];
+        }
+        training.step.update(step, 1);
+    }
+    const auto observed = arena.slot(arena.slot_number("movement"));
+    CHECK(difference(observed, expected) < 1e-6);
+    CHECK(std::ranges::count(observed, real{0}) < std::ssize(observed) / 2);
+    const auto before = copy_of(observed);
+    training.find_gradients(2);
+    training.step.update(2, 1);
+    CHECK(copy_of(observed) == before);  // no event needs more
+}
+
+TEST_CASE("training step: after a rewinding of the learning rate alone, Adam begins anew") {
+    Training training({"optimizer={type: adam, learning_rate: 0.01, epsilon: 1e-12}", "train.epochs=2",
+                       "prune.final_sparsity=0.5",
+                       "prune.schedule={type: rewinding, rounds: 1, rewind: learning_rate, to_step: 2}"});
+    for (index_t step = 0; step < 6; ++step) {
+        training.find_gradients(step);
+        training.step.update(step, 1);
+    }
+    training.experiment.rewinding.rewind(6, 3, training.network());
+    training.find_gradients(6);
+    const auto before = copy_of(training.arena().values()), gradients = copy_of(training.arena().gradients());
+    training.step.update(6, 1);
+    for (std::size_t k = 0; k < before.size(); ++k) {
+        if (std::abs(gradients[k]) < 1e-6) continue;
+        CHECK(std::abs(training.arena().values()[k] - before[k]) == doctest::Approx(0.01).epsilon(1e-3));
+    }
+}
+
+TEST_CASE("training step: after a rewinding, a regularizer is as weak as at the step to which training goes back") {
+    Training training({"optimizer.regularizer={type: l1, strength: 0.5, warmup_epochs: 4}", "train.epochs=2",
+                       "prune.final_sparsity=0.5",
+                       "prune.schedule={type: rewinding, rounds: 1, rewind: weights, to_step: 2}"});
+    training.find_gradients(6);
+    Arena& arena = training.arena();
+    const auto before = copy_of(arena.values()), gradients = copy_of(arena.gradients());
+    training.step.update(6, 1);
+    constexpr double shrinks_by = 0.125 * 0.5 * (2.0 / 3) / 4;  // step 6 is the third one again, of three per epoch
+    for (std::size_t i = 0; i < arena.parameters().size(); ++i)
+        for (std::size_t k = 0; k < arena.parameters()[i]->value.size(); ++k) {
+            const auto at = static_cast<std::size_t>(arena.offset(i)) + k;
+            double expected = before[at] - 0.125 * gradients[at];
+            if (arena.parameters()[i]->prunable)
+                expected = std::copysign(std::max(0.0, std::abs(expected) - shrinks_by), expected);
+            CHECK(arena.values()[at] == doctest::Approx(expected).epsilon(1e-5));
+        }
+}
+
 TEST_CASE("training step: repeated steps lower the loss of the whole training split") {
     Training training({"train.epochs=40"});
     const auto epoch_loss = [&] {
