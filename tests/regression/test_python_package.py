@@ -208,7 +208,7 @@ class Files(EndToEnd):
                 edit(changed, lambda file: store_graph(file, text.replace(old, new, 1)), 3)
                 done = subprocess.run([sys.executable, SCRIPTS / "pruntrain_io.py", changed, "--onnx", self.folder / "no.onnx"],
                                       text=True, capture_output=True)
-                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertRegex(done.stderr, r"^pruntrain_io: .*changed\.h5: .*\n$")
                 self.assertIn(words, done.stderr)
                 with self.assertRaises(pruntrain.GraphError):
