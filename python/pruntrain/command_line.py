@@ -14,6 +14,7 @@
 `from-torch --help` has the options of from-torch. The layout of the file is in docs/checkpoint_format.md.
 """
 import argparse
+import contextlib
 import errno
 import io
 import math
@@ -42,10 +43,23 @@ class Parser(argparse.ArgumentParser):
         self.exit(WRONG_INPUT, f"{self.prog.split()[0]}: {message}; see --help\n")
 
 
-def check_is_checkpoint(path):
-    """Raises ValueError or OSError if a file is no checkpoint that this program can read."""
+@contextlib.contextmanager
+def checkpoint_to_read(path):
+    """Raises ValueError or OSError if a file is no checkpoint that this program can read, also if its body finds that out."""
     with open(path, "rb"):
         pass    # h5py's own messages for missing files are hard to read
+    try:
+        _check_is_checkpoint(path)
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise ValueError(f"{path} is damaged: {error}") from None
+    except KeyError as error:
+        raise ValueError(f"{path} is damaged, or no checkpoint of pruntrain: {error.args[0] if error.args else error}") from None
+
+
+def _check_is_checkpoint(path):
     if not h5py.is_hdf5(path):
         raise ValueError(f"{path} is no checkpoint of pruntrain: it is no HDF5 file, or it is truncated")
     with h5py.File(path) as file:
@@ -133,15 +147,15 @@ def read_checkpoint_command(words):
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavariable, help=explanation)
     arguments = parser.parse_args(words)
     path, outputs = arguments.file, {name: getattr(arguments, name) for name in FORMS if getattr(arguments, name) is not None}
-    check_is_checkpoint(path)
     files = [npz_name(out) if name == "numpy" else out for name, out in outputs.items()]
     check_outputs([path], [*files, *([npz_name(arguments.csr[1])] if arguments.csr else [])])
-    if arguments.csr:
-        save_csr(path, *arguments.csr)
-    for name, out in outputs.items():
-        FORMS[name][0](path, out)
-    if not outputs and not arguments.csr:
-        print_table(path)
+    with checkpoint_to_read(path):
+        if arguments.csr:
+            save_csr(path, *arguments.csr)
+        for name, out in outputs.items():
+            FORMS[name][0](path, out)
+        if not outputs and not arguments.csr:
+            print_table(path)
 
 
 def read_mapping(words):
@@ -180,17 +194,19 @@ def from_torch_command(program, words):
     arguments = parser.parse_args(words)
     check_outputs([arguments.state, arguments.model], [arguments.out])
     mapping = read_mapping(arguments.map)
-    if h5py.is_hdf5(arguments.model):
-        check_is_checkpoint(arguments.model)
-        convert, model = from_torch_like, arguments.model
-    else:
-        try:
-            convert, model = from_torch, pathlib.Path(arguments.model).read_text()
-        except UnicodeDecodeError:
-            raise ValueError(f"{arguments.model} is neither a configuration nor a checkpoint: it is no text") from None
     from .torch_file import load_state
 
-    convert(load_state(arguments.state, arguments.entry), model, arguments.out, arguments.sparse, mapping, arguments.ignore)
+    options = arguments.out, arguments.sparse, mapping, arguments.ignore
+    if h5py.is_hdf5(arguments.model):
+        state = load_state(arguments.state, arguments.entry)
+        with checkpoint_to_read(arguments.model):
+            from_torch_like(state, arguments.model, *options)
+        return
+    try:
+        configuration = pathlib.Path(arguments.model).read_text()
+    except UnicodeDecodeError:
+        raise ValueError(f"{arguments.model} is neither a configuration nor a checkpoint: it is no text") from None
+    from_torch(load_state(arguments.state, arguments.entry), configuration, *options)
 
 
 def explained(error):

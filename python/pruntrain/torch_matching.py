@@ -93,7 +93,9 @@ def _rules(modules):
 
 def _ways(modules, layers, given, known, rules):
     """The first two ways to give each layer one of the modules so that shapes fit and the rules hold. known: {module: layer}"""
-    before = {module: {first for first, second in rules if second == module} for module in (*modules, *known)}
+    before = {module: set() for module in (*modules, *known)}
+    for first, second in rules:
+        before[second].add(first)
     layer_of = {layer: module for module, layer in known.items()}
     candidates = {layer: [module for module in modules if fits(given[module], expected)]
                   for layer, expected in layers if layer not in layer_of}
@@ -148,12 +150,12 @@ def match(given, layers, mapping):
     ways = _ways(modules, layers, given, known, by_index)
     if len(ways) > 1 and by_name:
         ways = _ways(modules, layers, given, known, by_index | by_name)
-    elif not ways:
-        ways = _ways(modules, layers, given, known, set())
     if len(ways) == 1:
         return ways[0]
-    if ways:
-        example = " ".join(f"--map {module}={layer}" for module, layer in zip(modules, rest))
-        raise ValueError("names and shapes leave more than one way to match the state with the model; not found by name are "
-                         f"{_both_sides(modules, rest)}. State which is which, for instance: {example}")
-    return {**known, **dict(zip(modules, rest))}    # whose shapes do not fit, which is named next
+    pairs, expected = dict(zip(modules, rest)), dict(layers)
+    if ways or _ways(modules, layers, given, known, set()) or all(fits(given[own], expected[layer]) for own, layer in pairs.items()):
+        example = " ".join(f"--map {module}={layer}" for module, layer in pairs.items())
+        reason = "leave more than one way to match" if ways else "contradict the order of the indices, so it is not certain how to match"
+        raise ValueError(f"names and shapes {reason} the state with the model; not found by name are {_both_sides(modules, rest)}. "
+                         f"State which is which, for instance: {example}")
+    return {**known, **pairs}   # whose shapes do not fit, which is named next

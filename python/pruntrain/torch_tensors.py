@@ -164,6 +164,8 @@ def _apply_norms_and_masks(module, tensors):
         if parts["orig"] and parts["u"]:
             raise ValueError(f"{name} has spectral_norm ({parts['orig'].name}, {parts['u'].name}): call "
                              "torch.nn.utils.remove_spectral_norm(module) before the state_dict is saved")
+        if parts["orig"] and not parts["mask"]:
+            raise ValueError(f"{parts['orig'].name} has no {name}_mask: it is parametrized by something that is not known")
         folded = None
         if parts["g"] and parts["v"]:
             folded, used = Given(name, parts["v"].value, norm=parts["g"].value), "gv"
