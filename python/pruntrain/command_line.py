@@ -36,6 +36,11 @@ WRONG_INPUT, FAULT = 2, 1   # exit statuses, as those of the program
 FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
+FROM_TORCH = """Writes a weight file for run.start_from. A module of the state becomes the layer of its name. Others are matched by
+shape and order if that leaves one way; if not, --map states what is what. Weights that are masked by torch.nn.utils.prune, or absent
+from a sparse tensor, are absent from the pattern."""
+
+
 class Parser(argparse.ArgumentParser):
     """Reports a wrong command line in one line."""
 
@@ -56,7 +61,7 @@ def checkpoint_to_read(path):
             raise
         raise ValueError(f"{path} is damaged: {error}") from None
     except KeyError as error:
-        raise ValueError(f"{path} is damaged, or no checkpoint of pruntrain: {error.args[0] if error.args else error}") from None
+        raise ValueError(f"{path} is damaged, or no checkpoint of pruntrain: it has no {error.args[0] if error.args else error}") from None
 
 
 def _check_is_checkpoint(path):
@@ -139,8 +144,8 @@ FORMS = {
 }
 
 
-def read_checkpoint_command(words):
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def read_checkpoint_command(program, words):
+    parser = Parser(prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", help="checkpoint (.h5); or the word from-torch, see above")
     parser.add_argument("--csr", nargs=2, metavar=("LAYER.weight", "OUT.npz"), help="save a SciPy sparse matrix")
     for name, (_, metavariable, explanation) in FORMS.items():
@@ -182,7 +187,7 @@ def read_mapping(words):
 def from_torch_command(program, words):
     from .weight_file import from_torch, from_torch_like
 
-    parser = Parser(prog=f"{program} from-torch", description=from_torch.__doc__)
+    parser = Parser(prog=f"{program} from-torch", description=FROM_TORCH)
     parser.add_argument("state", help="a state_dict or a checkpoint that holds one, written by torch.save; or safetensors")
     parser.add_argument("model", help="configuration of pruntrain with the same model (.yaml), or a checkpoint of it (.h5)")
     parser.add_argument("out", help="weight file to write (.h5)")
@@ -231,7 +236,7 @@ def main():
         if sys.argv[1:2] == ["from-torch"]:
             from_torch_command(program, sys.argv[2:])
         else:
-            read_checkpoint_command(sys.argv[1:])
+            read_checkpoint_command(program, sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:     # the reader of the table needs no more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,39 +10,11 @@ import zipfile
 
 import torch
 
+from .placeholder import Placeholder
+
 STORAGES = {"DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
             "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16,
             "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool}
-
-
-class Placeholder:
-    """Takes the place of an object whose class is not one of tensors. It accepts all that a pickle does with objects."""
-
-    def __new__(cls, *_, **__):
-        return super().__new__(cls)
-
-    def __init__(self, *_, **__):
-        pass
-
-    def __setstate__(self, _):
-        pass
-
-    def __setitem__(self, *_):
-        pass
-
-    def append(self, _):
-        pass
-
-    def extend(self, _):
-        pass
-
-    def add(self, _):
-        pass
-
-
-def placeholder_name(placeholder):
-    """The class of the object, with its module."""
-    return type(placeholder).__name__
 
 
 def _tensor(storage, offset, size, stride, *_):

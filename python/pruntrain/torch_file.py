@@ -3,8 +3,8 @@ import pathlib
 import pickle
 import zipfile
 
+from .placeholder import Placeholder, placeholder_name
 from .safetensors_file import looks_like_safetensors, read_safetensors
-from .torch_archive import Placeholder, placeholder_name, read_archive
 
 # Where training programs keep the state_dict in their checkpoints: PyTorch's tutorials, Lightning, torchvision and others.
 ENTRIES = ("state_dict", "model_state_dict", "model", "net", "network", "module")
@@ -17,6 +17,8 @@ OTHERS = ((b"\x93NUMPY", "a NumPy array"), (b"\x89HDF", "an HDF5 file"), (b"\x1f
 
 def _unpickled(path):
     import torch
+
+    from .torch_archive import read_archive
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.utils import prune
 from torch_files import MLP, Files, prefixed, pruntrain
 
-from pruntrain import torch_archive  # torch_files has made it importable
+from pruntrain import placeholder, torch_archive  # torch_files has made it importable
 
 
 class Bomb:
@@ -100,7 +100,7 @@ class FromFiles(Files):
                 self.assertTrue(torch.equal(read[name], value), name)
                 self.assertEqual(read[name].dtype, value.dtype)
         self.assertTrue(torch.equal(read["nested"][1]["x"], strided[:, 1]))
-        self.assertIsInstance(read["x"], torch_archive.Placeholder)
+        self.assertIsInstance(read["x"], placeholder.Placeholder)
 
     def test_what_is_no_state_dict_is_named(self):
         def file(name, content):
