@@ -10,12 +10,14 @@ import importlib
 
 # Modules are imported on first use, so that NumPy arrays need no PyTorch.
 _MODULE_OF = {
-    **dict.fromkeys(("arrays", "config", "history", "load", "normalization", "normalized", "read", "state", "tensors", "verify"),
-                    "checkpoint"),
+    **dict.fromkeys(("arrays", "config", "history", "load", "normalization", "normalized", "read", "state", "tensors", "torch_name",
+                     "verify"), "checkpoint"),
     **dict.fromkeys(("Graph", "GraphError", "Node", "graph", "layers"), "network_graph"),
-    **dict.fromkeys(("Network", "network", "state_dict", "torch_name"), "torch_network"),
+    **dict.fromkeys(("Network", "network", "state_dict"), "torch_network"),
     "onnx_model": "onnx_export",
     **dict.fromkeys(("from_torch", "from_torch_like"), "weight_file"),
+    "load_state": "torch_file",
+    **dict.fromkeys(("read_safetensors", "write_safetensors"), "safetensors_file"),
 }
 __all__ = sorted(_MODULE_OF)
 

@@ -5,6 +5,19 @@ import scipy.sparse
 
 from .seal import seal_is_whole
 
+TORCH_NAMES = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}    # of batch-norm
+
+
+def torch_tensor(tensor):
+    """"scale" -> "weight": the name of a tensor of a layer in PyTorch."""
+    return TORCH_NAMES.get(tensor, tensor)
+
+
+def torch_name(name):
+    """"batch_norm1.scale" -> "batch_norm1.weight": the name of a tensor in a state_dict."""
+    layer, tensor = name.split(".")
+    return f"{layer}.{torch_tensor(tensor)}"
+
 
 def read(node):
     """A sparse tensor as CSR matrix, whose rows are outputs; another one as array. Soft-pruned weights are 0, as in the
@@ -45,10 +58,10 @@ def arrays(path):
 
 def config(path):
     """The configuration of the run, as Python dictionaries and lists."""
-    import yaml
+    from . import yaml_words
 
     with h5py.File(path) as file:
-        return yaml.safe_load(file["config"][0].decode())
+        return yaml_words.load(file["config"][0].decode())
 
 
 def normalization(path):

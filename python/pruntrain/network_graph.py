@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import re
 
 import h5py
 
@@ -130,13 +129,8 @@ def entries(model):
     for entry in model:
         kind = entry["layer"]
         counts[kind] += 1   # entries with a name of their own count too
-        keys = {key: _number(value) for key, value in entry.items() if key not in ("name", "layer")}
+        keys = {key: value for key, value in entry.items() if key not in ("name", "layer")}
         yield entry.get("name", f"{kind}{counts[kind]}"), kind, keys
-
-
-def _number(value):
-    """1e-05 is a number in YAML 1.2, but a text for PyYAML, which reads YAML 1.1."""
-    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value) else value
 
 
 def _from_configuration(path):

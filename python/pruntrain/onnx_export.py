@@ -11,12 +11,21 @@ METADATA = ("step", "epoch", "sparsity", "pattern_hash", "weights_hash", "progra
 
 
 class Builder:
-    """The nodes and constants of a model that is being made."""
+    """The nodes and constants of a model that is being made. A layer may have any name, so a name that is taken gets a suffix:
+    `samples` and `outputs` are those of the model."""
 
     def __init__(self):
         self.nodes, self.constants = [], []
+        self._taken = {SAMPLES, OUTPUTS}
+
+    def _free(self, name):
+        while name in self._taken:
+            name += ".value"
+        self._taken.add(name)
+        return name
 
     def constant(self, name, array):
+        name = self._free(name)
         self.constants.append(numpy_helper.from_array(numpy.ascontiguousarray(array, numpy.float32), name))
         return name
 
@@ -29,8 +38,8 @@ class Builder:
 
     def add(self, operator, name, *inputs, **attributes):
         """Adds a node. Returns the name of its output."""
-        output = f"{name}.value" if name in (SAMPLES, OUTPUTS) else name
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=name, **attributes))
+        output = self._free(name)
+        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
 

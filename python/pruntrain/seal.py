@@ -21,17 +21,20 @@ def seal_is_whole(path):
         return bool(found and size) and int(size[1]) == file.tell() and digits == f"{digest.hexdigest()}\n".encode()
 
 
-def seal(path, format_version):
-    """Writes the seal of a file whose first SEAL_BYTES bytes are free for it."""
+def sealed(content, format_version):
+    """The bytes of a file with its seal. The first SEAL_BYTES bytes of `content` are free for it."""
     import xxhash
 
-    lines = f"pruntrain checkpoint\nformat_version {format_version}\nbytes {path.stat().st_size}\n".encode()
+    lines = f"pruntrain checkpoint\nformat_version {format_version}\nbytes {len(content)}\n".encode()
     checksum = xxhash.xxh3_64(lines)
+    checksum.update(memoryview(content)[SEAL_BYTES:])
+    return (lines + f"xxh3_64 {checksum.hexdigest()}\n".encode()).ljust(SEAL_BYTES, b"\0") + content[SEAL_BYTES:]
+
+
+def seal(path, format_version):
+    """Writes the seal of a file whose first SEAL_BYTES bytes are free for it."""
+    content = sealed(path.read_bytes(), format_version)
     with open(path, "r+b") as file:
-        file.seek(SEAL_BYTES)
-        while piece := file.read(PIECE_BYTES):
-            checksum.update(piece)
-        file.seek(0)
-        file.write((lines + f"xxh3_64 {checksum.hexdigest()}\n".encode()).ljust(SEAL_BYTES, b"\0"))
+        file.write(content[:SEAL_BYTES])
         file.flush()
         os.fsync(file.fileno())

@@ -1,31 +1,33 @@
 """The network of a checkpoint in PyTorch."""
 import collections
 
+import numpy
 import scipy.sparse
 import torch
 
 from . import checkpoint
-from .network_graph import INPUT, GraphError, graph, naming
-
-TORCH_NAMES = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}    # of batch-norm
-
-
-def torch_name(name):
-    """"batch_norm1.scale" -> "batch_norm1.weight": the name of a tensor in a state_dict."""
-    layer, tensor = name.split(".")
-    return f"{layer}.{TORCH_NAMES.get(tensor, tensor)}"
+from .checkpoint import torch_name
+from .network_graph import INPUT, graph, naming
 
 
-def state_dict(path, sparse=False):
+def state_dict(path, sparse=False, masks=False):
     """The PyTorch state_dict: tensors in the shapes and under the names that PyTorch gives them. With `sparse`, pruned
-    weights are torch.sparse_csr matrices, those of convolutions of shape (O, C*kh*kw)."""
-    state = collections.OrderedDict((torch_name(name), torch.from_numpy(array))
-                                    for name, array in checkpoint.arrays(path).items())
-    if sparse:
-        for name, matrix in checkpoint.load(path).items():
-            if scipy.sparse.issparse(matrix):
-                pointers, indices = (torch.from_numpy(array.astype("int64")) for array in (matrix.indptr, matrix.indices))
-                state[torch_name(name)] = torch.sparse_csr_tensor(pointers, indices, torch.from_numpy(matrix.data), matrix.shape)
+    weights are torch.sparse_csr matrices, those of convolutions of shape (O, C*kh*kw). With `masks`, they are `weight_orig` and
+    `weight_mask`, as modules of torch.nn.utils.prune have them."""
+    if sparse and masks:
+        raise ValueError("a state_dict has either sparse matrices or masks")
+    arrays = checkpoint.arrays(path)
+    state = collections.OrderedDict((torch_name(name), torch.from_numpy(array)) for name, array in arrays.items())
+    for name, matrix in checkpoint.load(path).items() if sparse or masks else ():
+        if not scipy.sparse.issparse(matrix):
+            continue
+        if sparse:
+            pointers, indices = (torch.from_numpy(array.astype("int64")) for array in (matrix.indptr, matrix.indices))
+            state[torch_name(name)] = torch.sparse_csr_tensor(pointers, indices, torch.from_numpy(matrix.data), matrix.shape)
+        else:
+            present = scipy.sparse.csr_matrix((numpy.ones_like(matrix.data), matrix.indices, matrix.indptr), matrix.shape)
+            mask = torch.from_numpy(present.toarray().reshape(arrays[name].shape))
+            state[f"{name}_orig"], state[f"{name}_mask"] = state.pop(torch_name(name)), mask
     return state
 
 
@@ -77,8 +79,6 @@ class Network(torch.nn.Module):
             layer, own = name.split(".")
             tensors[layer][own] = tensor
         for node in graph:
-            if node.name == "training":     # an attribute that PyTorch sets
-                raise GraphError(f"{node} has a name that no part of a PyTorch module can have")
             self._modules[node.name] = MODULES[node.type](node, tensors[node.name])    # add_module refuses names such as `forward`
         last_use = {name: position for position, node in enumerate(graph) for name in node.inputs}
         self._unused_after = collections.defaultdict(list)
@@ -92,7 +92,14 @@ class Network(torch.nn.Module):
             values[node.name] = self._modules[node.name](*(values[name] for name in node.inputs))
             for name in self._unused_after[position]:
                 del values[name]
-        return values[self.graph.output]
+        return values[self.graph.output].flatten(1)    # images too, as the program writes outputs
+
+    def train(self, mode=True):
+        """As that of PyTorch, also if a layer is named `training`."""
+        self.__dict__["training"] = mode
+        for module in self.children():
+            module.train(mode)
+        return self
 
     def __getitem__(self, layer):
         return self._modules[layer] if isinstance(layer, str) else list(self._modules.values())[layer]

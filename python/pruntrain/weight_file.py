@@ -1,177 +1,173 @@
 """Writes a file from which a run of pruntrain starts (run.start_from): weights of PyTorch, without the state of a run."""
+import io
 import json
-import pathlib
-import typing
 
 import h5py
 import numpy
 import scipy.sparse
 
-from . import checkpoint
-from .network_graph import KNOWN_KEYS, entries, graph
-from .seal import SEAL_BYTES, seal
-from .torch_network import torch_name
+from . import checkpoint, yaml_words
+from .network_graph import entries, graph
+from .outputs import check_outputs, replaced
+from .seal import SEAL_BYTES, sealed
+from .torch_matching import dimensions, fitted_shape, match
+from .torch_tensors import by_module, plain_name
+from .weight_model import Expected, expected_tensors, given_normalization
 
 # A file without a graph is one of format 2: a configuration need not state all keys, as a graph does.
 FORMAT_WITH_GRAPH, FORMAT_WITHOUT_GRAPH = 3, 2
-BATCH_NORM = ("scale", "shift", "running_mean", "running_variance")
+MOST_NAMED = 20     # names in a message
 
 
-class Expected(typing.NamedTuple):
-    """A tensor of the model."""
-    shape: tuple    # None: a size that is not known
-    prunable: bool = False
-    optional: bool = False
-
-
-def from_torch(state, configuration, out, sparse=False):
+def from_torch(state, configuration, out, sparse=False, mapping=None, ignore=()):
     """Writes a weight file of a PyTorch state_dict and the text of a configuration.
 
-    The state's tensors have the names of pruntrain's layers, or the order of the model's layers. With `sparse`, weights that are
-    exactly 0 are absent from the pattern of prunable tensors. Raises ValueError if something does not fit."""
-    import yaml
+    The state's tensors have the names of pruntrain's layers; or shapes and order, where they leave exactly one way. Otherwise
+    `mapping` states what is what: {module: layer}, or {tensor: "layer.weight"}. Weights that are masked (torch.nn.utils.prune), or
+    not stored in a sparse tensor, are absent from the pattern; with `sparse`, those that are exactly 0 as well. Tensors that match
+    a pattern of `ignore` are left out. Raises ValueError if something does not fit."""
+    model, data = parsed(configuration)
+    mean, deviation = given_normalization(data)
+    source = {"config": configuration, "data": {"mean": numpy.array(mean), "deviation": numpy.array(deviation)}}
+    check_outputs((), (out,))
+    _write(out, _matched(state, list(expected_tensors(entries(model))), mapping, ignore), sparse, source)
 
+
+def parsed(configuration):
+    """(model, data) of the text of a configuration."""
     try:
-        described = yaml.safe_load(configuration)
-    except yaml.YAMLError as error:
-        raise ValueError(f"the configuration is no YAML: {error}") from error
+        described = yaml_words.load(configuration)
+    except ValueError as error:
+        raise ValueError(f"the configuration is {error}") from None
     if not isinstance(described, dict):
         raise ValueError("the configuration has no keys such as 'data:' and 'model:'")
-    mean, deviation = _given_normalization(described["data"])
-    layers = list(_expected_tensors(entries(described["model"])))
-    source = {"config": configuration, "data": {"mean": numpy.array(mean), "deviation": numpy.array(deviation)}}
-    _write(out, _matched(state, layers), sparse, source)
+    model, data = described.get("model"), described.get("data")
+    if not isinstance(data, dict):
+        raise ValueError("the configuration has no section 'data'")
+    if not isinstance(model, list) or not all(isinstance(entry, dict) and "layer" in entry for entry in model):
+        raise ValueError("the configuration has no list 'model' whose entries name a layer, as {layer: dense, units: 10}")
+    return model, data
 
 
-def from_torch_like(state, path, out, sparse=False):
+def from_torch_like(state, path, out, sparse=False, mapping=None, ignore=()):
     """Writes a weight file of a PyTorch state_dict for the network of a checkpoint, of which it takes graph, configuration and
-    normalization. Units that were removed from that network are not in the new file either."""
+    normalization. Units that were removed from that network are not in the new file either. The arguments are those of from_torch."""
     with h5py.File(path) as file:
         source = {name: file[name][0].decode() for name in ("config", "graph") if name in file}
         source["data"] = dict(file["data"].attrs)
         source["full_shapes"] = {f"{layer}.{name}": node.attrs["full_shape"] for layer, stored in file["model"].items()
                                  for name, node in stored.items() if "full_shape" in node.attrs}
     source["shard_cuts"] = checkpoint.state(path).get("shard_cuts", "")
+    check_outputs((path,), (out,))
     prunable = {node.name: node.keys.get("prunable", False) for node in graph(path)}
     layers = {}
     for name, node in checkpoint.tensors(path):
         layer, tensor = name.split(".")
         layers.setdefault(layer, {})[tensor] = Expected(checkpoint.tensor_shape(node), tensor == "weight" and prunable[layer])
-    _write(out, _matched(state, list(layers.items())), sparse, source)
+    _write(out, _matched(state, list(layers.items()), mapping, ignore), sparse, source)
 
 
-def _expected_tensors(model):
-    """(layer, {tensor: Expected}) of the layers that have tensors. What the configuration does not state is left to the state:
-    the kernel of a convolution, and whether a layer has a bias. Weights are prunable if it does not say otherwise."""
-    channels = None     # units or channels of the layer before
-    for name, kind, keys in model:
-        if kind not in KNOWN_KEYS:
-            raise ValueError(f"the model has a layer of type '{kind}', which this program does not know: {', '.join(KNOWN_KEYS)}")
-        if kind in ("dense", "conv2d"):
-            before, channels = channels, keys["units" if kind == "dense" else "channels"]
-            kernel = (keys.get("kernel"),) * 2 if kind == "conv2d" else ()
-            tensors = {"weight": Expected((channels, before, *kernel), prunable=keys.get("prunable") is not False)}
-            if keys.get("bias") is not False:
-                tensors["bias"] = Expected((channels,), optional="bias" not in keys)
-            yield name, tensors
-        elif kind == "batch_norm":
-            yield name, {tensor: Expected((channels,)) for tensor in BATCH_NORM}
-        elif kind == "flatten":
-            channels = None
-
-
-def _module_names(state, layers):
-    """{module of the state: layer of the model}: of equal names if there are any, else in order."""
-    modules = list(dict.fromkeys(name.rpartition(".")[0] for name in state))
-    names = [name for name, _ in layers]
-    if set(modules) & set(names):
-        return {module: module for module in modules}
-    if len(modules) != len(names):
-        raise ValueError(f"the state has {len(modules)} modules with weights ({', '.join(modules)}), the model {len(names)} layers "
-                         f"({', '.join(names)}): they cannot be matched in order")
-    return dict(zip(modules, names))
-
-
-def _matched(state, layers):
-    """(layer, tensor, array, prunable) of all tensors in model order. Raises ValueError that names all that does not fit."""
-    state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}   # has no use here
-    layer_of = _module_names(state, layers)
-    given = {}
-    for name in state:
-        module, _, tensor = name.rpartition(".")
-        given[f"{layer_of[module]}.{tensor}"] = name
-    wanted = {torch_name(f"{layer}.{tensor}"): (layer, tensor, expected)
-              for layer, tensors in layers for tensor, expected in tensors.items()}
-    missing = [f"no {name}" for name, (_, _, expected) in wanted.items() if name not in given and not expected.optional]
-    missing += [f"{own}, which the model does not have" for name, own in given.items() if name not in wanted]
-    if missing:
-        raise ValueError("the state has " + "; ".join(missing))
-    found, wrong = [], []
-    for name, (layer, tensor, (shape, prunable, _)) in wanted.items():
-        if name not in given:
+def _renamed(state, mapping):
+    """(state, {module: layer}): entries of the mapping with `layer.tensor` rename a tensor, the others are pairs of module and layer."""
+    pairs = {}
+    for name, target in mapping.items():
+        if "." not in target:
+            pairs[plain_name(name)] = target
             continue
-        own = given[name]
-        array = numpy.ascontiguousarray(state[own].detach().cpu().float().numpy())
-        if len(shape) != array.ndim or any(size not in (None, has) for size, has in zip(shape, array.shape)):
-            needed = "x".join("?" if size is None else str(size) for size in shape)
-            wrong.append(f"{own} is {'x'.join(map(str, array.shape))}, the model's {layer}.{tensor} {needed}")
-        elif prunable and not array.any():
-            wrong.append(f"{own} is 0 throughout")
-        found.append((layer, tensor, array, prunable))
+        if name not in state:
+            raise ValueError(f"--map {name}={target}: the state has no tensor {name}; it has {', '.join(state)}")
+        if target in state:
+            raise ValueError(f"--map {name}={target}: the state has a tensor {target} too; leave it out by --ignore")
+        state = {target if own == name else own: value for own, value in state.items()}
+    return state, pairs
+
+
+def _matched(state, layers, mapping, ignore):
+    """(layer, tensor, array, mask or None, prunable) of all tensors in model order. Raises ValueError that names all that does not
+    fit."""
+    state, pairs = _renamed(dict(state), mapping or {})
+    modules = by_module(state, ignore)
+    layer_of = match(modules, [(layer, _in_torch(tensors)) for layer, tensors in layers], pairs)
+    given = {layer: modules[module] for module, layer in layer_of.items()}
+    wanted = {(layer, name): expected for layer, tensors in layers for name, expected in _in_torch(tensors).items()}
+    missing = [f"no {layer}.{name}" for (layer, name), expected in wanted.items()
+               if name not in given.get(layer, {}) and not expected.optional]
+    unknown = [tensor.name for module, tensors in modules.items() for name, tensor in tensors.items()
+               if (layer_of.get(module), name) not in wanted]
+    if unknown:
+        more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+        missing.append(f"{', '.join(unknown[:MOST_NAMED])}{more}, which the model does not have (--ignore NAME leaves out what the "
+                       "network does not need)")
+    if missing:
+        raise ValueError(f"the state has {'; '.join(missing)}. Its modules are {', '.join(filter(None, modules)) or 'none'}, the "
+                         f"model's layers {', '.join(layer for layer, _ in layers)}; --map MODULE=LAYER or TENSOR=LAYER.weight pairs "
+                         "them")
+    wrong = [f"{given[layer][name].name} is {dimensions(given[layer][name].shape)}, the model's {layer}.{name} "
+             f"{dimensions(expected.shape)}" for (layer, name), expected in wanted.items()
+             if name in given[layer] and fitted_shape(given[layer][name], expected.shape) is None]
     if wrong:
         raise ValueError("; ".join(wrong))
-    return found
+    return [(layer, tensor, *_weights(given[layer][checkpoint.torch_tensor(tensor)], expected), expected.prunable)
+            for layer, tensors in layers for tensor, expected in tensors.items()
+            if checkpoint.torch_tensor(tensor) in given[layer]]
 
 
-def _given_normalization(data):
-    kind = data.get("normalization", "measured")
-    if kind == "none":
-        return [0.0], [1.0]
-    if kind == "given":
-        std = "std" if "std" in data else "deviation"    # its earlier name
-        return [[float(number) for number in numpy.atleast_1d(data[key])] for key in ("mean", std)]
-    raise ValueError("data.normalization is measured, but only you know how the network's data were normalized: set it to given, "
-                     "with mean and std of the samples as they are in the files, or to none")
+def _in_torch(tensors):
+    return {checkpoint.torch_tensor(name): expected for name, expected in tensors.items()}
 
 
-def _attributes(stored, sparse, shard_cuts, version):
-    prunable = [array for _, _, array, is_prunable in stored if is_prunable]
-    size, kept = (sum(count(array) for array in prunable) for count in (numpy.size, numpy.count_nonzero))
-    layers_with_weights = sum(tensor == "weight" for _, tensor, _, _ in stored)
+def _weights(tensor, expected):
+    """(array, mask of the present weights or None) of a tensor that fits."""
+    array, present = tensor.read()
+    if tensor.mask is not None and not expected.prunable:
+        raise ValueError(f"{tensor.name} has a mask, but the model's tensor is never pruned: call torch.nn.utils.prune.remove for it "
+                         "before the state_dict is saved, or set prunable: true if it is a weight")
+    shape = fitted_shape(tensor, expected.shape)
+    return array.reshape(shape), None if present is None or not expected.prunable else present.reshape(shape)
+
+
+def _attributes(stored, shard_cuts, version):
+    size = sum(array.size for _, _, array, _, is_prunable in stored if is_prunable)
+    absent = sum(present.size - numpy.count_nonzero(present) for _, _, _, present, _ in stored if present is not None)
+    layers_with_weights = sum(tensor == "weight" for _, tensor, *_ in stored)
     return {"format_version": numpy.int64(version), "program_version": "from-torch",
             **dict.fromkeys(("step", "loss_samples"), numpy.int64(0)), "best_step": numpy.int64(-1),
             **dict.fromkeys(("epoch", "seconds", "loss_sum", "train_seconds"), 0.0), "best_score": -numpy.inf,
             "seed": numpy.uint64(0), "ranks": numpy.int32(1), "grid": "1x1", "shard_cuts": shard_cuts, "pattern_hash": "",
             "weights_hash": "", "execution": " ".join(["dense"] * layers_with_weights),
-            "sparsity": (size - kept) / size if sparse and size else 0.0, "validation_accuracy": numpy.nan, "rate_factor": 1.0}
+            "sparsity": absent / size if size else 0.0, "validation_accuracy": numpy.nan, "rate_factor": 1.0}
 
 
 def _write(out, stored, sparse, source):
     """source: texts `config` and, if there is one, `graph`; attributes of `data`; `shard_cuts` and `full_shapes` of a network from
     which units were removed."""
     version = FORMAT_WITH_GRAPH if "graph" in source else FORMAT_WITHOUT_GRAPH
-    temporary = pathlib.Path(f"{out}.tmp")
-    try:
-        with h5py.File(temporary, "w", libver=("earliest", "v110"), userblock_size=SEAL_BYTES) as file:
-            _set_attributes(file, _attributes(stored, sparse, source.get("shard_cuts", ""), version))
-            for name in ("config", "graph"):
-                if name in source:
-                    text = source[name].encode()
-                    _write_dataset(file, name, numpy.array([text], h5py.string_dtype("utf-8", len(text))))
-            _set_attributes(file.create_group("data"), source["data"])
-            for name in ("model", "optimizer", "history"):
-                file.create_group(name, track_order=True)
-            for layer, tensor, array, prunable in stored:
-                if layer not in file["model"]:
-                    file["model"].create_group(layer, track_order=True)
-                made = _write_tensor(file["model"][layer], f"{layer}.{tensor}", array, sparse and prunable and not array.all())
-                full_shape = source.get("full_shapes", {}).get(f"{layer}.{tensor}")
-                if full_shape is not None:
-                    _set_attributes(made, {"full_shape": full_shape})
-        seal(temporary, version)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if sparse:
+        stored = [(layer, tensor, array, _without_zeros(array, present) if prunable else present, prunable)
+                  for layer, tensor, array, present, prunable in stored]
+    made = io.BytesIO()     # HDF5 in memory, so that a full disk is an error of the copy
+    with h5py.File(made, "w", libver=("earliest", "v110"), userblock_size=SEAL_BYTES) as file:
+        _set_attributes(file, _attributes(stored, source.get("shard_cuts", ""), version))
+        for name in ("config", "graph"):
+            if name in source:
+                text = source[name].encode()
+                _write_dataset(file, name, numpy.array([text], h5py.string_dtype("utf-8", len(text))))
+        _set_attributes(file.create_group("data"), source["data"])
+        for name in ("model", "optimizer", "history"):
+            file.create_group(name, track_order=True)
+        for layer, tensor, array, present, _ in stored:
+            if layer not in file["model"]:
+                file["model"].create_group(layer, track_order=True)
+            node = _write_tensor(file["model"][layer], f"{layer}.{tensor}", array, present)
+            full_shape = source.get("full_shapes", {}).get(f"{layer}.{tensor}")
+            if full_shape is not None:
+                _set_attributes(node, {"full_shape": full_shape})
+    with replaced(out) as file:
+        file.write(sealed(made.getvalue(), version))
+
+
+def _without_zeros(array, present):
+    return array != 0 if present is None else present & (array != 0)
 
 
 def _set_attributes(node, values):
@@ -190,16 +186,16 @@ def _write_dataset(group, name, array):
     return made
 
 
-def _write_tensor(layer, full_name, array, sparse):
+def _write_tensor(layer, full_name, array, present):
     name = full_name.split(".")[1]
-    if not sparse:
+    if present is None or present.all():
         made = _write_dataset(layer, name, array)
         _set_attributes(made, {"encoding-type": "array", "encoding-version": "0.2.0"})
         return made
-    matrix = scipy.sparse.csr_matrix(array.reshape(len(array), -1))
+    matrix = scipy.sparse.csr_matrix(present.reshape(len(array), -1))
     group = layer.create_group(name, track_order=True)
     for own, alias, values in (("pointers_to_1", "indptr", matrix.indptr.astype("int64")),
-                                ("indices_1", "indices", matrix.indices.astype("int32")), ("values", "data", matrix.data)):
+                                ("indices_1", "indices", matrix.indices.astype("int32")), ("values", "data", array[present])):
         group[alias] = _write_dataset(group, own, values)
     described = {"version": "0.1", "format": "CSR", "shape": matrix.shape, "number_of_stored_values": matrix.nnz,
                  "data_types": {"pointers_to_1": "int64", "indices_1": "int32", "values": "float32"}}

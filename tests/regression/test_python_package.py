@@ -208,7 +208,7 @@ class Files(EndToEnd):
                 edit(changed, lambda file: store_graph(file, text.replace(old, new, 1)), 3)
                 done = subprocess.run([sys.executable, SCRIPTS / "pruntrain_io.py", changed, "--onnx", self.folder / "no.onnx"],
                                       text=True, capture_output=True)
-                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertEqual(done.returncode, 2, done.stderr)
                 self.assertRegex(done.stderr, r"^pruntrain_io: .*changed\.h5: .*\n$")
                 self.assertIn(words, done.stderr)
                 with self.assertRaises(pruntrain.GraphError):
@@ -335,7 +335,12 @@ class MissingPackages(unittest.TestCase):
         for package, arguments in (("torch", ("--torch", "no.pt")), ("onnx", ("--onnx", "no.onnx")),
                                    ("yaml", ("--onnx", "no.onnx"))):
             self.assert_explained(self.run_without(package, script, OF_FORMAT_2, *arguments), script, package)
-        self.assertEqual(self.run_without("torch", script, OF_FORMAT_2).returncode, 0)
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder, "out.safetensors")
+            for words in ((OF_FORMAT_2,), (OF_FORMAT_2, "--safetensors", out), ("from-torch", out, OF_FORMAT_2, f"{folder}/out.h5")):
+                done = self.run_without("torch", script, *words)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            numpy.testing.assert_equal(pruntrain.arrays(f"{folder}/out.h5"), pruntrain.arrays(OF_FORMAT_2))
 
 
 class Installation(unittest.TestCase):

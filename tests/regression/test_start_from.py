@@ -234,7 +234,6 @@ class FromTorch(EndToEnd):
                  ({**state, "9.weight": torch.zeros(7)}, self.config, "5 modules", "4 layers", "dense1, last"),
                  ({**state, "5.weight": torch.ones(8, 96)}, self.config, "5.weight is 8x96, the model's dense1.weight 7x?"),
                  ({**state, "7.weight": torch.ones(3, 8)}, self.config, "7.weight is 3x8, the model's last.weight 3x7"),
-                 ({**state, "0.weight": torch.zeros(6, 2, 3, 3)}, self.config, "0.weight is 0 throughout"),
                  (state, measured, "data.normalization is measured", "given, with mean and std"),
                  (state, unknown, "type 'gelu'", "max_pool2d"))
         for given, config, *words in cases:
@@ -242,10 +241,10 @@ class FromTorch(EndToEnd):
                 pruntrain_io.from_torch(given, config.read_text(), self.folder / "weights.h5")
             for word in words:
                 self.assertIn(word, str(raised.exception))
-        for given, config, word in ((self.network, None, "torch.save(network.state_dict()"),
-                                    (state, incomplete, "missing: 'units'")):
+        for given, config, word in ((self.network, None, "holds a whole module (torch.nn.modules.container.Sequential)"),
+                                    (state, incomplete, "dense1 (dense) of the configuration has no 'units'")):
             done, _ = self.convert(given, config=config)
-            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertEqual(done.returncode, 2, done.stderr)
             self.assertRegex(done.stderr, r"^pruntrain_io: .*\n$")
             self.assertIn(word, done.stderr)
         self.assertEqual(list(self.folder.glob("weights.h5*")), [])
