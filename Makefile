@@ -36,6 +36,8 @@ YAML_LIBS        ?= $(or $(call pkg,--libs yaml-cpp),-lyaml-cpp)
 XXHASH_CFLAGS    ?= $(call pkg,--cflags libxxhash)
 XXHASH_LIBS      ?= $(or $(call pkg,--libs libxxhash),-lxxhash)
 ZLIB_LIBS        ?= -lz
+LZF_CFLAGS       ?= $(call pkg,--cflags liblzf)
+LZF_LIBS         ?= $(or $(call pkg,--libs liblzf),-llzf)
 EXTRA_CFLAGS     ?=
 EXTRA_LIBS       ?=
 
@@ -52,7 +54,7 @@ FUZZCXX  ?= OMPI_CXX=clang++ $(MPICXX)
 VERSION  := 0.2.0
 CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude -I. \
             $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(HWY_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
-LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(HWY_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(EXTRA_LIBS)
+LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(HWY_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(LZF_LIBS) $(EXTRA_LIBS)
 
 SOURCES  := $(filter-out src/app/main.cpp,$(wildcard src/*/*.cpp src/*/*/*.cpp))
 suites   := unit mpi conformance
@@ -89,6 +91,8 @@ $(BUILD)/bench_%: $(BUILD)/release/tests/bench/bench_%.o $(BUILD)/release/libpru
 $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)/double/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 
+# The only user of LibLZF.
+%/src/io/h5_prepare.o: CXXFLAGS += $(LZF_CFLAGS)
 # These know the version, which is set above.
 $(BUILD)/release/src/app/cli.o $(BUILD)/release/src/run/checkpoint_write.o $(BUILD)/release/tests/unit/test_checkpoint.o: Makefile
 
@@ -110,7 +114,7 @@ $(fuzzers): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(fuzzed:%.cpp=$(BUILD
 $(BUILD)/pieces: scripts/check_pieces.sh
 	@mkdir -p $(BUILD)
 	@MPICXX='$(MPICXX)' CXXFLAGS='$(CXXFLAGS)' HDF5_LIBS='$(HDF5_LIBS)' BLAS_LIBS='$(BLAS_LIBS)' HWY_LIBS='$(HWY_LIBS)' YAML_LIBS='$(YAML_LIBS)' \
-	 XXHASH_LIBS='$(XXHASH_LIBS)' ZLIB_LIBS='$(ZLIB_LIBS)' sh scripts/check_pieces.sh
+	 XXHASH_LIBS='$(XXHASH_LIBS)' ZLIB_LIBS='$(ZLIB_LIBS)' LZF_CFLAGS='$(LZF_CFLAGS)' LZF_LIBS='$(LZF_LIBS)' sh scripts/check_pieces.sh
 	@touch $@
 
 programs: pruntrain test-programs

@@ -27,6 +27,7 @@ else
     need "yaml-cpp" "yaml-cpp/yaml.h" 'YAML::Load("a: 1")' "$YAML_LIBS" "libyaml-cpp-dev" "YAML_CFLAGS, YAML_LIBS"
     need "xxHash" "xxhash.h" "XXH3_64bits(nullptr, 0)" "$XXHASH_LIBS" "libxxhash-dev" "XXHASH_CFLAGS, XXHASH_LIBS"
     need "zlib" "zlib.h" "zlibVersion()" "$ZLIB_LIBS" "zlib1g-dev" "EXTRA_CFLAGS, ZLIB_LIBS"
+    need "LibLZF" "lzf.h" "lzf_decompress(nullptr, 0, nullptr, 0)" "$LZF_CFLAGS $LZF_LIBS" "liblzf-dev" "LZF_CFLAGS, LZF_LIBS"
     need "CLI11" "CLI/CLI.hpp" "CLI::App app" "" "libcli11-dev" "EXTRA_CFLAGS"
     need "JSON for Modern C++" "nlohmann/json.hpp" "nlohmann::json json" "" "nlohmann-json3-dev" "EXTRA_CFLAGS"
     need "Random123" "Random123/philox.h" "r123::Philox4x32 philox" "" "librandom123-dev" "EXTRA_CFLAGS"

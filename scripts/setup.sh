@@ -13,7 +13,7 @@
 set -eu
 
 build="g++ make pkg-config openmpi-bin libopenmpi-dev libhdf5-openmpi-dev libopenblas-dev libyaml-cpp-dev libhwy-dev
-       librandom123-dev libcli11-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev"
+       librandom123-dev libcli11-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev liblzf-dev"
 demo="$build dataset-fashion-mnist"
 tests="$demo doctest-dev python3 python3-h5py python3-scipy python3-anndata python3-torch python3-onnx
        python3-xxhash python3-yaml python3-matplotlib chromium munge slurmctld slurmd slurm-client"

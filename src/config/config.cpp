@@ -169,6 +169,8 @@ void Config::alias_word(const std::string& key, const std::string& word, const s
     state_->build();
 }
 
+void Config::note(const std::string& text) const { state_->notes.push_back(text); }
+
 std::vector<std::string> Config::notes() const { return state_->notes; }
 
 std::string Config::with_present_names(const std::string& yaml) const {
@@ -207,6 +209,12 @@ struct ReadRequest {
 };
 
 template <class T>
+const T& as_resolved(const T& value) {
+    return value;
+}
+std::string as_resolved(const std::vector<std::string>& words) { return join(words); }
+
+template <class T>
 T read(bool describing, const YAML::Node& node, const std::string& place, const Path& path, const std::string& member,
        Reads& reads, const ReadRequest<T>& request) {
     T value = request.fallback.value_or(request.sample);
@@ -222,7 +230,8 @@ T read(bool describing, const YAML::Node& node, const std::string& place, const 
         input_error(place, " is missing: ", request.type, ", ", request.allowed, " (", request.meaning, ")");
     }
     const std::string fallback = request.fallback ? scalar_text(request.node(*request.fallback)) : "required";
-    reads.record({path, member, request.type, fallback, request.allowed, request.meaning, request.node(value), value});
+    reads.record({path, member, request.type, fallback, request.allowed, request.meaning, request.node(value),
+                  as_resolved(value)});
     return value;
 }
 
@@ -312,6 +321,32 @@ std::string Config::choice(const std::string& key, std::optional<std::string> fa
         input_error(place_of(key), " is '", value, "'", near.empty() ? "" : text(" (did you mean '", near, "'?)"),
                     ": allowed is ", request.allowed);
     };
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
+std::vector<std::string> Config::words(const std::string& key, std::optional<std::vector<std::string>> fallback,
+                                       const std::string& meaning) const {
+    using Words = std::vector<std::string>;
+    const auto convert = [](const YAML::Node& node) -> std::optional<Words> {
+        if (node.IsScalar()) return Words{node.Scalar()};
+        if (!node.IsSequence()) return std::nullopt;
+        Words words;
+        for (const auto& entry : node) {
+            if (!entry.IsScalar()) return std::nullopt;
+            words.push_back(entry.Scalar());
+        }
+        return words;
+    };
+    const auto to_node = [](const Words& words) {
+        if (words.size() == 1) return YAML::Node(words.front());
+        YAML::Node node(YAML::NodeType::Sequence);
+        for (const auto& word : words) node.push_back(word);
+        node.SetStyle(YAML::EmitterStyle::Flow);
+        return node;
+    };
+    const ReadRequest<Words> request{"text or list of texts",           "any",  meaning, fallback, {"name"}, convert,
+                                     [](const Words&) { return true; }, to_node};
     return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
                 request);
 }

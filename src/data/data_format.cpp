@@ -11,6 +11,8 @@
 
 namespace pruntrain {
 
+void SampleSource::visit(index_t, index_t, const Take&) const { fault("this source holds no double values"); }
+
 std::string read_directory(const Config& config, const std::string& fallback) {
     return config.word("directory", fallback, "directory of the data files");
 }

@@ -18,8 +18,10 @@ namespace pruntrain::h5 {
 /// exist".
 std::string reason();
 
-/// Turns off HDF5's own printing of errors, which are thrown instead. Call it before the first call that may fail.
-inline void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+/// Prepares HDF5; call it before any other call of HDF5. HDF5's own printing of errors is turned off: they are thrown
+/// instead. Its file locks are turned off unless the environment says otherwise: some parallel file systems have no
+/// locks, and there HDF5 opens no file with them. Its filters get LZF.
+void prepare();
 
 /// Returns the result of an HDF5 call. @throws std::runtime_error "PART: REASON" if it is negative
 template <class Result>
@@ -62,6 +64,15 @@ inline std::uint64_t room_for(hid_t dataset, std::uint64_t file_bytes, std::size
     return stored * (layout == H5D_CHUNKED ? largest_ratio : 1) / number_bytes;
 }
 
+/// Reads a box of a data set. @return the result of H5Dread
+inline herr_t read_box(hid_t dataset, hid_t type, const std::vector<hsize_t>& begin, const std::vector<hsize_t>& size,
+                       void* numbers, const std::string& part) {
+    const Handle there(H5Dget_space(dataset), H5Sclose, part);
+    check(H5Sselect_hyperslab(there, H5S_SELECT_SET, begin.data(), nullptr, size.data(), nullptr), part);
+    const Handle here(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, part);
+    return H5Dread(dataset, type, here, there, H5P_DEFAULT, numbers);
+}
+
 /// Reads some entries of the first dimension of a data set, other dimensions whole. @return the result of H5Dread
 /// @param dimensions  of the whole data set
 inline herr_t read_rows(hid_t dataset, hid_t type, const std::vector<index_t>& dimensions, index_t first, index_t count,
@@ -69,10 +80,7 @@ inline herr_t read_rows(hid_t dataset, hid_t type, const std::vector<index_t>& d
     std::vector<hsize_t> begin(dimensions.size(), 0), size(dimensions.begin(), dimensions.end());
     begin[0] = static_cast<hsize_t>(first);
     size[0] = static_cast<hsize_t>(count);
-    const Handle there(H5Dget_space(dataset), H5Sclose, part);
-    check(H5Sselect_hyperslab(there, H5S_SELECT_SET, begin.data(), nullptr, size.data(), nullptr), part);
-    const Handle here(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), H5Sclose, part);
-    return H5Dread(dataset, type, here, there, H5P_DEFAULT, numbers);
+    return read_box(dataset, type, begin, size, numbers, part);
 }
 
 }  // namespace pruntrain::h5

@@ -60,7 +60,7 @@ std::string without_padding(std::string value) {
 }
 
 Handle file_access() {
-    h5::silence();
+    h5::prepare();
     Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "file access");
     check(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110), "file access");
     check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), "file access");

@@ -61,7 +61,9 @@ class Config {
     void alias(const std::string& key, const std::string& old_name) const;
     /// Likewise for a word that is a value of `key`.
     void alias_word(const std::string& key, const std::string& word, const std::string& old_word) const;
-    /// What to write instead of each old name that was given.
+    /// Adds a note for the user, which the program prints before it starts.
+    void note(const std::string& text) const;
+    /// What to write instead of each old name that was given, and the notes of the readers.
     std::vector<std::string> notes() const;
     /// The text of another configuration with the names of now, as far as they have been declared.
     std::string with_present_names(const std::string& yaml) const;
@@ -74,6 +76,9 @@ class Config {
     std::string word(const std::string& key, std::optional<std::string> fallback, const std::string& meaning) const;
     std::string choice(const std::string& key, std::optional<std::string> fallback,
                        const std::vector<std::string>& allowed, const std::string& meaning) const;
+    /// A list of texts, or one text.
+    std::vector<std::string> words(const std::string& key, std::optional<std::vector<std::string>> fallback,
+                                   const std::string& meaning) const;
     /// A list of numbers, or one number.
     std::vector<double> numbers(const std::string& key, std::optional<std::vector<double>> fallback, const Range& range,
                                 const std::string& meaning) const;

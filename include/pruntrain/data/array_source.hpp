@@ -4,17 +4,30 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pruntrain/data/data_format.hpp"
 #include "pruntrain/io/array_reader.hpp"
 
 namespace pruntrain {
 
+/// The order of the dimensions of images in a file: of (samples, channels, rows, columns), or with the channels last.
+enum class ImageLayout { nchw, nhwc };
+
+/// What the `data` section says of the arrays.
+struct ArrayOptions {
+    ImageLayout layout = ImageLayout::nchw;
+    std::optional<index_t> label_column;  ///< the only column of the targets that is used; none: all
+    bool needs_label_column = false;      ///< refuse several columns of integers
+    std::string transposed_hint;          ///< what to do if the samples are the last dimension
+};
+ArrayOptions read_array_options(const Config& config);
+
 /// @param inputs   (N,F) flat, (N,H,W) or (N,C,H,W) images; bytes stay bytes, all else becomes float32
-/// @param targets  (N) or (N,D)
+/// @param targets  (N), (1,N) or (N,D)
 /// @throws InputError for other dimensions, or if the two sample counts differ
 std::unique_ptr<SampleSource> make_array_source(std::unique_ptr<ArrayReader> inputs,
-                                                std::unique_ptr<ArrayReader> targets);
+                                                std::unique_ptr<ArrayReader> targets, ArrayOptions options = {});
 
 /// Default file names of a format. None: the key is required; "": there is no such file.
 struct FilePairs {
@@ -22,8 +35,9 @@ struct FilePairs {
     std::optional<std::string> train_inputs, train_targets, test_inputs, test_targets;
 };
 
-/// A format with one file for each array, named by the keys of `FilePairs`.
+/// A format with one file for each array, or several for each, named by the keys of `FilePairs`.
 std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults,
-                                                  std::unique_ptr<ArrayReader> (*open)(const std::string& path));
+                                                  std::unique_ptr<ArrayReader> (*open)(const std::string& path),
+                                                  ArrayOptions options);
 
 }  // namespace pruntrain

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,7 +30,13 @@ struct SampleHeader {
     friend bool operator==(const SampleHeader&, const SampleHeader&) = default;
 };
 
-/// The samples of one file or pair of files.
+/// Files, and the names in them, of inputs and targets: for messages.
+struct SampleNames {
+    std::string inputs = "the inputs";
+    std::string targets = "the targets";
+};
+
+/// The samples of one file or pair of files, or of several of them.
 class SampleSource {
    public:
     virtual ~SampleSource() = default;
@@ -38,8 +45,18 @@ class SampleSource {
     /// and targets (sample, target). An empty span is not filled.
     /// @throws InputError naming the file if it is damaged, shorter than its header says, or has changed
     virtual void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const = 0;
-    /// True if features can be read without reading those before them.
-    virtual bool reads_anywhere() const { return false; }
+    /// Why features can only be read after those before them, and what to do about it; "" if they can be read alone.
+    virtual std::string why_sequential() const { return "this format is read from its start"; }
+    bool reads_anywhere() const { return why_sequential().empty(); }
+    virtual SampleNames names() const { return {}; }
+    /// What the user should know of these data.
+    virtual std::vector<std::string> warnings() const { return {}; }
+
+    using Take = std::function<void(index_t sample, std::span<const double> features)>;
+    /// True if the files store inputs in a type that float32 rounds: then `visit` gives them as they are.
+    virtual bool is_wide() const { return false; }
+    /// Only if `is_wide`: calls `take` with the features of each of the samples [first, first + count), in order.
+    virtual void visit(index_t first, index_t count, const Take& take) const;
 };
 
 enum class Part { train, test };

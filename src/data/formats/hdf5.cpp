@@ -1,7 +1,8 @@
-// Inputs and targets as two data sets of an HDF5 file. Training and test samples may be in the same file under
-// different names.
+// Inputs and targets as two data sets of an HDF5 file, or of several files. Training and test samples may be in the
+// same file under different names.
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/data/array_source.hpp"
+#include "pruntrain/data/file_list.hpp"
 
 namespace pruntrain {
 
@@ -10,37 +11,64 @@ namespace {
 class Hdf5 final : public DataFormat {
    public:
     struct Place {
-        std::string file, inputs, targets;
+        FileList files;
+        std::string inputs, targets;
     };
-    Hdf5(Place train, Place test) : train_(std::move(train)), test_(std::move(test)) {}
+    Hdf5(Config config, Place train, Place test, DimensionOrder order, ArrayOptions options)
+        : config_(std::move(config)),
+          train_(std::move(train)),
+          test_(std::move(test)),
+          order_(order),
+          options_(std::move(options)) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const Place& place = part == Part::train ? train_ : test_;
-        if (place.file.empty()) return nullptr;
-        auto inputs = open_h5_dataset(place.file, place.inputs);
-        return make_array_source(std::move(inputs), open_h5_dataset(place.file, place.targets));
+        if (place.files.empty()) return nullptr;
+        std::vector<std::unique_ptr<SampleSource>> sources;
+        for (const std::string& file : place.files.paths()) {
+            auto inputs = open_h5_dataset(file, place.inputs, order_);
+            auto targets = open_h5_dataset(file, place.targets, order_);
+            sources.push_back(make_array_source(std::move(inputs), std::move(targets), options_));
+        }
+        auto source = concatenate(std::move(sources));
+        note_warnings(config_, *source);
+        return source;
     }
 
    private:
+    Config config_;
     Place train_, test_;
+    DimensionOrder order_;
+    ArrayOptions options_;
 };
 
 }  // namespace
 
 std::unique_ptr<DataFormat> make_hdf5(const Config& config) {
     const std::string directory = read_directory(config, ".");
-    const auto file = [&](const char* key, std::optional<std::string> fallback, const char* meaning) {
-        return in_directory(directory, config.word(key, std::move(fallback), meaning));
-    };
-    const Hdf5::Place train{file("train_file", std::nullopt, "file with the training samples"),
-                            config.word("inputs_path", "/inputs", "data set of the training inputs"),
-                            config.word("targets_path", "/targets", "data set of the training targets")};
-    const Hdf5::Place test{
-        file("test_file", "", "file with the test samples, may be the same file; '' for none"),
+    Hdf5::Place train{FileList(config, directory, "train_file", std::nullopt,
+                               "file with the training samples; several: a list, or a pattern as part_*.h5, sorted by "
+                               "name"),
+                      config.word("inputs_path", "/inputs", "data set of the training inputs"),
+                      config.word("targets_path", "/targets", "data set of the training targets")};
+    Hdf5::Place test{
+        FileList(config, directory, "test_file", "",
+                 "file with the test samples, or several, may be the same file; '' for none"),
         config.word("test_inputs_path", train.inputs, "data set of the test inputs; default: inputs_path"),
         config.word("test_targets_path", train.targets, "data set of the test targets; default: targets_path")};
-    if (train.file.empty()) input_error(config.place_of("train_file"), " must name a file");
-    return std::make_unique<Hdf5>(train, test);
+    if (train.files.empty()) input_error(config.place_of("train_file"), " must name a file");
+    const bool transposed = config.flag("transposed", false,
+                                        "true: the dimensions in the file are reversed, the samples are the last one, "
+                                        "as MATLAB, Julia and R write arrays with the samples first");
+    ArrayOptions options = read_array_options(config);
+    options.needs_label_column = false;  // arrays often have several targets
+    options.transposed_hint = transposed
+                                  ? "if the samples are the first dimension in the file, set data.transposed to "
+                                    "false"
+                                  : "if the samples are the last dimension, as MATLAB, Julia and R write it, set "
+                                    "data.transposed to true";
+    return std::make_unique<Hdf5>(config, std::move(train), std::move(test),
+                                  transposed ? DimensionOrder::reversed : DimensionOrder::as_stored, options);
 }
 
 }  // namespace pruntrain

@@ -1,5 +1,5 @@
-// The IDX files of MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017) and similar data sets. Images and labels
-// are unsigned bytes. For each name, the plain file or else NAME.gz is read.
+// The IDX files of MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017) and similar data sets. For each name,
+// the plain file or else NAME.gz is read.
 #include <filesystem>
 
 #include "pruntrain/base/error.hpp"
@@ -21,7 +21,7 @@ std::unique_ptr<DataFormat> make_idx(const Config& config) {
     const FilePairs defaults{"/usr/share/datasets/fashion-mnist",  // of Debian's package dataset-fashion-mnist
                              "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
                              "t10k-labels-idx1-ubyte"};
-    return make_file_pair_format(config, defaults, open_plain_or_gz);
+    return make_file_pair_format(config, defaults, open_plain_or_gz, read_array_options(config));
 }
 
 }  // namespace pruntrain

@@ -4,7 +4,10 @@
 namespace pruntrain {
 
 std::unique_ptr<DataFormat> make_npy(const Config& config) {
-    return make_file_pair_format(config, {".", std::nullopt, std::nullopt, "", ""}, open_npy);
+    ArrayOptions options = read_array_options(config);
+    options.needs_label_column = false;  // arrays often have several targets
+    options.transposed_hint = "if the samples are the last dimension, save array.T";
+    return make_file_pair_format(config, {".", std::nullopt, std::nullopt, "", ""}, open_npy, options);
 }
 
 }  // namespace pruntrain
