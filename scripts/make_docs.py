@@ -36,7 +36,7 @@ SEE_ALSO = {"run": "[tutorial.md](tutorial.md)", "train": "[ranks.md](ranks.md) 
            "prune": "[methods.md](methods.md), [compatibility.md](compatibility.md)", CLUSTER: "[scaling.md](scaling.md)"}
 
 BLOCK = re.compile(r"(?P<key>\S+)(?:   \((?P<member>.+)\))?\n    (?P<meaning>.+)\n"
-                   r"    (?P<type>text|word|number|whole number|true or false|list of numbers)(?:, (?P<allowed>.+))?; "
+                   r"    (?P<type>text|word|number|whole number|true or false|list of numbers|text or list of texts)(?:, (?P<allowed>.+))?; "
                    r"(?:required|default (?P<default>.+))")
 
 

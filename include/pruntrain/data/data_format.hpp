@@ -29,6 +29,11 @@ struct SampleHeader {
     friend bool operator==(const SampleHeader&, const SampleHeader&) = default;
 };
 
+/// A word that is a target, and where it is first: "'a.csv' line 3 column 2".
+struct ClassName {
+    std::string name, place;
+};
+
 /// The samples of one file or pair of files.
 class SampleSource {
    public:
@@ -38,6 +43,9 @@ class SampleSource {
     /// and targets (sample, target). An empty span is not filled.
     /// @throws InputError naming the file if it is damaged, shorter than its header says, or has changed
     virtual void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const = 0;
+    /// The words that are its targets; `read` gives the index of each in this list. Empty: the targets are numbers;
+    /// null: they can only be numbers in this format.
+    virtual const std::vector<ClassName>* classes() const { return nullptr; }
     /// True if features can be read without reading those before them.
     virtual bool reads_anywhere() const { return false; }
 };
