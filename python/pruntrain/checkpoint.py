@@ -84,6 +84,12 @@ def state(path):
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
+def class_names(path):
+    """The names of the classes in the order of their indices; none if the targets were values without names."""
+    with h5py.File(path) as file:
+        return file["class_names"][0].decode().split("\n") if "class_names" in file else []
+
+
 def history(path):
     """Column -> numpy array: what history.csv has; a weight file has no columns."""
     with h5py.File(path) as file:

@@ -1,11 +1,24 @@
 #include "pruntrain/app/inspect_text.hpp"
 
+#include <algorithm>
+#include <span>
 #include <sstream>
 
+#include "pruntrain/base/error.hpp"
 #include "pruntrain/base/table.hpp"
 #include "pruntrain/base/text.hpp"
 
 namespace pruntrain {
+
+namespace {
+
+std::string classes_text(const std::vector<std::string>& names) {
+    constexpr std::size_t most = 20;
+    const auto first = std::span(names).first(std::min(names.size(), most));
+    return text(names.size(), ": ", join({first.begin(), first.end()}), names.size() > most ? ", ..." : "");
+}
+
+}  // namespace
 
 std::string inspect_text(const CheckpointSummary& summary, const std::string& file) {
     Rows rows{{"tensor", "shape", "kept", "of", "density", "stored", "bytes"}};
@@ -26,6 +39,7 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
         << "  sparsity             " << exact(state.sparsity) << "\n"
         << "  numbers              " << grouped(kept) << " kept of " << grouped(size) << "\n"
         << "  validation accuracy  " << number_or_dash(state.validation_accuracy, 4) << "\n"
+        << (state.class_names.empty() ? "" : text("  classes              ", classes_text(state.class_names), "\n"))
         << "  optimizer slots      " << (summary.slots.empty() ? "none" : join(summary.slots)) << "\n"
         << "  written on           " << state.ranks << (state.ranks == 1 ? " rank" : " ranks") << " (grid "
         << state.grid << "), seed " << state.seed << "\n"

@@ -23,6 +23,8 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     std::vector<std::string> all{"parallel.model_shards=1", "data.normalization=given",
                                  "data.mean=" + list(summary.normalization.mean),
                                  "data.std=" + list(summary.normalization.deviation)};
+    // Words of other files get the numbers that they had in training.
+    if (!summary.state.class_names.empty()) all.push_back("data.class_names=" + yaml_list(summary.state.class_names));
     const std::string source = path + ":/config";
     if (needs_pruner && !Config::parse(summary.config, source, {}).has("prune"))
         all.emplace_back("prune.final_sparsity=0");

@@ -383,6 +383,32 @@ std::vector<double> Config::numbers(const std::string& key, std::optional<std::v
                 request);
 }
 
+std::vector<std::string> Config::words(const std::string& key, std::optional<std::vector<std::string>> fallback,
+                                       const std::string& meaning) const {
+    using Words = std::vector<std::string>;
+    ReadRequest<Words> request{"text or list of texts", "any", meaning, std::move(fallback), {"name"}, {}, {}, {}};
+    request.convert = [](const YAML::Node& node) -> std::optional<Words> {
+        Words values;
+        if (node.IsScalar()) return Words{node.Scalar()};
+        if (!node.IsSequence()) return std::nullopt;
+        for (const auto& entry : node) {
+            if (!entry.IsScalar()) return std::nullopt;
+            values.push_back(entry.Scalar());
+        }
+        return values;
+    };
+    request.is_allowed = [](const Words&) { return true; };
+    request.node = [](const Words& values) {
+        if (values.size() == 1) return word_node(values.front());
+        YAML::Node node(YAML::NodeType::Sequence);
+        for (const auto& value : values) node.push_back(value);
+        node.SetStyle(YAML::EmitterStyle::Flow);
+        return node;
+    };
+    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
+                request);
+}
+
 void Config::finish() const {
     std::set<Path> read_paths, known(state_->entered.begin(), state_->entered.end());
     for (const auto& one : state_->reads) read_paths.insert(one.path);

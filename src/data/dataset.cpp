@@ -7,6 +7,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/config/choose.hpp"
 #include "pruntrain/data/gather_tile.hpp"
+#include "src/data/class_names.hpp"
 
 namespace pruntrain {
 
@@ -20,6 +21,7 @@ struct Keys {
     std::uint64_t split_seed = 0;
     bool measured = false;
     Normalization given;
+    std::vector<std::string> class_names;
 };
 
 Keys read_keys(const Config& section) {
@@ -49,6 +51,9 @@ Keys read_keys(const Config& section) {
         keys.given.deviation = given.numbers("std", std::nullopt, above(0),
                                              "standard deviation of the inputs, one value or one per channel");
     }
+    keys.class_names =
+        section.words("class_names", std::vector<std::string>{},
+                      "names of the classes in the order of their numbers from 0; []: the words of the training files");
     return keys;
 }
 
@@ -110,7 +115,9 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         train.source = keys.format->open(Part::train);
         test.source = keys.format->open(Part::test);
         own = headers_of(*train.source, test.source.get());
+        class_names_ = names_of_classes(keys.class_names, *train.source);
     });
+    broadcast(class_names_, world);
     Headers headers = own;
     world.broadcast(std::span(&headers, 1));
     header_ = train.header = headers.train;
@@ -126,6 +133,12 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         if (node.is_root() && own != headers)
             input_error("the data files on one node differ in size from those on the first node");
     });
+    std::array<std::vector<float>, 2> classes;  // of the words of each part
+    world.rethrow_collectively([&] {
+        for (const Part part : {Part::train, Part::test})
+            if (const auto* source = files[part].source.get())
+                classes[static_cast<std::size_t>(part)] = map_classes(*source, class_names_, !classes[0].empty());
+    });
 
     for (const Part part : {Part::train, Part::test}) {
         if (samples_of(part) == 0) continue;
@@ -134,6 +147,9 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         files.parts[static_cast<std::size_t>(part)].targets = targets_of(part);
     }
     store_ = sample_stores().find(keys.residency)(std::move(files), world, node);
+    if (node.is_root())
+        for (const Part part : {Part::train, Part::test})
+            apply_map(classes[static_cast<std::size_t>(part)], targets_of(part));
     for (const SharedWindow& targets : targets_) targets.publish();
 
     if (keys.measured) {                  // one rank measures, so that mean and std are bit-identical everywhere

@@ -12,14 +12,16 @@
 namespace pruntrain {
 
 inline constexpr const char* full_shape_name = "full_shape";
+inline constexpr const char* class_names_path = "class_names";  ///< a text, a line for each name
 inline constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 3};
 
 /// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so
-/// that a new one does not compile until it is stored.
+/// that a new one does not compile until it is stored. The class names are no attribute, which has no checksum.
 template <class State, class Use>
 void each_field(State& state, Use&& use) {
     auto& [step, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks, grid,
-           partition, pattern_hash, weights_hash, execution, sparsity, validation_accuracy, rate_factor] = state;
+           partition, pattern_hash, weights_hash, execution, sparsity, validation_accuracy, rate_factor, class_names] =
+        state;
     use("step", step);
     use("epoch", epoch);
     use("seconds", seconds);
@@ -38,6 +40,7 @@ void each_field(State& state, Use&& use) {
     use("sparsity", sparsity);
     use("validation_accuracy", validation_accuracy);
     use("rate_factor", rate_factor);
+    static_cast<void>(class_names);
 }
 
 /// A tensor of the model on this shard: rows and columns, from these on, of a whole of this shape.

@@ -213,6 +213,7 @@ std::unique_ptr<Job> gather(const fs::path& path, Network& network, const RunSta
             each_field(state, [&](const char* name, const auto& field) { file.set_attribute("/", name, field); });
             file.write_text("config", config);
             file.write_text("graph", graph);
+            if (!state.class_names.empty()) file.write_text(class_names_path, join(state.class_names, "\n"));
             file.create_group("data");
             file.set_attribute("data", "mean", normalization.mean);
             file.set_attribute("data", "deviation", normalization.deviation);

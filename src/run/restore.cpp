@@ -12,6 +12,27 @@ void broadcast(FileToRestore& file, const Communicator& world) {
         world.broadcast_text(*words);
 }
 
+std::string yaml_list(const std::vector<std::string>& names) {
+    std::vector<std::string> quoted;
+    for (const std::string& name : names) {
+        quoted.emplace_back("\"");
+        for (const char letter : name) {
+            if (letter == '"' || letter == '\\') quoted.back() += '\\';
+            quoted.back() += letter;
+        }
+        quoted.back() += '"';
+    }
+    return "[" + join(quoted) + "]";
+}
+
+void check_class_names(const std::string& file, const std::vector<std::string>& theirs,
+                       const std::vector<std::string>& ours) {
+    if (theirs == ours || theirs.empty() || ours.empty()) return;
+    input_error(file, " was trained with the classes ", yaml_list(theirs), ", but the training files have ",
+                yaml_list(ours), ": set data.class_names='", yaml_list(theirs),
+                "' to number the classes in the same way");
+}
+
 namespace {
 
 /// The partition of the model in the file, for the number of shards of this run.

@@ -17,6 +17,7 @@ bool Checkpointer::save(RunState& state, const History& history, bool needed) {
     state.weights_hash = hex(hash.weights);
     state.execution = model.execution().describe();
     state.partition = partition_text(model.partition());
+    state.class_names = experiment_.dataset.class_names();
     experiment_.dataset.pause_reading();
     const auto write = [&](auto how) {
         return how(folder_.checkpoints() / checkpoint_name(state.step), model.network(), state, history,

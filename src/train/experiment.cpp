@@ -57,6 +57,10 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
     const Network& network = model.network();
     loss->check(network.outputs(), dataset.target_width());
     if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
+    else if (dataset.class_names().size() > 2)
+        input_error("the targets are words of ", dataset.class_names().size(), " classes, but loss ",
+                    config.section("train").place_of("loss"),
+                    " compares values: use cross_entropy, and one output for ", "each class");
     if (regularizer) {
         const auto applies = [&](const auto* parameter) { return regularizer->applies_to(*parameter); };
         if (std::ranges::none_of(network.parameters(), applies))

@@ -84,6 +84,7 @@ bool Trainer::resume() {
         return false;
     }
     RestoredRun restored = restore(newest, experiment_.model, Restore::run, world_);
+    check_class_names(newest.path, restored.state.class_names, experiment_.dataset.class_names());
     restored.state.ranks = state_.ranks;
     restored.state.grid = state_.grid;
     restored.state.seed = state_.seed;

@@ -30,7 +30,7 @@ inline Range from_up_to_below(double low, double high) { return {.low = low, .hi
 /// A key that was read, with the value that the program uses: the one given or the default.
 struct ResolvedKey {
     std::string name;
-    std::variant<bool, index_t, double, std::string, std::vector<double>> value;
+    std::variant<bool, index_t, double, std::string, std::vector<double>, std::vector<std::string>> value;
 };
 
 /// One place in the tree. Each key is read in one place of the program, by one of the typed reads below, with its
@@ -82,6 +82,10 @@ class Config {
     /// A list of numbers, or one number.
     std::vector<double> numbers(const std::string& key, std::optional<std::vector<double>> fallback, const Range& range,
                                 const std::string& meaning) const;
+
+    /// A list of texts, or one text.
+    std::vector<std::string> words(const std::string& key, std::optional<std::vector<std::string>> fallback,
+                                   const std::string& meaning) const;
 
     /// The same place, its reads noted as belonging to one member of a family ("type: adam") in `describe`.
     Config member(const std::string& name) const;

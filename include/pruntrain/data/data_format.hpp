@@ -36,6 +36,11 @@ struct SampleNames {
     std::string targets = "the targets";
 };
 
+/// A word that is a target, and where it is first: "'a.csv' line 3 column 2".
+struct ClassName {
+    std::string name, place;
+};
+
 /// The samples of one file or pair of files, or of several of them.
 class SampleSource {
    public:
@@ -57,6 +62,9 @@ class SampleSource {
     virtual bool is_wide() const { return false; }
     /// Only if `is_wide`: calls `take` with the features of each of the samples [first, first + count), in order.
     virtual void visit(index_t first, index_t count, const Take& take) const;
+    /// The words that are its targets; `read` gives the index of each in this list. Empty: the targets are numbers;
+    /// null: they can only be numbers in this format.
+    virtual const std::vector<ClassName>* classes() const { return nullptr; }
 };
 
 enum class Part { train, test };

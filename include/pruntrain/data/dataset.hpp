@@ -43,6 +43,8 @@ class Dataset {
     const Shape& shape() const { return header_.shape; }
     index_t target_width() const { return header_.target_width; }
     index_t samples(Split split) const;
+    /// In the order of their numbers; none if the targets are numbers without names.
+    const std::vector<std::string>& class_names() const { return class_names_; }
     const Normalization& normalization() const { return normalization_; }
     /// Bytes of samples and targets; the maximum over the nodes.
     std::size_t bytes_per_node() const;
@@ -83,6 +85,7 @@ class Dataset {
 
     SampleHeader header_;
     std::string residency_;
+    std::vector<std::string> class_names_;
     std::array<index_t, 2> part_samples_{};  // of the training and the test files
     std::array<SharedWindow, 2> targets_;
     std::unique_ptr<SampleStore> store_;      // a read changes it, even of a const data set

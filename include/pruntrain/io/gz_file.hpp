@@ -28,6 +28,8 @@ class GzFile {
     /// @throws InputError if there are fewer bytes
     void expect_bytes(index_t announced);
 
+    /// Fills `bytes` from the current position as far as the content reaches. @return the number of bytes
+    index_t read_up_to(std::span<std::byte> bytes);
     /// Fills `bytes` from the current position. @throws InputError if the file is damaged or ends too early
     void read(std::span<std::byte> bytes);
     /// Fills `bytes` from a position in the uncompressed content. A plain file is read only there. A compressed file is
@@ -43,7 +45,6 @@ class GzFile {
     struct Close {
         void operator()(gzFile_s* file) const;
     };
-    index_t read_up_to(std::span<std::byte> bytes);
     void expect_all(index_t count, std::size_t wanted) const;
     void seek(index_t position);
 

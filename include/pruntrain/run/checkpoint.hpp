@@ -34,6 +34,7 @@ struct RunState {
     double sparsity = 0;
     double validation_accuracy = NAN;  ///< at the last evaluation
     double rate_factor = 1;            ///< of the learning rate, after going back from numbers that were not finite
+    std::vector<std::string> class_names{};  ///< of the data, in the order of their numbers; a data set of its own
 };
 
 /// What became of a file. Of the root; the others know nothing.

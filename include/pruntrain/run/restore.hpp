@@ -2,11 +2,20 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "pruntrain/parallel/model.hpp"
 #include "pruntrain/run/checkpoint.hpp"
 
 namespace pruntrain {
+
+/// @throws InputError if the network in a file was trained with other class names than those of the data. Without names
+/// there is nothing to compare.
+void check_class_names(const std::string& file, const std::vector<std::string>& theirs,
+                       const std::vector<std::string>& ours);
+
+/// As a list in YAML, for messages and overrides.
+std::string yaml_list(const std::vector<std::string>& names);
 
 /// What all ranks must know of a file before they read it.
 struct FileToRestore {

@@ -1,90 +1,114 @@
-// Text files, one sample per line, with its targets in the first or last columns.
+// Text files, one sample per line.
 #include <algorithm>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/config/choose.hpp"
 #include "pruntrain/data/data_format.hpp"
-#include "pruntrain/io/csv_reader.hpp"
+#include "pruntrain/io/file_list.hpp"
+#include "src/data/csv_source.hpp"
 
 namespace pruntrain {
 
 namespace {
 
-struct Layout {
-    char separator = ',';
-    bool targets_first = false;
-    index_t target_columns = 1;
-    std::vector<index_t> shape;  // empty: flat, one feature per column
-};
-
-class CsvSource final : public SampleSource {
-   public:
-    CsvSource(const std::string& path, const Layout& layout) : file_(path, layout.separator), layout_(layout) {
-        const index_t features = file_.columns() - layout_.target_columns;
-        if (features < 1)
-            input_error("'", path, "' has ", file_.columns(), " columns: none is left for inputs after ",
-                        layout_.target_columns, " for targets (is the separator right?)");
-        header_ = {layout_.shape.empty() ? Shape{features, 1, 1} : to_shape(layout_.shape), file_.rows(),
-                   layout_.target_columns, Element::float32};
-        if (header_.shape.size() != features)
-            input_error("'", path, "' has ", features, " input columns, but data.shape ", header_.shape.describe(),
-                        " needs ", header_.shape.size());
-    }
-
-    SampleHeader header() const override { return header_; }
-
-    void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {
-        auto* const inputs = reinterpret_cast<float*>(features.data());
-        const index_t input_count = header_.shape.size(), target_count = layout_.target_columns;
-        file_.read([&](index_t row, std::span<const float> numbers) {
-            const index_t sample = row - first;
-            if (sample < 0 || sample >= count) return;
-            const float* const own_inputs = numbers.data() + (layout_.targets_first ? target_count : 0);
-            const float* const own_targets = numbers.data() + (layout_.targets_first ? 0 : input_count);
-            if (!features.empty()) std::copy_n(own_inputs, input_count, inputs + sample * input_count);
-            if (!targets.empty()) std::copy_n(own_targets, target_count, targets.data() + sample * target_count);
-        });
-    }
-
-   private:
-    CsvReader file_;
-    Layout layout_;
-    SampleHeader header_;
-};
-
 class Csv final : public DataFormat {
    public:
-    Csv(std::string train, std::string test, Layout layout)
-        : train_(std::move(train)), test_(std::move(test)), layout_(std::move(layout)) {}
+    Csv(std::vector<std::string> train, std::vector<std::string> test, CsvKeys keys)
+        : train_(std::move(train)), test_(std::move(test)), keys_(std::move(keys)) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
-        const std::string& file = part == Part::train ? train_ : test_;
-        return file.empty() ? nullptr : std::make_unique<CsvSource>(file, layout_);
+        const auto& files = part == Part::train ? train_ : test_;
+        return files.empty() ? nullptr : make_csv_source(expand_patterns(files), keys_);
     }
 
    private:
-    std::string train_, test_;
-    Layout layout_;
+    std::vector<std::string> train_, test_;
+    CsvKeys keys_;
 };
+
+std::vector<std::string> read_files(const Config& config, const std::string& directory, const std::string& key,
+                                    std::optional<std::vector<std::string>> fallback, const std::string& meaning) {
+    std::vector<std::string> files;
+    for (const std::string& file : config.words(key, std::move(fallback), meaning))
+        if (!file.empty()) files.push_back(in_directory(directory, file));
+    return files;
+}
+
+char read_separator(const Config& config) {
+    const std::string word = config.word(
+        "separator", "auto",
+        "separator between values: comma, semicolon, tab, bar, blank (any number of blanks and tabs), another single "
+        "character, or auto: the one that fits the first lines");
+    if (word == "auto") return CsvFormat::automatic;
+    if (word == "comma") return ',';
+    if (word == "semicolon") return ';';
+    if (word == "tab" || word == "\\t") return '\t';
+    if (word == "bar") return '|';
+    if (word == "blank") return CsvFormat::blank;
+    const bool usable = word.size() == 1 && is_plain_text(word) && !std::isalnum(static_cast<unsigned char>(word[0])) &&
+                        std::string("\"'+-.").find(word) == std::string::npos;
+    if (!usable && word != "\t")
+        input_error(config.place_of("separator"), " is '", shown(word), "': allowed are auto, comma, semicolon, tab, ",
+                    "blank, bar, or one character that is no letter, digit, quote, sign or point");
+    return word[0];
+}
+
+CsvFormat read_format(const Config& config) {
+    CsvFormat format;
+    format.separator = read_separator(config);
+    format.decimal_comma = choose_enum<bool>(config, "decimal", false, {{"point", false}, {"comma", true}},
+                                             "decimal separator of the values");
+    format.comment = config.word("comment", "#", "lines that begin with it are skipped; '' for none");
+    format.skip_lines = config.integer("skip_lines", 0, at_least(0), "number of lines to skip at the start of a file");
+    format.heading = choose_enum<CsvHeading>(
+        config, "header", CsvHeading::automatic,
+        {{"auto", CsvHeading::automatic}, {"yes", CsvHeading::yes}, {"no", CsvHeading::no}},
+        "whether the first line has the names of the columns; auto: if it has no value, or words above values");
+    format.skip_after_heading = config.integer("skip_after_header", 0, at_least(0),
+                                               "number of lines to skip after the header, for instance of units");
+    if (format.decimal_comma && format.separator == ',')
+        input_error(config.place_of("decimal"), " is comma, so data.separator must not be comma");
+    if (format.skip_after_heading > 0) {
+        if (format.heading == CsvHeading::no)
+            input_error(config.place_of("skip_after_header"), " needs a header, but data.header is no: use ",
+                        "data.skip_lines");
+        format.heading = CsvHeading::yes;
+    }
+    return format;
+}
 
 }  // namespace
 
 std::unique_ptr<DataFormat> make_csv(const Config& config) {
     const std::string directory = read_directory(config, ".");
-    const std::string train =
-        in_directory(directory, config.word("train_file", std::nullopt, "file with the training samples"));
-    const std::string test =
-        in_directory(directory, config.word("test_file", "", "file with the test samples; '' for none"));
-    Layout layout;
-    const std::string separator =
-        config.choice("separator", "comma", {"comma", "semicolon", "tab"}, "separator between values");
-    layout.separator = separator == "tab" ? '\t' : separator == "semicolon" ? ';' : ',';
-    layout.targets_first =
-        config.choice("target", "last", {"first", "last"}, "position of the target columns in a line") == "first";
-    layout.target_columns = config.integer("target_columns", 1, at_least(1), "number of target columns");
-    layout.shape = read_shape(config, {}, "[channels, rows, columns] of image inputs; [] for flat inputs");
+    const auto train =
+        read_files(config, directory, "train_file", std::nullopt,
+                   "files with the training samples, read one after the other; part_*.csv: all that match");
+    const auto test = read_files(config, directory, "test_file", std::vector<std::string>{""},
+                                 "files with the test samples; '' for none");
+    CsvKeys keys;
+    keys.format = read_format(config);
+    keys.target = config.words("target", std::vector<std::string>{"last"},
+                               "target columns: last, first, or columns by name or by number from 1; words in a single "
+                               "target column are class names, numbered in sorted order");
+    keys.target_columns =
+        config.integer("target_columns", 1, at_least(1), "number of target columns, with target first or last");
+    keys.leave_out =
+        config.words("leave_out", std::vector<std::string>{}, "columns not to use, by name or by number from 1");
+    keys.index_column = choose_enum<IndexColumn>(
+        config, "index_column", IndexColumn::refuse,
+        {{"refuse", IndexColumn::refuse}, {"drop", IndexColumn::drop}, {"keep", IndexColumn::keep}},
+        "a first column that counts the samples or has no name; refuse: ends with an error; drop: leaves the first "
+        "column out; keep: it is an input");
+    keys.shape = read_shape(config, {}, "[channels, rows, columns] of image inputs; [] for flat inputs");
     if (train.empty()) input_error(config.place_of("train_file"), " must name a file");
-    return std::make_unique<Csv>(train, test, layout);
+    if (keys.target.empty()) input_error(config.place_of("target"), " must name a column");
+    const bool by_place = keys.target.front() == "first" || keys.target.front() == "last";
+    if (by_place ? keys.target.size() > 1 : keys.target_columns > 1 && !config.is_describing())
+        input_error(config.place_of("target"), ": give either the names of all target columns, or first or last with ",
+                    "data.target_columns");
+    return std::make_unique<Csv>(train, test, keys);
 }
 
 }  // namespace pruntrain

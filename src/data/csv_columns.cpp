@@ -1,0 +1,115 @@
+#include "src/data/csv_columns.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <optional>
+#include <set>
+
+#include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
+#include "pruntrain/io/csv_number.hpp"
+
+namespace pruntrain {
+
+namespace {
+
+constexpr const char* unnamed_index = "Unnamed: 0";  // pandas, of an index column that it read back
+
+std::string list_of(const std::vector<std::string>& names) {
+    constexpr std::size_t most = 20;
+    std::vector<std::string> words;
+    for (std::size_t i = 0; i < std::min(names.size(), most); ++i) words.push_back(shown(names[i].substr(0, 40)));
+    return join(words) + (names.size() > most ? text(", ... (", names.size(), " columns)") : "");
+}
+
+/// A column by its name, or by its number from 1.
+std::size_t find_column(const CsvReader& reader, const std::string& key, const std::string& word) {
+    const CsvLayout& layout = reader.layout();
+    const auto wrong = [&](const auto&... reason) {
+        input_error("data.", key, " is '", shown(word), "', but '", reader.path(), "' ", reason...);
+    };
+    std::optional<std::size_t> named, numbered;
+    for (std::size_t i = 0; i < layout.names.size(); ++i) {
+        if (layout.names[i] != word) continue;
+        if (named) wrong("has two columns of this name: use the number of the column, or rename it");
+        named = i;
+    }
+    std::size_t number = 0;
+    if (is_index(word) && word.size() < 10) std::from_chars(word.data(), word.data() + word.size(), number);
+    if (number >= 1 && number <= layout.columns) numbered = number - 1;
+    if (named && numbered && *named != *numbered)
+        wrong("has that name in column ", *named + 1, " and another in column ", number,
+              ": rename the columns, or set data.skip_lines=1 data.header=no and use numbers");
+    if (!named && numbered) named = numbered;
+    if (named && layout.has_row_names && *named == 0) wrong("has names of rows there, which are no values");
+    if (named) return *named;
+    if (layout.names.empty())
+        wrong("has no heading: use a number from 1 to ", layout.columns,
+              ", or set data.header=yes if the first line has names");
+    const std::string near = nearest(word, layout.names);
+    wrong("has no such column", near.empty() ? "" : text(" (did you mean '", shown(near), "'?)"), ": its columns are ",
+          list_of(layout.names));
+    return 0;
+}
+
+}  // namespace
+
+CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys) {
+    const CsvLayout& layout = reader.layout();
+    std::set<std::size_t> out;
+    for (const std::string& word : keys.leave_out)
+        if (!out.insert(find_column(reader, "leave_out", word)).second)
+            input_error("data.leave_out has column ", shown(word), " twice");
+    if (layout.has_row_names || keys.index_column == IndexColumn::drop) out.insert(0);
+    std::vector<std::size_t> left;
+    for (std::size_t column = 0; column < layout.columns; ++column)
+        if (!out.contains(column)) left.push_back(column);
+
+    CsvColumns columns;
+    const bool first = keys.target.front() == "first";
+    if (first || keys.target.front() == "last") {
+        const auto count = static_cast<std::size_t>(keys.target_columns);
+        const std::size_t taken = std::min(count, left.size());
+        const auto begin = first ? left.begin() : left.end() - static_cast<std::ptrdiff_t>(taken);
+        columns.targets.assign(begin, begin + static_cast<std::ptrdiff_t>(taken));
+    } else {
+        for (const std::string& word : keys.target) {
+            const std::size_t column = find_column(reader, "target", word);
+            if (out.contains(column))
+                input_error("data.target is ", shown(word),
+                            ", but data.leave_out or data.index_column drops the column");
+            if (std::ranges::find(columns.targets, column) != columns.targets.end())
+                input_error("data.target has column ", shown(word), " twice");
+            columns.targets.push_back(column);
+        }
+    }
+    std::ranges::copy_if(left, std::back_inserter(columns.inputs), [&](std::size_t column) {
+        return std::ranges::find(columns.targets, column) == columns.targets.end();
+    });
+    if (columns.inputs.empty())
+        input_error("'", reader.path(), "' has ", layout.columns, layout.columns == 1 ? " column" : " columns",
+                    ": none is left for inputs after ", columns.targets.size(), " for targets and ", out.size(),
+                    " left out (is data.separator right?)");
+    columns.may_be_index =
+        keys.index_column == IndexColumn::refuse && columns.inputs.size() > 1 && columns.inputs.front() == 0;
+    if (columns.may_be_index && !layout.names.empty() && (layout.names[0].empty() || layout.names[0] == unnamed_index))
+        refuse_index_column(reader, "has no name");
+    return columns;
+}
+
+void refuse_index_column(const CsvReader& reader, const std::string& why) {
+    input_error("'", reader.path(), "' ", reader.column_text(0), " ", why,
+                ", so it seems to count the samples (as the index of pandas and R): set data.index_column=drop, or "
+                "data.index_column=keep if it is an input");
+}
+
+bool is_name_of_index(const std::string& name) {
+    constexpr std::array<std::string_view, 8> names{"id", "index", "idx", "no", "nr", "row", "row.names", "rownames"};
+    std::string word = name;
+    for (char& letter : word) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+    return std::ranges::find(names, word) != names.end();
+}
+
+}  // namespace pruntrain

@@ -1,0 +1,38 @@
+// Which columns of a table are inputs and which are targets.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pruntrain/base/types.hpp"
+#include "pruntrain/io/csv_reader.hpp"
+
+namespace pruntrain {
+
+/// A first column that seems to count the samples.
+enum class IndexColumn { refuse, drop, keep };
+
+struct CsvKeys {
+    CsvFormat format;
+    std::vector<std::string> target{"last"};  ///< first, last, or columns by name or number
+    index_t target_columns = 1;               ///< of first and last
+    std::vector<std::string> leave_out;       ///< columns by name or number
+    IndexColumn index_column = IndexColumn::refuse;
+    std::vector<index_t> shape;  ///< empty: flat, one feature per column
+};
+
+struct CsvColumns {
+    std::vector<std::size_t> inputs, targets;
+    bool may_be_index = false;  ///< the first column is an input without a word of the user whether it counts samples
+};
+
+/// @throws InputError if there is no such column, or none is left for inputs
+CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys);
+
+/// Refuses the first column as one that counts the samples.
+[[noreturn]] void refuse_index_column(const CsvReader& reader, const std::string& why);
+
+/// Whether a name is that of a column which counts the samples: id, index, no.
+bool is_name_of_index(const std::string& name);
+
+}  // namespace pruntrain
