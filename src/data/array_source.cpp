@@ -1,5 +1,7 @@
 #include "pruntrain/data/array_source.hpp"
 
+#include <algorithm>
+
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 
@@ -44,6 +46,22 @@ class ArraySource final : public SampleSource {
     }
 
     bool reads_anywhere() const override { return inputs_->reads_anywhere(); }
+    SampleNames names() const override { return {inputs_->source(), targets_->source()}; }
+    bool is_wide() const override { return inputs_->is_wide(); }
+
+    void visit(index_t first, index_t count, const Take& take) const override {
+        constexpr index_t piece_numbers = index_t{1} << 19;  // 4 MiB
+        const index_t size = header_.shape.size(), piece = std::max(index_t{1}, piece_numbers / size);
+        std::vector<double> numbers;
+        for (const index_t end = first + count; first < end; first += piece) {
+            const index_t here = std::min(piece, end - first);
+            numbers.resize(static_cast<std::size_t>(here * size));
+            inputs_->read_doubles(first, here, numbers);
+            for (index_t n = 0; n < here; ++n)
+                take(first + n,
+                     std::span(numbers).subspan(static_cast<std::size_t>(n * size), static_cast<std::size_t>(size)));
+        }
+    }
 
    private:
     std::unique_ptr<ArrayReader> inputs_;

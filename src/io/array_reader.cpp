@@ -16,4 +16,6 @@ ArrayReader::ArrayReader(std::string source, std::vector<index_t> dimensions, bo
     }
 }
 
+void ArrayReader::read_doubles(index_t, index_t, std::span<double>) { fault(source_, " holds no double values"); }
+
 }  // namespace pruntrain

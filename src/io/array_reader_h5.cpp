@@ -13,10 +13,11 @@ namespace {
 class H5Reader final : public ArrayReader {
    public:
     H5Reader(h5::Handle file, h5::Handle dataset, std::string source, std::vector<index_t> dimensions, bool holds_bytes,
-             index_t size_limit)
+             bool wide, index_t size_limit)
         : ArrayReader(std::move(source), std::move(dimensions), holds_bytes, size_limit),
           file_(std::move(file)),
-          dataset_(std::move(dataset)) {}
+          dataset_(std::move(dataset)),
+          wide_(wide) {}
 
     void read_bytes(index_t first, index_t count, std::span<std::byte> numbers) override {
         read(first, count, H5T_NATIVE_UINT8, numbers.data());
@@ -24,6 +25,10 @@ class H5Reader final : public ArrayReader {
     void read_floats(index_t first, index_t count, std::span<float> numbers) override {
         read(first, count, H5T_NATIVE_FLOAT, numbers.data());
     }
+    void read_doubles(index_t first, index_t count, std::span<double> numbers) override {
+        read(first, count, H5T_NATIVE_DOUBLE, numbers.data());
+    }
+    bool is_wide() const override { return wide_; }
 
    private:
     void read(index_t first, index_t count, hid_t type, void* numbers) const {
@@ -41,6 +46,7 @@ class H5Reader final : public ArrayReader {
 
     h5::Handle file_;
     h5::Handle dataset_;
+    bool wide_;
     FileState opened_ = FileState::of(descriptor(file_));
 };
 
@@ -68,13 +74,14 @@ std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std:
     if (type_class != H5T_INTEGER && type_class != H5T_FLOAT)
         input_error(source, " is not numeric: allowed are integers and floating-point values");
     const bool holds_bytes = type_class == H5T_INTEGER && H5Tget_size(type) == 1 && H5Tget_sign(type) == H5T_SGN_NONE;
+    const bool wide = H5Tget_size(type) > (type_class == H5T_INTEGER ? 2 : sizeof(float));
 
     const h5::Handle space(H5Dget_space(dataset), H5Sclose, source);
     std::vector<hsize_t> extents(static_cast<std::size_t>(h5::check(H5Sget_simple_extent_ndims(space), source)));
     h5::check(H5Sget_simple_extent_dims(space, extents.data(), nullptr), source);
     const auto limit = static_cast<index_t>(h5::room_for(dataset, file_bytes, H5Tget_size(type), source));
     return std::make_unique<H5Reader>(std::move(file), std::move(dataset), source,
-                                      std::vector<index_t>(extents.begin(), extents.end()), holds_bytes, limit);
+                                      std::vector<index_t>(extents.begin(), extents.end()), holds_bytes, wide, limit);
 }
 
 }  // namespace pruntrain

@@ -33,27 +33,28 @@ index_t size_of(Number number) {
     fault("unknown element type");
 }
 
-template <class Stored>
-void convert(std::span<const std::byte> bytes, float* numbers) {
+template <class Stored, class Result>
+void convert(std::span<const std::byte> bytes, Result* numbers) {
     for (std::size_t begin = 0; begin < bytes.size(); begin += sizeof(Stored)) {
         Stored value;
         std::memcpy(&value, bytes.data() + begin, sizeof(Stored));
-        *numbers++ = static_cast<float>(value);
+        *numbers++ = static_cast<Result>(value);
     }
 }
 
-void convert(Number number, std::span<const std::byte> bytes, float* numbers) {
+template <class Result>
+void convert(Number number, std::span<const std::byte> bytes, Result* numbers) {
     switch (number) {
         case Number::uint8:
-            return convert<std::uint8_t>(bytes, numbers);
+            return convert<std::uint8_t, Result>(bytes, numbers);
         case Number::int32:
-            return convert<std::int32_t>(bytes, numbers);
+            return convert<std::int32_t, Result>(bytes, numbers);
         case Number::int64:
-            return convert<std::int64_t>(bytes, numbers);
+            return convert<std::int64_t, Result>(bytes, numbers);
         case Number::float32:
-            return convert<float>(bytes, numbers);
+            return convert<float, Result>(bytes, numbers);
         case Number::float64:
-            return convert<double>(bytes, numbers);
+            return convert<double, Result>(bytes, numbers);
     }
 }
 
@@ -73,7 +74,15 @@ class StreamReader final : public ArrayReader {
         check_after(first + count);
     }
 
-    void read_floats(index_t first, index_t count, std::span<float> numbers) override {
+    void read_floats(index_t first, index_t count, std::span<float> numbers) override { read(first, count, numbers); }
+    void read_doubles(index_t first, index_t count, std::span<double> numbers) override { read(first, count, numbers); }
+    bool is_wide() const override { return number_ != Number::uint8 && number_ != Number::float32; }
+
+    bool reads_anywhere() const override { return !file_.compressed(); }
+
+   private:
+    template <class Result>
+    void read(index_t first, index_t count, std::span<Result> numbers) {
         constexpr std::size_t piece =
             1 << 14;  // elements: 128 KiB at most, which stay in the cache between read and convert
         const auto number_bytes = static_cast<std::size_t>(size_of(number_));
@@ -86,9 +95,6 @@ class StreamReader final : public ArrayReader {
         check_after(first + count);
     }
 
-    bool reads_anywhere() const override { return !file_.compressed(); }
-
-   private:
     index_t position(index_t entry) const {
         return header_bytes_ + entry * (size() / dimensions().front()) * size_of(number_);
     }

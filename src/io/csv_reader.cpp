@@ -26,12 +26,12 @@ std::string_view trimmed(std::string_view word) {
     return word.substr(0, word.find_last_not_of(blanks) + 1);
 }
 
-std::optional<float> to_number(std::string_view word) {
+std::optional<double> to_number(std::string_view word) {
     double value = 0;  // as float, 1e-50 would be out of range
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    const auto number = static_cast<float>(value);
-    if (error != std::errc{} || end != word.data() + word.size() || !std::isfinite(number)) return std::nullopt;
-    return number;
+    if (error != std::errc{} || end != word.data() + word.size() || !std::isfinite(static_cast<float>(value)))
+        return std::nullopt;
+    return value;
 }
 
 void for_each_word(std::string_view line, char separator, const std::function<void(std::string_view)>& take) {
@@ -56,8 +56,8 @@ CsvReader::CsvReader(std::string path, char separator) : path_(std::move(path)),
     if (rows_ == 0) input_error("'", path_, "' has no line with values");
 }
 
-void CsvReader::read(const std::function<void(index_t row, std::span<const float> numbers)>& take) const {
-    std::vector<float> numbers(static_cast<std::size_t>(columns_));
+void CsvReader::read(const std::function<void(index_t row, std::span<const double> numbers)>& take) const {
+    std::vector<double> numbers(static_cast<std::size_t>(columns_));
     index_t row = 0;
     for_each_line([&](index_t line_number, std::string_view line) {
         std::size_t column = 0;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,6 +30,12 @@ struct SampleHeader {
     friend bool operator==(const SampleHeader&, const SampleHeader&) = default;
 };
 
+/// Files, and the names in them, of inputs and targets: for messages.
+struct SampleNames {
+    std::string inputs = "the inputs";
+    std::string targets = "the targets";
+};
+
 /// The samples of one file or pair of files.
 class SampleSource {
    public:
@@ -40,6 +47,14 @@ class SampleSource {
     virtual void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const = 0;
     /// True if features can be read without reading those before them.
     virtual bool reads_anywhere() const { return false; }
+    virtual SampleNames names() const { return {}; }
+
+    using Take = std::function<void(index_t sample, std::span<const double> features)>;
+    /// True if the files store inputs in a type that float32 rounds. Then `visit` is overridden, and gives them as they
+    /// are.
+    virtual bool is_wide() const { return false; }
+    /// Calls `take` with the features of each of the samples [first, first + count), in order; not for bytes.
+    virtual void visit(index_t first, index_t count, const Take& take) const;
 };
 
 enum class Part { train, test };

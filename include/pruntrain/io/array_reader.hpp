@@ -23,6 +23,9 @@ class ArrayReader {
     /// @throws InputError naming the file if it is damaged or has changed since it was opened
     virtual void read_bytes(index_t first, index_t count, std::span<std::byte> numbers) = 0;  ///< only if `holds_bytes`
     virtual void read_floats(index_t first, index_t count, std::span<float> numbers) = 0;     ///< rounds to float
+    /// True if the elements are stored in a type that float rounds: 32- or 64-bit integers, or double.
+    virtual bool is_wide() const { return false; }
+    virtual void read_doubles(index_t first, index_t count, std::span<double> numbers);  ///< only if `is_wide`
     /// True if entries can be read without reading those before them.
     virtual bool reads_anywhere() const { return true; }
 

@@ -20,9 +20,9 @@ class CsvReader {
     index_t rows() const { return rows_; }
     index_t columns() const { return columns_; }
 
-    /// Calls `take` with the values of each row. @throws InputError with line and text of a value that is no finite
-    /// number
-    void read(const std::function<void(index_t row, std::span<const float> numbers)>& take) const;
+    /// Calls `take` with the values of each row. @throws InputError with line and text of a value that is no
+    /// number, or too large for float
+    void read(const std::function<void(index_t row, std::span<const double> numbers)>& take) const;
 
    private:
     void for_each_line(const std::function<void(index_t number, std::string_view line)>& take) const;

@@ -36,17 +36,32 @@ class CsvSource final : public SampleSource {
     void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {
         auto* const inputs = reinterpret_cast<float*>(features.data());
         const index_t input_count = header_.shape.size(), target_count = layout_.target_columns;
-        file_.read([&](index_t row, std::span<const float> numbers) {
+        const auto round = [](double number) { return static_cast<float>(number); };
+        file_.read([&](index_t row, std::span<const double> numbers) {
             const index_t sample = row - first;
             if (sample < 0 || sample >= count) return;
-            const float* const own_inputs = numbers.data() + (layout_.targets_first ? target_count : 0);
-            const float* const own_targets = numbers.data() + (layout_.targets_first ? 0 : input_count);
-            if (!features.empty()) std::copy_n(own_inputs, input_count, inputs + sample * input_count);
-            if (!targets.empty()) std::copy_n(own_targets, target_count, targets.data() + sample * target_count);
+            const auto own_inputs = inputs_of(numbers);
+            const double* const own_targets = numbers.data() + (layout_.targets_first ? 0 : input_count);
+            if (!features.empty()) std::ranges::transform(own_inputs, inputs + sample * input_count, round);
+            if (!targets.empty())
+                std::transform(own_targets, own_targets + target_count, targets.data() + sample * target_count, round);
+        });
+    }
+
+    SampleNames names() const override { return {text("'", file_.path(), "'"), text("'", file_.path(), "'")}; }
+    bool is_wide() const override { return true; }
+    void visit(index_t first, index_t count, const Take& take) const override {
+        file_.read([&](index_t row, std::span<const double> numbers) {
+            if (row >= first && row < first + count) take(row, inputs_of(numbers));
         });
     }
 
    private:
+    std::span<const double> inputs_of(std::span<const double> numbers) const {
+        const auto first = static_cast<std::size_t>(layout_.targets_first ? layout_.target_columns : 0);
+        return numbers.subspan(first, static_cast<std::size_t>(header_.shape.size()));
+    }
+
     CsvReader file_;
     Layout layout_;
     SampleHeader header_;
