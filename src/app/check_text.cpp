@@ -40,8 +40,9 @@ std::string check_text(Experiment& experiment) {
         << grouped(experiment.dataset.samples(Split::validation)) << " validation, "
         << grouped(experiment.dataset.samples(Split::test)) << " test samples, "
         << bytes_text(static_cast<double>(experiment.dataset.bytes_per_node()))
-        << " a node (residency: " << experiment.dataset.residency() << ")\n\n"
-        << "training\n  " << grouped(experiment.length.steps) << " steps, "
+        << " a node (residency: " << experiment.dataset.residency() << ")\n";
+    for (const std::string& note : experiment.dataset.notes(experiment.classes())) out << "  " << note << "\n";
+    out << "\ntraining\n  " << grouped(experiment.length.steps) << " steps, "
         << grouped(experiment.length.steps_per_epoch) << " an epoch; a global batch of "
         << experiment.settings.global_batch << " samples on " << ranks << (ranks == 1 ? " rank" : " ranks")
         << (shards == 1 ? ""

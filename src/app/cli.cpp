@@ -114,6 +114,13 @@ CLI::App& add_evaluate(CLI::App& app, EvaluateOptions& options) {
         ->add_option("--outputs", options.outputs,
                      "write the outputs of the network to this .npy file: a row for each sample of the split")
         ->type_name("FILE");
+    command->add_flag(
+        "--metrics", options.metrics,
+        "print precision, recall and F1 of each class, or R2 and the mean absolute error of a regression");
+    command
+        ->add_option("--confusion", options.confusion,
+                     "write the confusion matrix to this .csv file: a row for each class, a column for each answer")
+        ->type_name("FILE");
     command->footer(
         "Examples:\n"
         "  ./pruntrain evaluate runs/NAME/checkpoints/step_00017200.h5 --split validation\n"

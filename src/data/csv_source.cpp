@@ -117,11 +117,40 @@ class CsvSource final : public SampleSource {
     }
 
     SampleHeader header() const override { return header_; }
+    SampleNames names() const override {
+        const std::string all = text("'", readers_.front().path(), "'",
+                                     readers_.size() > 1 ? text(" .. '", readers_.back().path(), "'") : "");
+        return {all, all};
+    }
     const std::vector<ClassName>* classes() const override { return &classes_; }
+    bool is_wide() const override { return true; }
+
+    void visit(index_t first, index_t count, const Take& take) const override {
+        std::vector<double> values(columns_.inputs.size());
+        for_each_sample(first, count, [&](const CsvReader& reader, index_t sample, index_t line, auto cells) {
+            for (std::size_t i = 0; i < values.size(); ++i)
+                values[i] = input(reader, sample, line, columns_.inputs[i], cells);
+            take(sample, values);
+        });
+    }
 
     void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {
         auto* inputs = features.empty() ? nullptr : reinterpret_cast<float*>(features.data());
         float* outputs = targets.empty() ? nullptr : targets.data();
+        for_each_sample(first, count, [&](const CsvReader& reader, index_t sample, index_t line, auto cells) {
+            if (inputs != nullptr)
+                for (const std::size_t column : columns_.inputs)
+                    *inputs++ = static_cast<float>(input(reader, sample, line, column, cells));
+            if (outputs != nullptr)
+                for (const std::size_t column : columns_.targets)
+                    *outputs++ = target(reader, line, column, cells[column]);
+        });
+    }
+
+   private:
+    /// Calls take(reader, sample, line, cells) for the samples [first, first + count), in order.
+    template <class Work>
+    void for_each_sample(index_t first, index_t count, const Work& take) const {
         for (std::size_t file = 0; file < readers_.size(); ++file) {
             const index_t begin = std::max(first, begins_[file]), end = std::min(first + count, begins_[file + 1]);
             if (begin >= end) continue;
@@ -130,22 +159,14 @@ class CsvSource final : public SampleSource {
             reader.for_each_row([&](index_t row, index_t line, std::span<const CsvCell> cells) {
                 const index_t sample = begins_[file] + row;
                 rows = row + 1;
-                if (sample < begin) return true;
                 if (sample >= begins_[file + 1]) return false;  // the file has grown
-                if (inputs != nullptr) {
-                    for (const std::size_t column : columns_.inputs)
-                        *inputs++ = input(reader, sample, line, column, cells);
-                }
-                if (outputs != nullptr)
-                    for (const std::size_t column : columns_.targets)
-                        *outputs++ = target(reader, line, column, cells[column]);
+                if (sample >= begin && sample < end) take(reader, sample, line, cells);
                 return true;
             });
             if (rows != begins_[file + 1] - begins_[file]) has_changed(reader);
         }
     }
 
-   private:
     static void check_same_columns(const CsvReader& first, const CsvReader& other) {
         const CsvLayout &one = first.layout(), &two = other.layout();
         const auto differ = [&](const auto&... how) {
@@ -191,8 +212,8 @@ class CsvSource final : public SampleSource {
                         "data.header=no if it is a sample");
     }
 
-    float input(const CsvReader& reader, index_t sample, index_t line, std::size_t column,
-                std::span<const CsvCell> cells) const {
+    double input(const CsvReader& reader, index_t sample, index_t line, std::size_t column,
+                 std::span<const CsvCell> cells) const {
         const std::string_view word = cells[column].text;
         if (const auto number = csv_number(word, reader.format().decimal_comma)) return *number;
         const bool no_numbers = std::ranges::none_of(columns_.inputs, [&](std::size_t other) {
@@ -213,7 +234,7 @@ class CsvSource final : public SampleSource {
         }
         const auto number = csv_number(cell.text, reader.format().decimal_comma);
         if (!number) no_number("target", reader, -1, line, column, cell.text);
-        return *number;
+        return static_cast<float>(*number);
     }
 
     [[noreturn]] static void no_number(const char* what, const CsvReader& reader, index_t sample, index_t line,

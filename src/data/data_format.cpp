@@ -11,7 +11,14 @@
 
 namespace pruntrain {
 
-void SampleSource::visit(index_t, index_t, const Take&) const { fault("this source holds no double values"); }
+void SampleSource::visit(index_t first, index_t count, const Take& take) const {
+    const auto size = static_cast<std::size_t>(header().shape.size());
+    std::vector<float> values(static_cast<std::size_t>(count) * size);
+    read(first, count, std::as_writable_bytes(std::span(values)), {});
+    const std::vector<double> doubles(values.begin(), values.end());
+    for (index_t n = 0; n < count; ++n)
+        take(first + n, std::span(doubles).subspan(static_cast<std::size_t>(n) * size, size));
+}
 
 std::string read_directory(const Config& config, const std::string& fallback) {
     return config.word("directory", fallback, "directory of the data files");

@@ -16,9 +16,8 @@ namespace {
 struct Keys {
     std::unique_ptr<DataFormat> format;
     std::string residency;
-    index_t validation_samples = 0;
-    index_t test_samples = 0;
-    std::uint64_t split_seed = 0;
+    Splits splits;
+    ClassLabels labels;
     bool measured = false;
     Normalization given;
     std::vector<std::string> class_names;
@@ -32,13 +31,8 @@ Keys read_keys(const Config& section) {
         "where the samples are stored; node: all of them in the memory of each node; shard: partitioned over the "
         "nodes' memories; disk: in the files (hdf5; npy and idx without gzip), read per batch; targets are always in "
         "memory");
-    keys.validation_samples =
-        section.integer("validation_samples", 0, at_least(0), "number of training samples held out for validation");
-    keys.test_samples =
-        section.integer("test_samples", 0, at_least(0),
-                        "number of training samples held out as the test set, if there is no test file");
-    keys.split_seed = static_cast<std::uint64_t>(section.integer(
-        "split_seed", 0, at_least(0), "seed of the random split into training, validation and test samples"));
+    keys.splits = Splits(section);
+    keys.labels = ClassLabels(section);
     const std::string normalization =
         section.choice("normalization", "measured", {"measured", "given", "none"},
                        "normalization of each input channel to mean 0 and std 1; measured: mean and std of the "
@@ -105,124 +99,136 @@ Dataset::Dataset(const Config& section, const Communicator& world) : Dataset(sec
 Dataset::Dataset(const Config& section, const Communicator& world, const Communicator& node) {
     const Keys keys = read_keys(section);
     residency_ = keys.residency;
+    splits_ = keys.splits;
+    labels_ = keys.labels;
 
     // One rank of each node opens the files; their contents must be the same on all nodes.
-    SampleFiles files{*keys.format, {}};
-    auto &train = files.parts[0], &test = files.parts[1];
+    CheckedFormat format(*keys.format);
     Headers own;
+    Sources sources;
+    bool wide = false;
     world.rethrow_collectively([&] {
         if (!node.is_root()) return;
-        train.source = keys.format->open(Part::train);
-        test.source = keys.format->open(Part::test);
-        own = headers_of(*train.source, test.source.get());
-        class_names_ = names_of_classes(keys.class_names, *train.source);
+        for (const Part part : {Part::train, Part::test}) sources[static_cast<std::size_t>(part)] = format.open(part);
+        own = headers_of(*sources[0], sources[1].get());
+        wide = sources[0]->is_wide();
+        for (std::size_t part = 0; part < sources.size(); ++part)
+            if (sources[part]) names_[part] = sources[part]->names();
+        class_names_ = names_of_classes(keys.class_names, *sources[0]);
     });
     broadcast(class_names_, world);
     Headers headers = own;
     world.broadcast(std::span(&headers, 1));
-    header_ = train.header = headers.train;
-    if (headers.has_test) test.header = headers.test;
-    part_samples_ = {train.header.samples, test.header.samples};
-    set_splits(keys.validation_samples, keys.test_samples, keys.split_seed);
+    world.broadcast(std::span(&wide, 1));
+    for (SampleNames& names : names_) {
+        world.broadcast_text(names.inputs);
+        world.broadcast_text(names.targets);
+    }
+    header_ = headers.train;
+    part_samples_ = {headers.train.samples, headers.has_test ? headers.test.samples : 0};
+    splits_.set_sizes(samples_of(Part::train), samples_of(Part::test));
+    if (!labels_.plain() && header_.target_width != 1)
+        input_error(labels_.key(), " is for one label per sample, but the targets have ", header_.target_width,
+                    " values: leave it out");
     if (!keys.measured) {
         normalization_ = keys.given;
         check_length(section, "mean", normalization_.mean, header_.shape);
         check_length(section, "std", normalization_.deviation, header_.shape);
+        if (wide) offsets_ = offsets_of(normalization_, header_.shape.channels);
     }
     world.rethrow_collectively([&] {
         if (node.is_root() && own != headers)
             input_error("the data files on one node differ in size from those on the first node");
     });
-    std::array<std::vector<float>, 2> classes;  // of the words of each part
     world.rethrow_collectively([&] {
-        for (const Part part : {Part::train, Part::test})
-            if (const auto* source = files[part].source.get())
-                classes[static_cast<std::size_t>(part)] = map_classes(*source, class_names_, !classes[0].empty());
+        for (std::size_t part = 0; part < sources.size(); ++part)
+            if (sources[part]) class_maps_[part] = map_classes(*sources[part], class_names_, !class_maps_[0].empty());
     });
 
-    for (const Part part : {Part::train, Part::test}) {
-        if (samples_of(part) == 0) continue;
-        const auto numbers = static_cast<std::size_t>(samples_of(part) * header_.target_width);
-        targets_[static_cast<std::size_t>(part)] = SharedWindow(node, numbers * sizeof(float));
-        files.parts[static_cast<std::size_t>(part)].targets = targets_of(part);
+    format.set_offsets(offsets_);
+    load(offsets_.empty() ? std::move(sources) : Sources{}, format, world, node);
+    if (splits_.stratified()) splits_.stratify(targets_of(Part::train), header_.target_width);
+    if (keys.measured && measure_normalization(format, wide, world)) {
+        format.set_offsets(offsets_);
+        store_.reset();  // before the next one takes memory
+        load({}, format, world, node);
     }
-    store_ = sample_stores().find(keys.residency)(std::move(files), world, node);
-    if (node.is_root())
-        for (const Part part : {Part::train, Part::test})
-            apply_map(classes[static_cast<std::size_t>(part)], targets_of(part));
-    for (const SharedWindow& targets : targets_) targets.publish();
-
-    if (keys.measured) {                  // one rank measures, so that mean and std are bit-identical everywhere
-        world.rethrow_collectively([&] {  // fetching samples of other nodes needs no call of their ranks
-            if (world.is_root())
-                normalization_ = header_.element == Element::byte ? measure<std::uint8_t>() : measure<float>();
-        });
-        normalization_.mean.resize(static_cast<std::size_t>(header_.shape.channels));
-        normalization_.deviation.resize(normalization_.mean.size());
-        world.broadcast(std::span(normalization_.mean));
-        world.broadcast(std::span(normalization_.deviation));
-    }
-    feature_mean_ = for_each_feature(normalization_.mean, header_.shape);
+    std::vector<double> stored_mean = normalization_.mean;  // of x - offset
+    if (!offsets_.empty()) stored_mean.resize(offsets_.size(), stored_mean[0]);
+    for (std::size_t channel = 0; channel < offsets_.size(); ++channel) stored_mean[channel] -= offsets_[channel];
+    feature_mean_ = for_each_feature(stored_mean, header_.shape);
     feature_scale_ = for_each_feature(normalization_.deviation, header_.shape);
     for (real& scale : feature_scale_) scale = 1 / scale;
 }
 
 void Dataset::describe(const Config& section) { read_keys(section); }
 
-void Dataset::set_splits(index_t validation_samples, index_t test_samples, std::uint64_t seed) {
-    const index_t train = samples_of(Part::train), test = samples_of(Part::test);
-    if (test > 0 && test_samples > 0)
-        input_error("data.test_samples is ", test_samples, ", but there are test files with ", test,
-                    " samples: set it to 0, or name no test files");
-    if (validation_samples >= train || test_samples >= train - validation_samples)
-        input_error("data.validation_samples is ", validation_samples, " and data.test_samples is ", test_samples,
-                    ": no training samples are left, as the training files hold ", train, " samples");
-    const index_t kept_back = validation_samples + test_samples;
-    split_samples_ = {train - kept_back, validation_samples, test > 0 ? test : test_samples};
-    if (kept_back > 0) order_.emplace(train, RandomStream(seed, Purpose::split));
+void Dataset::load(Sources sources, const CheckedFormat& format, const Communicator& world, const Communicator& node) {
+    SampleFiles files{format, {}};
+    for (const Part part : {Part::train, Part::test}) {
+        if (samples_of(part) == 0) continue;
+        auto& of_part = files.parts[static_cast<std::size_t>(part)];
+        of_part.header = header_;
+        of_part.header.samples = samples_of(part);
+        auto& targets = targets_[static_cast<std::size_t>(part)];
+        targets = SharedWindow(node, static_cast<std::size_t>(samples_of(part) * header_.target_width) * sizeof(float));
+        of_part.targets = targets_of(part);
+    }
+    world.rethrow_collectively([&] {
+        if (!node.is_root()) return;
+        for (const Part part : {Part::train, Part::test}) {
+            auto& source = sources[static_cast<std::size_t>(part)];
+            files.parts[static_cast<std::size_t>(part)].source = source ? std::move(source) : format.open(part);
+        }
+    });
+    store_ = sample_stores().find(residency_)(std::move(files), world, node);
+    if (node.is_root())
+        for (const Part part : {Part::train, Part::test})
+            apply_map(class_maps_[static_cast<std::size_t>(part)], targets_of(part));
+    for (const SharedWindow& targets : targets_) targets.publish();
 }
 
-index_t Dataset::samples(Split split) const { return split_samples_[static_cast<std::size_t>(split)]; }
+bool Dataset::measure_normalization(const CheckedFormat& format, bool wide, const Communicator& world) {
+    const index_t channels = header_.shape.channels;
+    world.rethrow_collectively([&] {  // fetching samples of other nodes needs no call of their ranks
+        if (!world.is_root()) return;
+        normalization_ = header_.element == Element::byte ? measure<std::uint8_t>() : measure<float>();
+        const Offsets needed = wide ? offsets_of(normalization_, channels) : Offsets{};
+        if (needed.empty()) return;
+        std::vector<bool> left_out(static_cast<std::size_t>(samples_of(Part::train)), true);
+        for (index_t n = 0; n < samples(Split::train); ++n)
+            left_out[static_cast<std::size_t>(splits_.position(Split::train, n))] = false;
+        const Normalization exactly = measure_in_double(*format.open(Part::train), left_out);
+        for (std::size_t channel = 0; channel < needed.size(); ++channel) {
+            if (needed[channel] == 0) continue;
+            normalization_.mean[channel] = exactly.mean[channel];
+            normalization_.deviation[channel] = exactly.deviation[channel];
+        }
+    });
+    normalization_.mean.resize(static_cast<std::size_t>(channels));
+    normalization_.deviation.resize(normalization_.mean.size());
+    world.broadcast(std::span(normalization_.mean));
+    world.broadcast(std::span(normalization_.deviation));
+    if (wide) offsets_ = offsets_of(normalization_, channels);
+    return !offsets_.empty();
+}
 
 std::span<float> Dataset::targets_of(Part part) const {
     const auto bytes = targets_[static_cast<std::size_t>(part)].bytes();
     return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
 }
 
-Part Dataset::part_of(Split split) const {
-    return split == Split::test && samples_of(Part::test) > 0 ? Part::test : Part::train;
-}
-
-index_t Dataset::position(Split split, index_t sample) const {
-    if (part_of(split) == Part::test || !order_) return sample;
-    if (split != Split::train) sample += samples(Split::train);
-    if (split == Split::test) sample += samples(Split::validation);
-    return (*order_)(sample);
-}
+Part Dataset::part_of(Split split) const { return splits_.in_train_files(split) ? Part::train : Part::test; }
 
 std::vector<index_t> Dataset::positions(Split split, std::span<const index_t> samples) const {
     std::vector<index_t> all;
     all.reserve(samples.size());
-    for (const index_t sample : samples) all.push_back(position(split, sample));
+    for (const index_t sample : samples) all.push_back(splits_.position(split, sample));
     return all;
 }
 
 std::size_t Dataset::bytes_per_node() const {
     return store_->bytes_per_node() + targets_[0].bytes().size() + targets_[1].bytes().size();
-}
-
-void Dataset::check_classes(index_t classes) const {
-    for (const Part part : {Part::train, Part::test}) {
-        const auto targets = targets_of(part);
-        for (std::size_t i = 0; i < targets.size(); ++i) {
-            const auto target = static_cast<double>(targets[i]);
-            if (!(target >= 0 && target < static_cast<double>(classes) && target == std::floor(target)))
-                input_error("sample ", static_cast<index_t>(i) / header_.target_width, " of the ",
-                            part == Part::train ? "training" : "test", " files has the label ", target,
-                            ": allowed are integers from 0 to ", classes - 1, ", one for each of the ", classes,
-                            " outputs of the network");
-        }
-    }
 }
 
 /// Mean and std of each channel over the training split, in double and in the order of the split. It sums differences
@@ -238,7 +244,7 @@ Normalization Dataset::measure() const {
     std::vector<const std::byte*> features;
     const auto fetch = [&](index_t first, index_t last) {
         from.clear();
-        for (index_t n = first; n < last; ++n) from.push_back(position(Split::train, n));
+        for (index_t n = first; n < last; ++n) from.push_back(splits_.position(Split::train, n));
         features.resize(from.size());
         store_->fetch(Part::train, from, features);
     };
@@ -271,11 +277,7 @@ Normalization Dataset::measure() const {
         const double difference = x - measured.mean[channel];
         return difference * difference;
     });
-    for (const double variance : variances) {
-        if (!std::isfinite(variance))
-            input_error("the training inputs have values that are not finite: remove NaN and infinity from the files");
-        measured.deviation.push_back(variance > 0 ? std::sqrt(variance) : 1.0);
-    }
+    for (const double variance : variances) measured.deviation.push_back(variance > 0 ? std::sqrt(variance) : 1.0);
     return measured;
 }
 
@@ -298,7 +300,7 @@ void Dataset::assemble_from(Split split, std::span<const index_t> samples, const
     try {
         store_->fetch(part, from, stored);
     } catch (const InputError& error) {
-        fault("samples that were readable at the start cannot be read now: ", error.what());
+        fault("the samples of a batch cannot be read: ", error.what());
     }
     const float* const all_targets = targets_of(part).data();
     const index_t features = header_.shape.size(), width = tiling.width;
@@ -308,7 +310,7 @@ void Dataset::assemble_from(Split split, std::span<const index_t> samples, const
         for (index_t lane = 0; lane < lanes; ++lane) {
             const auto sample = static_cast<std::size_t>(tile * width + lane);
             sources[lane] = reinterpret_cast<const Stored*>(stored[sample]);
-            targets = std::copy_n(all_targets + from[sample] * header_.target_width, header_.target_width, targets);
+            targets = take_target(all_targets + from[sample] * header_.target_width, targets);
         }
         std::fill(sources.begin() + lanes, sources.end(), sources[0]);  // padding: any valid pointer, cleared below
         gather_tile(sources, feature_mean_, feature_scale_.data(), x);

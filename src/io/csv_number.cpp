@@ -15,8 +15,8 @@ bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 
 enum class Outcome { number, no_number, too_large };
 
-Outcome parse(const char* begin, const char* end, float& number) {
-    double value = 0;  // as float, 1e-50 would be out of range
+Outcome parse(const char* begin, const char* end, double& number) {
+    double value = 0;
     const auto [stop, error] = std::from_chars(begin, end, value);
     if (stop != end || begin == end || error == std::errc::invalid_argument) return Outcome::no_number;
     if (error == std::errc::result_out_of_range) {
@@ -24,8 +24,10 @@ Outcome parse(const char* begin, const char* end, float& number) {
         if (exponent == end || exponent + 1 == end || exponent[1] != '-') return Outcome::too_large;
         value = 0;
     }
-    number = static_cast<float>(value);
-    return std::isfinite(number) ? Outcome::number : std::isfinite(value) ? Outcome::too_large : Outcome::no_number;
+    number = value;
+    return std::isfinite(static_cast<float>(value)) ? Outcome::number
+           : std::isfinite(value)                   ? Outcome::too_large
+                                                    : Outcome::no_number;
 }
 
 constexpr std::size_t longest = 400;  // characters; numbers of more digits than a double has exist
@@ -41,7 +43,7 @@ std::size_t bare_exponent(std::string_view text) {
 }
 
 /// As C++ writes it: without a leading plus, with the exponent letter e and a decimal point.
-Outcome parse_foreign(std::string_view text, bool decimal_comma, float& number) {
+Outcome parse_foreign(std::string_view text, bool decimal_comma, double& number) {
     if (text.size() >= 2 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
     if (text.empty() || text.size() > longest) return Outcome::no_number;
     std::array<char, longest + 2> buffer{};
@@ -58,7 +60,7 @@ Outcome parse_foreign(std::string_view text, bool decimal_comma, float& number) 
     return parse(buffer.data(), buffer.data() + size, number);
 }
 
-Outcome parse_any(std::string_view text, bool decimal_comma, float& number) {
+Outcome parse_any(std::string_view text, bool decimal_comma, double& number) {
     Outcome outcome = Outcome::no_number;
     if (!decimal_comma) outcome = parse(text.data(), text.data() + text.size(), number);
     return outcome == Outcome::no_number ? parse_foreign(text, decimal_comma, number) : outcome;
@@ -83,8 +85,8 @@ bool has_thousands(std::string_view text, char separator, char decimal) {
 
 }  // namespace
 
-std::optional<float> csv_number(std::string_view text, bool decimal_comma) {
-    float number = 0;
+std::optional<double> csv_number(std::string_view text, bool decimal_comma) {
+    double number = 0;
     if (parse_any(text, decimal_comma, number) != Outcome::number) return std::nullopt;
     return number;
 }
@@ -100,7 +102,7 @@ bool is_missing(std::string_view text) {
 bool is_index(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_digit); }
 
 bool has_decimal_comma(std::string_view text) {
-    float number = 0;
+    double number = 0;
     return std::ranges::count(text, ',') == 1 && parse_foreign(text, true, number) == Outcome::number;
 }
 
@@ -108,7 +110,7 @@ std::string why_no_number(std::string_view text, bool decimal_comma) {
     const auto contains_only = [&](const char* letters) {
         return !text.empty() && text.find_first_not_of(letters) == std::string_view::npos;
     };
-    float number = 0;
+    double number = 0;
     if (is_missing(text))
         return "is no finite number, so the value is missing: remove the line, or replace the value (pandas: dropna, "
                "fillna)";

@@ -15,7 +15,8 @@
     /* End. */
 
 #define LOSSES(member)                                                        \
-    member(cross_entropy, "softmax cross entropy of the class label") \
+    member(binary_cross_entropy, "cross entropy of two classes with one output, a logit") \
+    member(cross_entropy, "softmax cross entropy of the class label, or of probabilities of the classes") \
     member(mean_squared_error, "mean of the squared errors")             \
     /* End. */
 // clang-format on

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 
+#include "pruntrain/base/error.hpp"
 #include "pruntrain/data/sampler.hpp"
 
 namespace pruntrain {
@@ -21,7 +23,7 @@ void append_outputs(const Tiling& tiling, index_t width, const real* outputs, st
 }  // namespace
 
 Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, Split split, const Slices& slices,
-                    std::vector<float>* outputs) {
+                    std::vector<float>* outputs, Metrics* metrics) {
     Evaluation result{.samples = dataset.samples(split)};
     if (result.samples == 0) return result;
     const auto target_width = static_cast<std::size_t>(dataset.target_width());
@@ -52,6 +54,7 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
                                                 dataset.target_width(), samples, nullptr);
             sum += sums.loss;
             correct += sums.correct;
+            if (metrics) metrics->add(tiling, values, targets.data());
             if (outputs) append_outputs(tiling, network.outputs(), values, *outputs);
         }
         rows.insert(rows.end(), {sum, static_cast<double>(correct)});
@@ -62,6 +65,14 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
     result.loss = totals[0] / count;
     if (loss.classifies(network.outputs(), dataset.target_width())) result.accuracy = totals[1] / count;
     return result;
+}
+
+void require_finite(const Evaluation& evaluation, const std::string& split) {
+    if (evaluation.samples == 0 || std::isfinite(evaluation.loss)) return;
+    input_error(
+        "the ", split, " loss is ", evaluation.loss, " over ", evaluation.samples,
+        " samples: the network overflows on them. Look for inputs far larger than those of the training samples, "
+        "set data.normalization to measured, or lower optimizer.learning_rate and train again");
 }
 
 }  // namespace pruntrain

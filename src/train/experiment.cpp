@@ -56,11 +56,13 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
       configuration(config) {
     const Network& network = model.network();
     loss->check(network.outputs(), dataset.target_width());
-    if (loss->classifies(network.outputs(), dataset.target_width())) dataset.check_classes(network.outputs());
-    else if (dataset.class_names().size() > 2)
+    if (loss->takes_probabilities(network.outputs(), dataset.target_width())) dataset.use_probabilities();
+    if (classes() > 0) dataset.check_classes(classes());
+    else dataset.check_values();
+    if (classes() == 0 && dataset.class_names().size() > 2)
         input_error("the targets are words of ", dataset.class_names().size(), " classes, but loss ",
                     config.section("train").place_of("loss"),
-                    " compares values: use cross_entropy, and one output for ", "each class");
+                    " compares values: use cross_entropy, and one output for each class");
     if (regularizer) {
         const auto applies = [&](const auto* parameter) { return regularizer->applies_to(*parameter); };
         if (std::ranges::none_of(network.parameters(), applies))
@@ -109,6 +111,11 @@ std::string Experiment::describe() {
     const Network network(sample.list("model"), {100, 1, 1});
     const Pruner pruner(config.section("prune"), settings.seed, length, network);
     return config.describe();
+}
+
+index_t Experiment::classes() const {
+    const index_t outputs = model.network().outputs();
+    return loss->classifies(outputs, dataset.target_width()) ? loss->classes(outputs) : 0;
 }
 
 std::vector<std::string> Experiment::slot_names() const {

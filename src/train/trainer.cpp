@@ -244,6 +244,7 @@ void Trainer::add_history_row() {
     Model& model = experiment_.model;
     const Evaluation validation =
         evaluate(model.network(), *experiment_.loss, experiment_.dataset, Split::validation, slices_);
+    require_finite(validation, "validation");
     HistoryRow row;
     row.step = static_cast<double>(state_.step);
     row.epoch = state_.epoch;
@@ -312,6 +313,7 @@ void Trainer::finish() {
     profile_.enter(Phase::evaluate);
     Network& network = experiment_.model.network();
     const Evaluation test = evaluate(network, *experiment_.loss, experiment_.dataset, Split::test, slices_);
+    require_finite(test, "test");
     profile_.stop();  // first: the phases are parts of the run's seconds
     state_.seconds = seconds();
     const std::vector<index_t> kept = count_kept(network, experiment_.grid.shards());

@@ -18,7 +18,8 @@ struct Sample {
 };
 
 const std::map<std::string, std::vector<Sample>> samples{
-    {"cross_entropy", {{2, 1}, {7, 1}}},
+    {"binary_cross_entropy", {{1, 1}}},
+    {"cross_entropy", {{2, 1}, {7, 1}, {4, 4}}},
     {"mean_squared_error", {{1, 1}, {4, 4}, {5, 1}}},
 };
 
@@ -40,9 +41,10 @@ TEST_CASE("losses: the gradient is a central difference, 0 in padding lanes and 
                 const RandomStream random(1, Purpose::test, 2);
                 std::vector<float> targets;
                 for (index_t i = 0; i < tiling.samples * target_width; ++i)
-                    targets.push_back(loss->classifies(outputs, target_width)
-                                          ? static_cast<float>(random.bits(static_cast<std::uint64_t>(i))[0] % outputs)
-                                          : static_cast<float>(random.normal(static_cast<std::uint64_t>(i))));
+                    targets.push_back(
+                        loss->classifies(outputs, target_width)
+                            ? static_cast<float>(random.bits(static_cast<std::uint64_t>(i))[0] % loss->classes(outputs))
+                            : static_cast<float>(random.normal(static_cast<std::uint64_t>(i))));
                 const index_t global_samples = tiling.samples + 3;  // the others are on other ranks
                 const auto mean = [&](real* gradient) {
                     const auto sums = loss->evaluate(tiling, outputs, y.data(), targets.data(), target_width,

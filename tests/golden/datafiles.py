@@ -25,7 +25,7 @@ def write_idx(path, array):
 
 
 def write(folder):
-    """Images of one byte a pixel as HDF5 and IDX, floats as NPY (once with a sample that is not finite), and a table."""
+    """Images of one byte a pixel as HDF5 and IDX, floats as NPY (once with a sample that is too large), and a table."""
     for name, samples, storage in (("train", 251, {}), ("test", 13, {"chunks": (2, 1, 5, 7), "compression": "gzip"})):
         images = noise(samples, samples, 1, 5, 7)
         with h5py.File(folder / f"{name}.h5", "w") as file:
@@ -43,7 +43,7 @@ def write(folder):
     numpy.save(folder / "x.npy", inputs)
     numpy.save(folder / "y.npy", classes(numbers, 3))
     spoilt = inputs.copy()
-    spoilt[17, 2] = numpy.inf
+    spoilt[17, 2] = 3e38    # infinite after normalization
     numpy.save(folder / "spoilt.npy", spoilt)
 
     rows = [[*(value / 256 for value in map(int, row)), (int(row[0]) + int(row[1])) / 256, int(row[2]) * int(row[3]) / 65536]

@@ -101,7 +101,7 @@ class BadInput(EndToEnd):
             (UNEVEN, ("no layer with weights",), "model=[{layer: relu}]"),
             (UNEVEN, ("two layers", "'dense2'"), "model.0.name=dense2"),
             (UNEVEN, ("model.0.name", "'a/b'", "slash"), "model.0.name=a/b"),
-            (UNEVEN.replace(last, last.replace("3", "2")), ("sample", "label 2", "from 0 to 1", "2 outputs")),
+            (UNEVEN.replace(last, last.replace("3", "2")), ("sample", "label 2", "from 0 to 1", "2 classes", "give the last layer 3 outputs")),
             (UNEVEN.replace(last, last.replace("3", "1")), ("cross_entropy", "at least 2")),
             (UNEVEN, ("conv2d1",), "model.0={layer: conv2d, channels: 3, kernel: 20}"),
             (CONVOLUTION, ("dense1", "flat", "7x2x2", "flatten"), "model.6={layer: relu}"),

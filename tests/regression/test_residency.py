@@ -125,7 +125,7 @@ class Refused(EndToEnd):
         faults = messages(said)
         self.assertGreater(len(faults), 0, said)
         for fault in faults:    # from all ranks that reached it before the first one ended them
-            self.assertRegex(fault, "fault on rank .*: samples that were readable at the start cannot be read now: .*" + path.name)
+            self.assertRegex(fault, "fault on rank .*: the samples of a batch cannot be read: .*" + path.name)
             self.assertRegex(fault, "has changed since it was opened|cannot be read: ")
         self.assertNotRegex(said, r"terminate called|Signal:|what\(\)|Segmentation")
 

@@ -209,7 +209,7 @@ TEST_CASE("dataset: a constant channel has deviation 1, a large mean keeps its d
     put_content(folder / "x.npy", npy_content(dictionary, bytes_of(std::vector<float>{1, INFINITY})));
     const std::string of_npy =
         "format: npy, train_inputs: x.npy, train_targets: x.npy, directory: " + folder.path().string();
-    CHECK(contains(error_of(of_npy), "values that are not finite"));
+    CHECK(contains(error_of(of_npy), "x.npy': feature 0 of sample 1 (both counted from 0) is infinite"));
 }
 
 TEST_CASE("dataset: given normalisation") {
@@ -234,8 +234,8 @@ TEST_CASE("dataset: labels are checked in both parts") {
     };
     CHECK(error_of_labels("1,0\n1,2\n", "1,1\n") == "");
     CHECK(contains(error_of_labels("1,0\n1,3\n", "1,1\n"),
-                   "sample 1 of the training files has the label 3: allowed are integers from 0 to 2"));
-    CHECK(contains(error_of_labels("1,0\n", "1,1\n1,2\n1,-1\n"), "sample 2 of the test files has the label -1"));
+                   "a.csv': sample 1 (counted from 0) has the label 3: allowed are integers from 0 to 2"));
+    CHECK(contains(error_of_labels("1,0\n", "1,1\n1,2\n1,-1\n"), "b.csv': sample 2 (counted from 0) has the label -1"));
     CHECK(contains(error_of_labels("1,0.5\n", "1,1\n"), "has the label 0.5"));
 }
 
@@ -245,9 +245,10 @@ TEST_CASE("dataset: every key is described, unknown formats are named") {
     const std::string description = config.describe();
     for (const std::string key :
          {"data.format", "data.residency", "data.validation_samples", "data.test_samples", "data.split_seed",
-          "data.normalization", "data.mean   (normalization: given)", "data.std   (normalization: given)",
-          "data.directory   (format: idx)", "data.directory   (format: csv)", "data.train_inputs   (format: npy)",
-          "data.inputs_path   (format: hdf5)", "data.noise   (format: synthetic)"})
+          "data.normalization", "data.stratified", "data.first_class", "data.classes",
+          "data.mean   (normalization: given)", "data.std   (normalization: given)", "data.directory   (format: idx)",
+          "data.directory   (format: csv)", "data.train_inputs   (format: npy)", "data.inputs_path   (format: hdf5)",
+          "data.noise   (format: synthetic)"})
         CHECK_MESSAGE(contains(description, key + "\n"), key);
     CHECK(contains(error_of("format: cvs"), "did you mean 'csv'?"));
     CHECK(contains(error_of("validation_samples: 3"), "data.format is missing"));

@@ -119,6 +119,65 @@ TEST_CASE("mean_squared_error: regression and classes by the formula") {
         }
 }
 
+TEST_CASE("cross_entropy: probabilities of one class are a label, others by the formula") {
+    const auto loss = make_loss("cross_entropy");
+    for (const auto& tiling : tilings)
+        for (const index_t outputs : {2, 5}) {
+            const auto z = random_numbers(tiling.size(outputs), 5);
+            const auto labels = classes_of(tiling.samples, outputs);
+            std::vector<float> soft(static_cast<std::size_t>(tiling.samples * outputs),
+                                    0.25F / static_cast<float>(outputs));
+            for (index_t s = 0; s < tiling.samples; ++s)
+                soft[static_cast<std::size_t>(s * outputs) + static_cast<std::size_t>(labels[s])] += 0.75F;
+            // Both are linear in the targets: 0.75 of the label, 0.25 of the mean over all labels.
+            Expected expected = cross_entropy_twin(tiling, outputs, z, labels, 7);
+            expected.sums = {0.75 * expected.sums.loss, 0};
+            for (double& value : expected.gradient) value *= 0.75;
+            for (index_t o = 0; o < outputs; ++o) {
+                const std::vector<float> same(labels.size(), static_cast<float>(o));
+                const Expected of_label = cross_entropy_twin(tiling, outputs, z, same, 7);
+                const double share = 0.25 / static_cast<double>(outputs);
+                expected.sums.loss += share * of_label.sums.loss;
+                for (std::size_t i = 0; i < expected.gradient.size(); ++i)
+                    expected.gradient[i] += share * of_label.gradient[i];
+            }
+            check_against(*loss, expected, tiling, outputs, z, soft, outputs, 7);
+        }
+}
+
+TEST_CASE("binary_cross_entropy: by the formula, and by PyTorch's BCEWithLogitsLoss") {
+    const auto loss = make_loss("binary_cross_entropy");
+    for (const auto& tiling : tilings) {
+        const auto z = random_numbers(tiling.size(1), 6);
+        const auto labels = classes_of(tiling.samples, 2);
+        Expected expected;
+        for (std::size_t s = 0; s < labels.size(); ++s) {
+            const double p = 1 / (1 + std::exp(-static_cast<double>(z[s])));
+            expected.sums.loss -= std::log(labels[s] == 1 ? p : 1 - p);
+            expected.sums.correct += (z[s] > 0) == (labels[s] == 1) ? 1 : 0;
+            expected.gradient.push_back((p - static_cast<double>(labels[s])) / 9);
+        }
+        check_against(*loss, expected, tiling, 1, z, labels, 1, 9);
+    }
+    // torch.nn.BCEWithLogitsLoss(reduction="sum")(torch.tensor([-2., -.5, 0, .25, 3, 60, -60, -40], dtype=float64), ..)
+    const std::vector<real> z{-2, -0.5, 0, 0.25, 3, 60, -60, -40};
+    std::vector<real> gradient(8);
+    const std::vector<float> labels{0, 1, 1, 0, 1, 1, 0, 1};
+    const auto sums = loss->evaluate({8, 8}, 1, z.data(), labels.data(), 1, 1, gradient.data());
+    CHECK(sums.loss == doctest::Approx(42.66867894723561).epsilon(1e-12));
+    CHECK(sums.correct == 4);
+    const std::vector<double> of_torch{0.11920292202211755,
+                                       -0.6224593312018546,
+                                       -0.5,
+                                       0.5621765008857981,
+                                       -0.047425873177566635,
+                                       0.0,
+                                       8.75651076269652e-27,
+                                       -1.0};
+    for (std::size_t i = 0; i < of_torch.size(); ++i)
+        CHECK(static_cast<double>(gradient[i]) == doctest::Approx(of_torch[i]).epsilon(1e-6));
+}
+
 TEST_CASE("cross_entropy: outputs of any finite size give a finite loss") {
     const auto loss = make_loss("cross_entropy");
     const Tiling tiling{2, 8};
@@ -150,8 +209,8 @@ TEST_CASE("losses: no infinite or undefined output is hidden; padding lanes do n
         INFO(name);
         const auto loss = make_loss(name);
         const Tiling tiling{9, 8};
-        constexpr index_t outputs = 4;
-        const auto targets = classes_of(tiling.samples, outputs);
+        const index_t outputs = name == "binary_cross_entropy" ? 1 : 4;
+        const auto targets = classes_of(tiling.samples, loss->classes(outputs));
         using Limits = std::numeric_limits<real>;
         for (const real bad : {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}) {
             auto z = random_numbers(tiling.size(outputs), 4);
@@ -170,7 +229,7 @@ TEST_CASE("losses: no infinite or undefined output is hidden; padding lanes do n
 }
 
 TEST_CASE("losses: of equal largest outputs the first is the answer") {
-    for (const auto& name : losses().names()) {
+    for (const std::string name : {"cross_entropy", "mean_squared_error"}) {
         const auto loss = make_loss(name);
         const Tiling tiling{2, 8};
         const std::vector<real> z(static_cast<std::size_t>(tiling.size(3)), real{0.5});
@@ -182,13 +241,14 @@ TEST_CASE("losses: of equal largest outputs the first is the answer") {
 TEST_CASE("losses: outputs and targets that do not fit are refused") {
     const auto cross_entropy = make_loss("cross_entropy"), squares = make_loss("mean_squared_error");
     CHECK_NOTHROW(cross_entropy->check(2, 1));
-    CHECK_THROWS_WITH_AS(cross_entropy->check(5, 5),
-                         "loss cross_entropy needs one class label per sample, but the data has targets of 5 "
-                         "values: use mean_squared_error",
+    CHECK_THROWS_WITH_AS(cross_entropy->check(5, 3),
+                         "loss cross_entropy needs one class label per sample, or a probability for each of the 5 "
+                         "outputs, but the data has targets of 3 values: change the last layer, or use "
+                         "mean_squared_error",
                          InputError);
     CHECK_THROWS_WITH_AS(cross_entropy->check(1, 1),
                          "loss cross_entropy needs one output per class, at least 2, but the model has 1: change "
-                         "the last layer",
+                         "the last layer, or use binary_cross_entropy for two classes",
                          InputError);
     CHECK_NOTHROW(squares->check(5, 5));
     CHECK_NOTHROW(squares->check(5, 1));
@@ -198,6 +258,13 @@ TEST_CASE("losses: outputs and targets that do not fit are refused") {
         "outputs",
         InputError);
     CHECK(cross_entropy->classifies(5, 1));
+    CHECK_FALSE(cross_entropy->classifies(5, 5));
+    CHECK(cross_entropy->takes_probabilities(5, 5));
+    CHECK_FALSE(squares->takes_probabilities(5, 5));
+    const auto binary = make_loss("binary_cross_entropy");
+    CHECK(binary->classes(1) == 2);
+    CHECK_THROWS_WITH_AS(binary->check(2, 1), doctest::Contains("needs a network with one output"), InputError);
+    CHECK_THROWS_WITH_AS(binary->check(1, 2), doctest::Contains("needs one label per sample"), InputError);
     CHECK(squares->classifies(5, 1));
     CHECK_FALSE(squares->classifies(1, 1));
     CHECK_FALSE(squares->classifies(5, 5));

@@ -53,7 +53,9 @@ struct EvaluateOptions {
     std::string checkpoint;
     std::vector<std::string> overrides;
     std::string split = "test";
-    std::string outputs;  ///< .npy file for the network's outputs; empty: none
+    std::string outputs;    ///< .npy file for the network's outputs; empty: none
+    bool metrics = false;   ///< print precision, recall and F1, or R2
+    std::string confusion;  ///< .csv file for the confusion matrix; empty: none
 };
 
 struct SensitivityOptions {

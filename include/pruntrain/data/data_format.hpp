@@ -58,9 +58,10 @@ class SampleSource {
     virtual std::vector<std::string> warnings() const { return {}; }
 
     using Take = std::function<void(index_t sample, std::span<const double> features)>;
-    /// True if the files store inputs in a type that float32 rounds: then `visit` gives them as they are.
+    /// True if the files store inputs in a type that float32 rounds. Then `visit` is overridden, and gives them as they
+    /// are.
     virtual bool is_wide() const { return false; }
-    /// Only if `is_wide`: calls `take` with the features of each of the samples [first, first + count), in order.
+    /// Calls `take` with the features of each of the samples [first, first + count), in order; not for bytes.
     virtual void visit(index_t first, index_t count, const Take& take) const;
     /// The words that are its targets; `read` gives the index of each in this list. Empty: the targets are numbers;
     /// null: they can only be numbers in this format.

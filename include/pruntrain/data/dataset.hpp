@@ -3,32 +3,25 @@
 
 #include <array>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "pruntrain/base/random.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
+#include "pruntrain/data/checked_source.hpp"
+#include "pruntrain/data/class_labels.hpp"
 #include "pruntrain/data/data_format.hpp"
 #include "pruntrain/data/sample_store.hpp"
+#include "pruntrain/data/splits.hpp"
 #include "pruntrain/math/tile.hpp"
 
 namespace pruntrain {
 
-enum class Split { train, validation, test };
-
-/// x -> (x - mean) / std, one pair for all features or one per channel; the channels of a flat sample are its features.
-struct Normalization {
-    std::vector<double> mean{0};
-    std::vector<double> deviation{1};
-};
-
 /// All samples, stored as `data.residency` says; targets are in memory shared by the ranks of a node. The train split
 /// is the training files without `validation_samples` and, if there are no test files, without `test_samples`, drawn at
 /// random with `split_seed`. The test split is the test files. Splits are the same on every rank, for any number of
-/// ranks and any residency.
+/// ranks and any residency. Inputs and targets that are NaN or infinite are refused as they are read.
 class Dataset {
    public:
     /// Collective over `world`; all ranks throw the same error.
@@ -41,8 +34,9 @@ class Dataset {
     static void describe(const Config& section);
 
     const Shape& shape() const { return header_.shape; }
-    index_t target_width() const { return header_.target_width; }
-    index_t samples(Split split) const;
+    /// Values per target, 1 for one-hot rows that have become classes.
+    index_t target_width() const { return one_hot_ ? 1 : header_.target_width; }
+    index_t samples(Split split) const { return splits_.samples(split); }
     /// In the order of their numbers; none if the targets are numbers without names.
     const std::vector<std::string>& class_names() const { return class_names_; }
     const Normalization& normalization() const { return normalization_; }
@@ -51,8 +45,18 @@ class Dataset {
     const std::string& residency() const { return residency_; }
 
     /// Local, with the same outcome on all ranks.
-    /// @throws InputError with file part, sample and label unless all targets are integers in 0 .. classes-1
+    /// @throws InputError with file, sample, label and what to do unless all targets are labels of `classes` classes
     void check_classes(index_t classes) const;
+    /// The targets are values, not classes. @throws InputError if a key says how labels become classes
+    void check_values() const;
+    /// The targets are probabilities of the classes, one per column. If all are 0 or 1, they become class labels.
+    /// @throws InputError with file and sample of a row that does not sum to 1
+    void use_probabilities();
+    /// The label in the files of a class.
+    std::string label(index_t index) const;
+    /// Notes and warnings about values and classes, one line each. Local, with the same result on all ranks.
+    /// @param classes  0 for a regression
+    std::vector<std::string> notes(index_t classes) const;
 
     /// Gathers, normalizes and transposes samples. Local. A failure to read them is a fault, not an InputError, because
     /// they were readable when the data set was made.
@@ -73,10 +77,19 @@ class Dataset {
     index_t samples_of(Part part) const { return part_samples_[static_cast<std::size_t>(part)]; }
     std::span<float> targets_of(Part part) const;
     Part part_of(Split split) const;
-    /// Index of a sample of a split in its part.
-    index_t position(Split split, index_t sample) const;
     std::vector<index_t> positions(Split split, std::span<const index_t> samples) const;
-    void set_splits(index_t validation_samples, index_t test_samples, std::uint64_t seed);
+    using Sources = std::array<std::unique_ptr<SampleSource>, 2>;
+    /// Fills the store. Collective.
+    /// @param sources  opened here if null
+    void load(Sources sources, const CheckedFormat& format, const Communicator& world, const Communicator& node);
+    /// One rank measures, so that mean and std are bit-identical everywhere. @return true if the store must be filled
+    /// again, because inputs have offsets
+    bool measure_normalization(const CheckedFormat& format, bool wide, const Communicator& world);
+    /// The class of a sample of a part; after `check_classes`.
+    index_t class_of(Part part, index_t position) const;
+    std::vector<index_t> class_sizes(Split split, index_t classes) const;
+    /// Copies or converts the target of a sample. @return the end of what it has set
+    float* take_target(const float* stored, float* targets) const;
     template <class Stored>
     Normalization measure() const;
     template <class Stored>
@@ -86,12 +99,16 @@ class Dataset {
     SampleHeader header_;
     std::string residency_;
     std::vector<std::string> class_names_;
+    std::array<std::vector<float>, 2>
+        class_maps_;                         // of the words in each part's files to the classes; on a node's root
     std::array<index_t, 2> part_samples_{};  // of the training and the test files
     std::array<SharedWindow, 2> targets_;
-    std::unique_ptr<SampleStore> store_;      // a read changes it, even of a const data set
-    std::array<index_t, 3> split_samples_{};  // train, validation, test
-    std::optional<Permutation>
-        order_;  // of the training files, split into consecutive ranges; none: there is one split
+    std::array<SampleNames, 2> names_;
+    std::unique_ptr<SampleStore> store_;  // a read changes it, even of a const data set
+    Splits splits_;
+    ClassLabels labels_;
+    bool one_hot_ = false;  // targets are stored as rows of 0 and a single 1
+    Offsets offsets_;       // per channel, subtracted from the stored inputs; empty: none
     Normalization normalization_;
     std::vector<real> feature_mean_;   // per feature
     std::vector<real> feature_scale_;  // 1 / std

@@ -8,7 +8,7 @@
 namespace pruntrain {
 
 /// A finite number: 1, -2.5, +3e-2, 1.5D+02 and 1.5-103 (Fortran); with `decimal_comma` 2,5 and no point.
-std::optional<float> csv_number(std::string_view text, bool decimal_comma);
+std::optional<double> csv_number(std::string_view text, bool decimal_comma);
 
 /// Whether it stands for no value: empty, NA, nan, NULL, ?, inf, #N/A and the like.
 bool is_missing(std::string_view text);

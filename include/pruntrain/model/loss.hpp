@@ -32,8 +32,12 @@ class Loss {
     /// @throws InputError unless a network with so many outputs fits targets of this width
     virtual void check(index_t outputs_per_sample, index_t target_width) const = 0;
 
-    /// True if targets are class labels 0 .. outputs-1 (then the data set checks them).
+    /// True if targets are class labels 0 .. classes-1 (then the data set checks them).
     virtual bool classifies(index_t outputs_per_sample, index_t target_width) const = 0;
+    /// The number of classes of a loss that classifies.
+    virtual index_t classes(index_t outputs_per_sample) const { return outputs_per_sample; }
+    /// True if targets are probabilities, one per output. The data set makes class labels of them if all are 0 or 1.
+    virtual bool takes_probabilities(index_t /*outputs_per_sample*/, index_t /*target_width*/) const { return false; }
 };
 
 using LossFactory = std::unique_ptr<Loss> (*)(const Config&);

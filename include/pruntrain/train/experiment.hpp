@@ -46,6 +46,8 @@ class Experiment {
     Config configuration;  ///< whose keys have all been read
     std::string resolved;  ///< the configuration as read, with all defaults
 
+    /// Number of classes; 0 for a regression.
+    index_t classes() const;
     /// The state arrays of the optimizer, then those of the pruning criterion and of rewinding.
     std::vector<std::string> slot_names() const;
     /// How a batch is partitioned over the replicas. Collective.

@@ -1,23 +1,45 @@
-// Loss and accuracy of a checkpoint on a split of its data, and the outputs of the network.
+// Loss, accuracy and other metrics of a checkpoint on a split of its data, and the outputs of the network.
+#include <optional>
+
 #include "pruntrain/app/commands.hpp"
 #include "pruntrain/app/evaluation_text.hpp"
 #include "pruntrain/app/files.hpp"
 #include "pruntrain/app/open_checkpoint.hpp"
+#include "pruntrain/base/error.hpp"
 #include "pruntrain/io/npy_file.hpp"
 
 namespace pruntrain {
 
+namespace {
+
+Metrics empty_metrics(const Experiment& experiment, bool confusion) {
+    constexpr index_t most_classes = 4096;  // a matrix of 128 MiB
+    const index_t outputs = experiment.model.network().outputs(), classes = experiment.classes();
+    if (classes > most_classes)
+        input_error("--metrics and --confusion count up to ", most_classes, " classes, and this network has ", classes,
+                    ": leave them out");
+    if (classes == 0 && confusion) input_error("--confusion is for classes, and this is a regression: leave it out");
+    if (experiment.loss->takes_probabilities(outputs, experiment.dataset.target_width()))
+        input_error("--metrics needs labels or values, and these targets are probabilities: leave it out");
+    return {classes, outputs};
+}
+
+}  // namespace
+
 ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
     const Communicator& world = session.world;
-    check_output_files({options.outputs}, {options.checkpoint}, world);
+    check_output_files({options.outputs, options.confusion}, {options.checkpoint}, world);
     OpenCheckpoint opened(options.checkpoint, options.overrides, false, world);
     Experiment& experiment = opened.experiment;
     Network& network = experiment.model.network();
     const Split split = opened.split(options.split);
     const bool writes = !options.outputs.empty();
+    std::optional<Metrics> metrics;
+    if (options.metrics || !options.confusion.empty()) metrics = empty_metrics(experiment, !options.confusion.empty());
     std::vector<float> outputs;
     const Evaluation result = evaluate(network, *experiment.loss, experiment.dataset, split, experiment.slices(),
-                                       writes ? &outputs : nullptr);
+                                       writes ? &outputs : nullptr, metrics ? &*metrics : nullptr);
+    require_finite(result, options.split);
     if (writes) {
         // Each replica has evaluated a contiguous block of the split, in the order of the ranks.
         const std::vector<real> own(outputs.begin(), outputs.end());
@@ -27,7 +49,18 @@ ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
             write_npy(options.outputs, {result.samples, network.outputs()}, std::vector<float>(all.begin(), all.end()));
         });
     }
-    print(evaluation_text(result, options.split), world);
+    std::string found = evaluation_text(result, options.split);
+    if (metrics) {
+        metrics->reduce(experiment.grid.replicas());
+        std::vector<std::string> labels;
+        for (index_t one = 0; one < metrics->classes(); ++one) labels.push_back(experiment.dataset.label(one));
+        if (options.metrics) found += metrics_text(*metrics, labels);
+        world.rethrow_collectively([&] {
+            if (!world.is_root() || options.confusion.empty()) return;
+            write_file(options.confusion, confusion_csv(*metrics, labels));
+        });
+    }
+    print(found, world);
     return exit_done;
 }
 

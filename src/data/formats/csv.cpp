@@ -4,8 +4,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
-#include "pruntrain/data/data_format.hpp"
-#include "pruntrain/io/file_list.hpp"
+#include "pruntrain/data/file_list.hpp"
 #include "src/data/csv_source.hpp"
 
 namespace pruntrain {
@@ -14,26 +13,18 @@ namespace {
 
 class Csv final : public DataFormat {
    public:
-    Csv(std::vector<std::string> train, std::vector<std::string> test, CsvKeys keys)
+    Csv(FileList train, FileList test, CsvKeys keys)
         : train_(std::move(train)), test_(std::move(test)), keys_(std::move(keys)) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const auto& files = part == Part::train ? train_ : test_;
-        return files.empty() ? nullptr : make_csv_source(expand_patterns(files), keys_);
+        return files.empty() ? nullptr : make_csv_source(files.paths(), keys_);
     }
 
    private:
-    std::vector<std::string> train_, test_;
+    FileList train_, test_;
     CsvKeys keys_;
 };
-
-std::vector<std::string> read_files(const Config& config, const std::string& directory, const std::string& key,
-                                    std::optional<std::vector<std::string>> fallback, const std::string& meaning) {
-    std::vector<std::string> files;
-    for (const std::string& file : config.words(key, std::move(fallback), meaning))
-        if (!file.empty()) files.push_back(in_directory(directory, file));
-    return files;
-}
 
 char read_separator(const Config& config) {
     const std::string word = config.word(
@@ -82,11 +73,9 @@ CsvFormat read_format(const Config& config) {
 
 std::unique_ptr<DataFormat> make_csv(const Config& config) {
     const std::string directory = read_directory(config, ".");
-    const auto train =
-        read_files(config, directory, "train_file", std::nullopt,
-                   "files with the training samples, read one after the other; part_*.csv: all that match");
-    const auto test = read_files(config, directory, "test_file", std::vector<std::string>{""},
-                                 "files with the test samples; '' for none");
+    const FileList train(config, directory, "train_file", std::nullopt,
+                         "files with the training samples, read one after the other; part_*.csv: all that match");
+    const FileList test(config, directory, "test_file", "", "files with the test samples; '' for none");
     CsvKeys keys;
     keys.format = read_format(config);
     keys.target = config.words("target", std::vector<std::string>{"last"},

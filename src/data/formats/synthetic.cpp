@@ -75,6 +75,8 @@ class SyntheticSource final : public SampleSource {
 
     SampleHeader header() const override { return {recipe_.shape, recipe_.samples, 1, Element::float32}; }
 
+    SampleNames names() const override { return {"synthetic data", "synthetic data"}; }
+
     /// Sample n is a pure function of (seed, n): values 0 .. features-1 of its random stream are its inputs. The next
     /// two values choose whether the label is noise, and which label.
     void read(index_t first, index_t count, std::span<std::byte> features, std::span<float> targets) const override {

@@ -1,10 +1,12 @@
 // Softmax and cross entropy of a sample with outputs z and class t:
 //     loss = log(sum over o of exp(z[o])) - z[t],   dz[o] = (exp(z[o]) / sum - [o == t]) / global_samples,
-// after subtracting the largest output, so that exp does not overflow.
+// after subtracting the largest output, so that exp does not overflow. Targets of one value per output are
+// probabilities p, with the sum 1: loss = log(sum over o of exp(z[o])) - sum over o of p[o] z[o].
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/model/loss.hpp"
@@ -57,8 +59,9 @@ void finish_gradient(index_t outputs, index_t width, index_t lanes, const Lanes<
 
 class CrossEntropy final : public Loss {
    public:
-    LossSums evaluate(const Tiling& tiling, index_t outputs, const real* z, const float* targets, index_t,
+    LossSums evaluate(const Tiling& tiling, index_t outputs, const real* z, const float* targets, index_t target_width,
                       index_t global_samples, real* gradient) const override {
+        if (target_width > 1) return of_probabilities(tiling, outputs, z, targets, global_samples, gradient);
         const index_t width = tiling.width;
         Largest largest;
         Lanes<std::int32_t> target;
@@ -91,15 +94,52 @@ class CrossEntropy final : public Loss {
     }
 
     void check(index_t outputs, index_t target_width) const override {
-        if (target_width != 1)
-            input_error("loss cross_entropy needs one class label per sample, but the data has targets of ",
-                        target_width, " values: use mean_squared_error");
+        if (target_width != 1 && target_width != outputs)
+            input_error("loss cross_entropy needs one class label per sample, or a probability for each of the ",
+                        outputs, " outputs, but the data has targets of ", target_width,
+                        " values: change the last layer, or use mean_squared_error");
         if (outputs < 2)
             input_error("loss cross_entropy needs one output per class, at least 2, but the model has ", outputs,
-                        ": change the last layer");
+                        ": change the last layer, or use binary_cross_entropy for two classes");
     }
 
-    bool classifies(index_t, index_t) const override { return true; }
+    bool classifies(index_t, index_t target_width) const override { return target_width == 1; }
+    bool takes_probabilities(index_t, index_t target_width) const override { return target_width > 1; }
+
+   private:
+    static LossSums of_probabilities(const Tiling& tiling, index_t outputs, const real* z, const float* targets,
+                                     index_t global_samples, real* gradient) {
+        std::vector<double> exponentials(static_cast<std::size_t>(outputs));
+        LossSums sums;
+        for (index_t sample = 0; sample < tiling.tiles() * tiling.width; ++sample) {
+            const index_t first = sample / tiling.width * outputs * tiling.width + sample % tiling.width;
+            const auto output = [&](index_t o) { return first + o * tiling.width; };
+            if (sample >= tiling.samples) {
+                for (index_t o = 0; gradient != nullptr && o < outputs; ++o) gradient[output(o)] = 0;
+                continue;
+            }
+            const float* const p = targets + sample * outputs;
+            double largest = -std::numeric_limits<double>::infinity(), sum = 0, defect = 0;
+            for (index_t o = 0; o < outputs; ++o) largest = std::max(largest, static_cast<double>(z[output(o)]));
+            for (index_t o = 0; o < outputs; ++o) {
+                const auto one = static_cast<double>(z[output(o)]);
+                sum += exponentials[static_cast<std::size_t>(o)] = std::exp(one - largest);
+                defect += one - one;
+            }
+            const double log_sum = std::log(sum) + largest + defect;
+            double total = 0;
+            for (index_t o = 0; o < outputs; ++o) {
+                const auto probability = static_cast<double>(p[o]);
+                sums.loss += probability * (log_sum - static_cast<double>(z[output(o)]));
+                total += probability;
+            }
+            for (index_t o = 0; gradient != nullptr && o < outputs; ++o)
+                gradient[output(o)] = static_cast<real>(
+                    (total * exponentials[static_cast<std::size_t>(o)] / sum - static_cast<double>(p[o])) /
+                    static_cast<double>(global_samples));
+        }
+        return sums;
+    }
 };
 
 }  // namespace
