@@ -51,6 +51,12 @@ struct Options {
     MonitorOptions monitor;
 };
 
+void add_independent(CLI::App& command, bool& independent) {
+    command.add_flag("--independent", independent,
+                     "each task that srun starts works alone, on a run of its own; without it, several tasks of one "
+                     "rank each are refused");
+}
+
 /// Training, and what takes a configuration without training.
 void add_training(CLI::App& app, Options& options) {
     app.add_option("config", options.config, "configuration file (YAML)")->type_name("FILE");
@@ -78,6 +84,7 @@ void add_training(CLI::App& app, Options& options) {
                  "resume from the newest valid checkpoint of the run; without one, start from the beginning");
     app.add_flag("--overwrite", options.train.overwrite, "remove an earlier run of the same name first");
     app.add_flag("--profile", options.train.profile, "print how the time is spent, and write it to profile.csv");
+    add_independent(app, options.train.independent);
     app.add_option("--simulate-preempt", options.train.preempt_step,
                    "stop after this step as after a signal (for tests)")
         ->type_name("STEP")
@@ -96,6 +103,7 @@ void add_evaluation(CLI::App& command, CheckpointOptions& options) {
         ->type_name("SPLIT")
         ->check(CLI::IsMember({"train", "validation", "test"}))
         ->capture_default_str();
+    add_independent(command, options.independent);
 }
 
 CLI::App& add_inspect(CLI::App& app, InspectOptions& options) {

@@ -10,6 +10,7 @@
 #include "pruntrain/app/commands.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/math/blas.hpp"
+#include "pruntrain/run/launch.hpp"
 #include "pruntrain/run/stop_request.hpp"
 
 using namespace pruntrain;
@@ -32,11 +33,27 @@ void fail_collectively(const Communicator& world, const std::string& message) {
     MpiSession::abort(exit_fault);
 }
 
+/// For commands that run on many ranks.
+template <class Options>
+void check_launch(const Options& options, const Communicator& world) {
+    if constexpr (requires { options.independent; }) {
+        const int tasks = options.independent ? 0 : tasks_without_mpi(world.size(), environment_of_process);
+        if (tasks > 0)
+            input_error("srun has started ", tasks, " tasks, but MPI sees one rank in each of them: they would all ",
+                        "do the same work; start with mpirun, or with srun --mpi=pmix (srun --mpi=list shows the "
+                        "choices), or give --independent if each task is a run of its own");
+    }
+}
+
 ExitStatus run(int argc, char** argv, const Session& session) {
     const std::optional<Command> command = parse_command_line(argc, argv, session.world);
     if (!command) return exit_done;
     if (!std::holds_alternative<TrainOptions>(*command)) StopRequest::release_signals();
-    return std::visit([&](const auto& options) { return run_command(options, session); }, *command);
+    const auto work = [&](const auto& options) {
+        check_launch(options, session.world);
+        return run_command(options, session);
+    };
+    return std::visit(work, *command);
 }
 
 void tune_allocator() {

@@ -325,32 +325,6 @@ std::string Config::choice(const std::string& key, std::optional<std::string> fa
                 request);
 }
 
-std::vector<std::string> Config::words(const std::string& key, std::optional<std::vector<std::string>> fallback,
-                                       const std::string& meaning) const {
-    using Words = std::vector<std::string>;
-    const auto convert = [](const YAML::Node& node) -> std::optional<Words> {
-        if (node.IsScalar()) return Words{node.Scalar()};
-        if (!node.IsSequence()) return std::nullopt;
-        Words words;
-        for (const auto& entry : node) {
-            if (!entry.IsScalar()) return std::nullopt;
-            words.push_back(entry.Scalar());
-        }
-        return words;
-    };
-    const auto to_node = [](const Words& words) {
-        if (words.size() == 1) return YAML::Node(words.front());
-        YAML::Node node(YAML::NodeType::Sequence);
-        for (const auto& word : words) node.push_back(word);
-        node.SetStyle(YAML::EmitterStyle::Flow);
-        return node;
-    };
-    const ReadRequest<Words> request{"text or list of texts",           "any",  meaning, fallback, {"name"}, convert,
-                                     [](const Words&) { return true; }, to_node};
-    return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
-                request);
-}
-
 std::vector<double> Config::numbers(const std::string& key, std::optional<std::vector<double>> fallback,
                                     const Range& range, const std::string& meaning) const {
     ReadRequest<std::vector<double>> request{"list of numbers", range.describe(), meaning, fallback, {1.0}, {}, {}, {}};

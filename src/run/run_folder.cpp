@@ -53,31 +53,39 @@ void remove_run(const fs::path& folder) {
     for (const auto& checkpoint : list_checkpoints(folder / "checkpoints")) fs::remove(checkpoint);
 }
 
-void prepare(const fs::path& folder, ExistingRun existing) {
-    if (holds_a_run(folder)) {
-        if (existing == ExistingRun::refuse)
-            input_error("the run folder ", folder.string(),
-                        " already exists: --resume continues its run, --overwrite removes the "
-                        "earlier run, or choose another run.name");
-        if (existing == ExistingRun::overwrite) remove_run(folder);
-    }
-    fs::create_directories(folder / "checkpoints");
-    const fs::path probe = folder / ".probe";
-    std::ofstream(probe) << "writable\n";
-    if (!fs::exists(probe) || fs::file_size(probe) == 0)
+void check_may_start(const fs::path& folder, ExistingRun existing) {
+    if (existing == ExistingRun::refuse && holds_a_run(folder))
         input_error("the run folder ", folder.string(),
-                    " cannot be written: choose another run.output, or free disk space");
-    fs::remove(probe);
+                    " already exists: --resume continues its run, --overwrite removes the "
+                    "earlier run, or choose another run.name");
 }
 
 }  // namespace
+
+void RunFolder::prepare(ExistingRun existing) {
+    if (existing == ExistingRun::refuse)
+        if (const std::string holder = RunLock::holder(path_); !holder.empty())
+            input_error("the run folder ", path_.string(), " is in use by ", holder, ": choose another run.name");
+    check_may_start(path_, existing);
+    fs::create_directories(path_);
+    lock_ = std::make_unique<RunLock>(path_);
+    check_may_start(path_, existing);  // again: another run may have come and gone
+    if (existing == ExistingRun::overwrite) remove_run(path_);
+    fs::create_directories(checkpoints());
+    const fs::path probe = path_ / ".probe";
+    std::ofstream(probe) << "writable\n";
+    if (!fs::exists(probe) || fs::file_size(probe) == 0)
+        input_error("the run folder ", path_.string(),
+                    " cannot be written: choose another run.output, or free disk space");
+    fs::remove(probe);
+}
 
 RunFolder::RunFolder(const fs::path& output, const std::string& name, ExistingRun existing, const Communicator& world)
     : path_(output / name) {
     world.rethrow_collectively([&] {
         if (!world.is_root()) return;
         try {
-            prepare(path_, existing);
+            prepare(existing);
         } catch (const fs::filesystem_error& error) {
             input_error("the run folder ", path_.string(), " cannot be created or changed: ", error.code().message(),
                         ": choose another run.output");
@@ -86,6 +94,7 @@ RunFolder::RunFolder(const fs::path& output, const std::string& name, ExistingRu
 }
 
 void RunFolder::write_whole(const std::string& name, const std::string& content) const {
+    lock_->require();
     const fs::path target = path_ / name, beside = path_ / (name + ".tmp");
     std::ofstream file(beside, std::ios::binary);
     file << content;
@@ -126,6 +135,7 @@ void RunFolder::append_history(const HistoryRow& row, Network& network) const {
 }
 
 void RunFolder::append(const std::string& name, const std::string& content) const {
+    lock_->require();
     std::ofstream file(path_ / name, std::ios::app | std::ios::binary);
     file << content;
     file.close();

@@ -19,6 +19,7 @@ bool Checkpointer::save(RunState& state, const History& history, bool needed) {
     state.partition = partition_text(model.partition());
     state.class_names = experiment_.dataset.class_names();
     experiment_.dataset.pause_reading();
+    if (world_.is_root()) folder_.require_lock();
     const auto write = [&](auto how) {
         return how(folder_.checkpoints() / checkpoint_name(state.step), model.network(), state, history,
                    experiment_.resolved, experiment_.dataset.normalization(), model.grid());

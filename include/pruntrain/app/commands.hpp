@@ -31,6 +31,7 @@ struct TrainOptions {
     bool resume = false;
     bool overwrite = false;
     bool profile = false;
+    bool independent = false;  ///< each task of srun is a run of its own
     index_t preempt_step = 0;  ///< step after which a preemption is simulated; 0: none
 };
 
@@ -56,6 +57,7 @@ struct EvaluateOptions {
     std::string outputs;    ///< .npy file for the network's outputs; empty: none
     bool metrics = false;   ///< print precision, recall and F1, or R2
     std::string confusion;  ///< .csv file for the confusion matrix; empty: none
+    bool independent = false;
 };
 
 struct SensitivityOptions {
@@ -66,6 +68,7 @@ struct SensitivityOptions {
     double drop = 1;         ///< points of accuracy that a layer of the allocation may cost
     std::string table;       ///< .csv file; empty: none
     std::string allocation;  ///< .yaml file; empty: none
+    bool independent = false;
 };
 
 struct MonitorOptions {

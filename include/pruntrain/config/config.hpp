@@ -83,10 +83,6 @@ class Config {
     std::vector<double> numbers(const std::string& key, std::optional<std::vector<double>> fallback, const Range& range,
                                 const std::string& meaning) const;
 
-    /// A list of texts, or one text.
-    std::vector<std::string> words(const std::string& key, std::optional<std::vector<std::string>> fallback,
-                                   const std::string& meaning) const;
-
     /// The same place, its reads noted as belonging to one member of a family ("type: adam") in `describe`.
     Config member(const std::string& name) const;
 

@@ -2,22 +2,24 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/model/network.hpp"
 #include "pruntrain/run/history.hpp"
+#include "pruntrain/run/run_lock.hpp"
 
 namespace pruntrain {
 
 enum class ExistingRun { refuse, resume, overwrite };
 
 /// `output/name/` with config.yaml, history.csv, layers.csv, summary.json, profile.csv and checkpoints/. Only the
-/// world's root writes.
+/// world's root writes, and it holds the lock of the folder as long as this object exists.
 class RunFolder {
    public:
     /// Collective. Creates the folder. With `overwrite`, removes the files of an earlier run in it, and nothing else.
-    /// @throws InputError if the folder has a run that must be kept, or cannot be written
+    /// @throws InputError if the folder has a run that must be kept, is in use by another process, or cannot be written
     RunFolder(const std::filesystem::path& output, const std::string& name, ExistingRun existing,
               const Communicator& world);
 
@@ -36,12 +38,16 @@ class RunFolder {
     /// Removes the checkpoints before step `now` except the newest `keep` and the one of step `best` (-1: none). Later
     /// checkpoints are from an earlier start of the run: they are damaged, or will be overwritten soon.
     void drop_old_checkpoints(index_t now, index_t keep, index_t best) const;
+    /// Before a checkpoint is written: ends this process if another one has taken the lock.
+    void require_lock() const { lock_->require(); }
 
    private:
+    void prepare(ExistingRun existing);
     void write_whole(const std::string& name, const std::string& content) const;
     void append(const std::string& name, const std::string& content) const;
 
     std::filesystem::path path_;
+    std::unique_ptr<RunLock> lock_;  ///< of the root
 };
 
 }  // namespace pruntrain
