@@ -169,6 +169,8 @@ void Config::alias_word(const std::string& key, const std::string& word, const s
     state_->build();
 }
 
+void Config::note(const std::string& text) const { state_->notes.push_back(text); }
+
 std::vector<std::string> Config::notes() const { return state_->notes; }
 
 std::string Config::with_present_names(const std::string& yaml) const {

@@ -61,7 +61,9 @@ class Config {
     void alias(const std::string& key, const std::string& old_name) const;
     /// Likewise for a word that is a value of `key`.
     void alias_word(const std::string& key, const std::string& word, const std::string& old_word) const;
-    /// What to write instead of each old name that was given.
+    /// Adds a note for the user, which the program prints before it starts.
+    void note(const std::string& text) const;
+    /// What to write instead of each old name that was given, and the notes of the readers.
     std::vector<std::string> notes() const;
     /// The text of another configuration with the names of now, as far as they have been declared.
     std::string with_present_names(const std::string& yaml) const;
