@@ -4,6 +4,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/model/weight_matrix.hpp"
 
 namespace pruntrain {
 

@@ -20,11 +20,11 @@ train: {epochs: 6, global_batch: 20, execution: density}
 optimizer: {learning_rate: 0.003}
 """
 PRUNED = SMALL + "prune: {final_sparsity: 0.5, schedule: {type: cubic, start_epoch: 1, end_epoch: 3, every_steps: 10}}\n"
-PRUNABLE = 12 * 20 + 20 * 4
+PRUNABLE, BIASES = 12 * 20 + 20 * 4, 20 + 4
 
 
-def kept(sparsity, of=PRUNABLE):
-    return of - int(sparsity * of + 1e-9)
+def kept(sparsity):
+    return PRUNABLE - int(sparsity * PRUNABLE + 1e-9) + BIASES
 
 
 class Trained(EndToEnd):
@@ -76,7 +76,7 @@ class Resumed(Trained):
             self.assertEqual(resumed.summary["kept"], kept(sparsity), name)
             self.assertRegex(done.stdout, r"the prune event of step \d+ is made up for")
             self.assertEqual(int(float(resumed.history[-1]["step"])), 160)
-        self.assertEqual(results["rows"][0].summary["kept"], 10 * 12 + 80)     # the last layer's rows stay
+        self.assertEqual(results["rows"][0].summary["kept"], 10 * 12 + 80 + BIASES)     # the last layer's rows stay
         self.assertLess(float(results["partly"][0].history[6]["sparsity"]), 0.9)
 
     def test_a_higher_sparsity_is_reached(self):
@@ -166,7 +166,7 @@ class Windows(Trained):
 
     def test_events_after_the_end_are_refused(self):
         for schedule, key in (("{type: cubic, start_epoch: 7, end_epoch: 26}", "start_epoch"), ("{type: one_shot, at_epoch: 6.5}", "at_epoch"),
-                              ("{type: one_shot, at_step: 121}", "at_step"), ("{type: linear, start_step: 500}", "start_step"),
+                              ("{type: one_shot, at_step: 121}", "at_step"), ("{type: linear, start_step: 500, end_step: 600}", "start_step"),
                               ("{type: ac_dc, start_epoch: 9, end_epoch: 10}", "start_epoch"),
                               ("{type: exponential, start_epoch: 5, end_epoch: 26, every_steps: 20}", "start_epoch")):
             done = self.check(schedule)
@@ -206,7 +206,7 @@ class Outputs(Trained):
 
     def test_rows_of_the_last_layer_stay(self):
         trained, done = self.train("rows", SMALL + self.ROWS, "train.epochs=2")
-        self.assertEqual(trained.summary["kept"], 4 * 12 + 80)
+        self.assertEqual(trained.summary["kept"], 4 * 12 + 80 + BIASES)
         self.assertNotIn("no weights left", done.stdout)
         self.assertIn("prunable: false", (trained.folder / "config.yaml").read_text())
 
