@@ -59,6 +59,8 @@ class Network::Builder {
 
 namespace {
 
+constexpr const char* layer_meaning = "type of the layer";
+
 GraphNode::ValueShape shape_over_shards(const ChannelBlock& channels, const Shape& shape) {
     return {{channels.total, shape.rows, shape.columns}, {channels.before_removals(), shape.rows, shape.columns}};
 }
@@ -77,7 +79,7 @@ GraphNode make_node(const Config& entry, const std::string& type, const Layer& l
 }  // namespace
 
 Network::Network(const std::vector<Config>& model, const Shape& input, const ModelShard& shard,
-                 const MakeExchange& exchange, bool allocate)
+                 const MakeExchange& exchange, bool allocate, bool outputs_prunable)
     : input_(input) {
     std::map<std::string, int> counts;
     std::set<std::string> names;
@@ -85,6 +87,11 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
     auto entry_number = static_cast<std::uint32_t>(0);
     int exchanges = 0;
     std::optional<ChannelBlock> sums;  // the channels that the partial sums of the last layer become
+    const auto has_weights = [](const Config& entry) {
+        const std::string type = entry.choice("layer", std::nullopt, layers().names(), layer_meaning);
+        return layers().find(type).mixing == Mixing::linear;
+    };
+    const auto last_weights = std::find_if(model.rbegin(), model.rend(), has_weights).base();  // after it
     const auto make_whole = [&](bool last) {
         const auto number = static_cast<std::uint32_t>(model.size());  // an exchange draws no random numbers
         const LayerPlace place{text("exchange", ++exchanges), number, builder.shape(),
@@ -93,7 +100,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         sums.reset();
     };
     for (const auto& entry : model) {
-        const std::string type = entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
+        const std::string type = entry.choice("layer", std::nullopt, layers().names(), layer_meaning);
         const std::string name = entry.word("name", text(type, ++counts[type]), "layer name in tables and files");
         constexpr std::size_t longest = 200;  // an HDF5 link may have some 60,000 bytes, a table row far fewer
         if (name.empty() || name.size() > longest || name.find_first_of("/. ") != std::string::npos)
@@ -103,7 +110,9 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         if (sums) make_whole(false);
         const LayerFactory& factory = layers().find(type);
         const auto make = [&] {
-            return factory(entry, {name, entry_number, builder.shape(), builder.channels(), shard});
+            const bool is_last = model.begin() + entry_number + 1 == last_weights;
+            return factory(
+                entry, {name, entry_number, builder.shape(), builder.channels(), shard, outputs_prunable || !is_last});
         };
         std::unique_ptr<Layer> layer;
         if (factory.mixing == Mixing::nonlinear && !builder.whole()) make_whole(false);
@@ -143,7 +152,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
 }
 
 void Network::describe(const Config& entry) {
-    entry.choice("layer", std::nullopt, layers().names(), "type of the layer");
+    entry.choice("layer", std::nullopt, layers().names(), layer_meaning);
     entry.word("name", "TYPE1", "layer name in tables and files");
     describe_members(layers(), entry, "layer", LayerPlace{"name", 0, {}});
 }

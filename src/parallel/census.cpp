@@ -4,6 +4,7 @@
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
+#include "pruntrain/model/weight_matrix.hpp"
 
 namespace pruntrain {
 
@@ -29,6 +30,18 @@ std::vector<index_t> count_kept(const Network& network, const Communicator& shar
         sums.push_back(static_cast<std::uint64_t>(parameter->pattern.kept()));
     shards.all_reduce_sum(std::span(sums));
     return {sums.begin(), sums.end()};
+}
+
+std::vector<index_t> outputs_without_weights(Network& network, const Communicator& shards) {
+    const Parameter& weight = network.layer(network.layers_with_weights().back()).weight_matrix()->parameter();
+    std::vector<std::uint64_t> kept(static_cast<std::size_t>(weight.tensor_shape[0]));
+    for (index_t row = 0; row < weight.pattern.rows(); ++row)
+        kept[weight.first_row + row] = weight.pattern.kept_before(row + 1) - weight.pattern.kept_before(row);
+    shards.all_reduce_sum(std::span(kept));
+    std::vector<index_t> dead;
+    for (std::size_t output = 0; output < kept.size(); ++output)
+        if (kept[output] == 0) dead.push_back(static_cast<index_t>(output));
+    return dead;
 }
 
 ModelHash consistent_model_hash(Network& network, index_t step, const Grid& grid) {

@@ -25,7 +25,8 @@ Network Model::make_network(const Partition& partition, bool allocate) const {
             [this](const LayerPlace& place, Network::Exchange what, bool last) {
                 return make_exchange_layer(place, what, last, grid_.shards());
             },
-            allocate};
+            allocate,
+            settings_.outputs_prunable};
 }
 
 std::optional<StatePartition> Model::state_partition() const {

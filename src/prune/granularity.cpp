@@ -1,6 +1,15 @@
 #include "pruntrain/prune/granularity.hpp"
 
+#include "pruntrain/config/choose.hpp"
+
 namespace pruntrain {
+
+std::unique_ptr<Granularity> read_granularity(const Config& prune) {
+    prune.alias("granularity", "grouping");
+    return choose(granularities(), prune.section("granularity"), "type", "weight", "which weights are pruned together");
+}
+
+bool prunes_whole_outputs(const Config& prune) { return read_granularity(prune)->traits().holds(Trait::whole_outputs); }
 
 GroupNorm read_group_norm(const Config& config) {
     const std::string norm =

@@ -45,9 +45,7 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
                                      "with the highest scores; the others are frozen until the next event")) {
     const Config criterion = section.section("criterion"), allocation = section.section("allocation");
     criterion_ = choose(criteria(), criterion, "type", "magnitude", "importance score of a weight", seed);
-    section.alias("granularity", "grouping");
-    const Config granularity = section.section("granularity");
-    granularity_ = choose(granularities(), granularity, "type", "weight", "which weights are pruned together");
+    granularity_ = read_granularity(section);
     allocation_ =
         choose(allocations(), allocation, "type", "global", "distribution of the remaining weights over the layers");
     schedule_ = choose(prune_schedules(), section.section("schedule"), "type", "cubic", "sparsity over time",
@@ -74,6 +72,10 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     check_parts(parts);
     check_amounts(choice, layers, keep);
     allocation_->check(layers, final_sparsity_);
+    if (!section.is_describing() && length.steps > 0 && final_sparsity_ > 0 && rewinding().rounds() == 0 &&
+        end_step() >= length.steps)
+        section.note(text("warning: the last prune event is at the end of the run (step ", end_step(),
+                          "): no training follows it"));
 }
 
 void Pruner::check_with(const RunPart& part) const {

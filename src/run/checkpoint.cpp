@@ -53,7 +53,8 @@ RunState read_state(const H5File& file, index_t format_version) {
     RunState state;
     each_field(state, [&](const std::string& name, auto& field) {
         if (format_version < 2 && name == "shard_cuts") return;
-        if (name == "rate_factor" && !file.has_attribute("/", name)) return;  // of before it was recorded
+        const bool is_newer = name == "rate_factor" || name == "step_offset";
+        if (is_newer && !file.has_attribute("/", name)) return;  // of before it was recorded
         field = file.attribute<std::remove_reference_t<decltype(field)>>("/", name);
     });
     const std::vector<std::string> objects = file.names("/");

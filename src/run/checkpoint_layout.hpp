@@ -19,10 +19,11 @@ inline constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 3};
 /// that a new one does not compile until it is stored. The class names are no attribute, which has no checksum.
 template <class State, class Use>
 void each_field(State& state, Use&& use) {
-    auto& [step, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks, grid,
-           partition, pattern_hash, weights_hash, execution, sparsity, validation_accuracy, rate_factor, class_names] =
-        state;
+    auto& [step, step_offset, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks,
+           grid, partition, pattern_hash, weights_hash, execution, sparsity, validation_accuracy, rate_factor,
+           class_names] = state;
     use("step", step);
+    use("step_offset", step_offset);
     use("epoch", epoch);
     use("seconds", seconds);
     use("loss_sum", loss_sum);

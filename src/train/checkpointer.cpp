@@ -9,10 +9,11 @@
 namespace pruntrain {
 
 bool Checkpointer::save(RunState& state, const History& history, bool needed) {
+    const index_t updates = state.updates();
     finish_writing();
-    if (saved_step_ == state.step) return false;
+    if (saved_step_ == updates) return false;
     Model& model = experiment_.model;
-    const ModelHash hash = consistent_model_hash(model.network(), state.step, model.grid());
+    const ModelHash hash = consistent_model_hash(model.network(), updates, model.grid());
     state.pattern_hash = hex(hash.pattern);
     state.weights_hash = hex(hash.weights);
     state.execution = model.execution().describe();
@@ -21,18 +22,18 @@ bool Checkpointer::save(RunState& state, const History& history, bool needed) {
     experiment_.dataset.pause_reading();
     if (world_.is_root()) folder_.require_lock();
     const auto write = [&](auto how) {
-        return how(folder_.checkpoints() / checkpoint_name(state.step), model.network(), state, history,
+        return how(folder_.checkpoints() / checkpoint_name(updates), model.network(), state, history,
                    experiment_.resolved, experiment_.dataset.normalization(), model.grid());
     };
     if (experiment_.settings.saves_beside && !needed) {
         writing_ = write(write_checkpoint_later);
-        writing_step_ = state.step;
+        writing_step_ = updates;
         best_at_writing_ = state.best_step;
         return true;
     }
     const WrittenCheckpoint written = write(write_checkpoint);
     if (!needed && tolerates(written.failure)) return false;
-    settle(written, state.step, state.best_step);
+    settle(written, updates, state.best_step);
     return true;
 }
 

@@ -67,15 +67,30 @@ std::unique_ptr<Compensation> ModelSurgery::find(const ScoreInput& input, index_
 }
 
 void ModelSurgery::maybe_prune(RunState& state, double run_s) {
-    if (!experiment_.pruner || !experiment_.pruner->event_at(state.step)) return;
+    if (experiment_.pruner && experiment_.pruner->event_at(state.step)) prune(state.step, state, run_s);
+}
+
+void ModelSurgery::catch_up(RunState& state, double run_s) {
+    if (!experiment_.pruner || experiment_.rewinding.rounds() > 0) return;
+    index_t event = state.step;
+    while (event >= 0 && !experiment_.pruner->event_at(event)) --event;
+    if (event < 0) return;
+    const double before = state.sparsity;
+    prune(event, state, run_s);
+    if (state.sparsity != before)
+        progress_.note(text("step ", state.updates(), ": the prune event of step ", event + state.step_offset,
+                            " is made up for: sparsity ", exact(before), " to ", exact(state.sparsity)));
+}
+
+void ModelSurgery::prune(index_t event, RunState& state, double run_s) {
     const Pruner& pruner = *experiment_.pruner;
     const Grid& grid = model_.grid();
     std::optional<ModelHash> hash;  // of the last round that removed weights
     for (index_t round = 1; round <= pruner.rounds(); ++round) {
         std::unique_ptr<Compensation> compensation;
-        if (const ScoreInput* const input = pruner.score_input(state.step)) compensation = find(*input, state.step);
+        if (const ScoreInput* const input = pruner.score_input(event)) compensation = find(*input, state.step);
         profile_.enter(Phase::prune);
-        const auto pruned = pruner.prune(state.step, model_.network(), grid, round, compensation.get());
+        const auto pruned = pruner.prune(event, model_.network(), grid, round, compensation.get());
         if (pruned) hash = pruned;
     }
     if (hash && compact(state.step)) hash = consistent_model_hash(model_.network(), state.step, grid);
@@ -83,14 +98,27 @@ void ModelSurgery::maybe_prune(RunState& state, double run_s) {
     if (pruner.soft_prunes())
         for (const index_t hidden : count_soft_pruned(model_.arena(), grid)) count.kept -= hidden;
     state.sparsity = count.sparsity();
-    const bool last = state.step >= pruner.end_step();
+    const bool last = event >= pruner.end_step();
     if (hash && last)
         progress_.note(text("step ", state.step, ": final sparsity ", exact(count.sparsity()), ", ",
                             grouped(count.kept), " of ", grouped(count.size), " prunable weights remain, pattern ",
                             hex(hash->pattern), " on all ranks"));
-    if (!hash && !last) return;
+    if (hash) warn_of_dead_outputs(state);
+    if (!hash && (!last || event != state.step)) return;
     plan_execution(state.step, run_s);
     rebalance(state.step, last);
+}
+
+void ModelSurgery::warn_of_dead_outputs(const RunState& state) {
+    const std::vector<index_t> dead = outputs_without_weights(model_.network(), model_.grid().shards());
+    if (dead.empty() || std::ssize(dead) == dead_outputs_) return;
+    dead_outputs_ = std::ssize(dead);
+    constexpr std::size_t most_shown = 10;
+    std::vector<std::string> shown;
+    for (std::size_t i = 0; i < std::min(dead.size(), most_shown); ++i) shown.push_back(std::to_string(dead[i]));
+    progress_.note(text("warning: step ", state.updates(), ": outputs ", join(shown),
+                        dead.size() > most_shown ? ", .." : "", " of the network (", dead.size(),
+                        " in all) have no weights left: they no longer depend on the input"));
 }
 
 void ModelSurgery::plan(index_t step, double run_s) {

@@ -11,6 +11,7 @@
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/run/restore.hpp"
 #include "pruntrain/run/summary.hpp"
+#include "pruntrain/train/resume.hpp"
 
 namespace pruntrain {
 
@@ -61,38 +62,24 @@ Trainer::Trainer(Experiment& experiment, const RunFolder& folder, const Communic
 }
 
 bool Trainer::resume() {
-    FileToRestore newest;
-    world_.rethrow_collectively([&] {
-        if (!world_.is_root()) return;
-        for (const auto& file : list_checkpoints(folder_.checkpoints())) {
-            try {
-                const auto summary = inspect_checkpoint(file);
-                newest = {file.string(), summary.state.partition, summary.state.pattern_hash,
-                          summary.state.weights_hash};
-                const std::string changes =
-                    changed_lines(experiment_.configuration.with_present_names(summary.config), experiment_.resolved);
-                if (!changes.empty()) progress_.note("the configuration has changed since the checkpoint:\n" + changes);
-                return;
-            } catch (const InputError& error) {
-                progress_.note(text("warning: ", error.what(), "; trying an older one"));
-            }
-        }
-    });
-    broadcast(newest, world_);
-    if (newest.path.empty()) {
+    const std::optional<ResumePoint> point = find_resume_point(experiment_, folder_, progress_, world_);
+    if (!point) {
         progress_.note("no checkpoint to resume from: starting at step 0");
         return false;
     }
-    RestoredRun restored = restore(newest, experiment_.model, Restore::run, world_);
-    check_class_names(newest.path, restored.state.class_names, experiment_.dataset.class_names());
+    RestoredRun restored = restore(point->file, experiment_.model, Restore::run, world_);
+    check_class_names(point->file.path, restored.state.class_names, experiment_.dataset.class_names());
     restored.state.ranks = state_.ranks;
     restored.state.grid = state_.grid;
     restored.state.seed = state_.seed;
     state_ = restored.state;
     history_.replace(std::move(restored.history));
     seconds_before_ = state_.seconds;
-    checkpointer_.resumed_at(state_.step);
-    progress_.note(text("resuming from ", newest.path, " at step ", state_.step));
+    checkpointer_.resumed_at(state_.updates());
+    progress_.note(text("resuming from ", point->file.path, " at step ", state_.updates()));
+    convert_position(experiment_, state_, progress_);
+    check_remaining_plan(*point, experiment_, state_, progress_);
+    if (point->pruning_changed) surgery_.catch_up(state_, run_seconds());
     return true;
 }
 
@@ -109,7 +96,7 @@ bool Trainer::run() {
     prepare_run();
     while (state_.step < experiment_.length.steps) {
         step_timer_.restart();
-        heartbeat_.begin_step(state_.step + 1);
+        heartbeat_.begin_step(state_.updates() + 1);
         const Batch& batch = next_batch();
         const index_t samples = batch.global_samples;
         const bool to_owners = experiment_.settings.clip_norm == 0;
@@ -161,7 +148,7 @@ void Trainer::prepare_batch_after(index_t step) {
 }
 
 double Trainer::ask_whether_to_stop() {
-    double wanted = stop_request_.wanted(state_.step + 1, world_.is_root()) ? 1 : 0;
+    double wanted = stop_request_.wanted(state_.updates() + 1, world_.is_root()) ? 1 : 0;
     // The loss is summed over the replicas of a shard: values summed over shards before are then summed over all ranks.
     if (experiment_.grid.model_shards() == 1) return wanted;
     profile_.enter(Phase::reduce);
@@ -173,7 +160,7 @@ DivergencePolicy::Action Trainer::check(const StepSums& sums, bool to_owners) {
     const std::string found = describe_non_finite(experiment_.model.arena(), experiment_.grid, sums.loss, to_owners);
     const std::string where =
         found.empty() ? ""
-                      : text(" at step ", state_.step + 1, " (epoch ",
+                      : text(" at step ", state_.updates() + 1, " (epoch ",
                              fixed(experiment_.length.epoch(static_cast<double>(state_.step)), 2), ", learning rate ",
                              exact(step_.learning_rate_at(state_.step, state_.rate_factor)), ")");
     const auto decision = divergence_.decide(found, where, checkpointer_.newest_step(), state_.rate_factor);
@@ -235,7 +222,7 @@ bool Trainer::due(double every_epochs) const {
 }
 
 void Trainer::evaluate_if_due() {
-    if (!history_.has_row_of(state_.step) && due(experiment_.settings.evaluate_every_epochs)) add_history_row();
+    if (!history_.has_row_of(state_.updates()) && due(experiment_.settings.evaluate_every_epochs)) add_history_row();
 }
 
 void Trainer::add_history_row() {
@@ -246,7 +233,7 @@ void Trainer::add_history_row() {
         evaluate(model.network(), *experiment_.loss, experiment_.dataset, Split::validation, slices_);
     require_finite(validation, "validation");
     HistoryRow row;
-    row.step = static_cast<double>(state_.step);
+    row.step = static_cast<double>(state_.updates());
     row.epoch = state_.epoch;
     row.seconds = seconds();
     row.train_loss = state_.loss_sum / static_cast<double>(state_.loss_samples);
@@ -271,17 +258,17 @@ void Trainer::add_history_row() {
                                 !experiment_.rewinding.rewinds_at(state_.step) && !step_.any_soft_pruned());
     if (validation.samples > 0 && final_pattern && score > state_.best_score) {
         state_.best_score = score;
-        state_.best_step = state_.step;
+        state_.best_step = state_.updates();
     }
 }
 
 void Trainer::checkpoint_if_due() {
-    const bool improved = state_.best_step == state_.step && experiment_.settings.checkpoint_every_epochs > 0;
+    const bool improved = state_.best_step == state_.updates() && experiment_.settings.checkpoint_every_epochs > 0;
     if (improved || due(experiment_.settings.checkpoint_every_epochs)) save(false);
 }
 
 void Trainer::save(bool needed) {
-    if (checkpointer_.is_saved(state_.step)) return;
+    if (checkpointer_.is_saved(state_.updates())) return;
     profile_.enter(Phase::checkpoint);
     state_.seconds = seconds();
     if (checkpointer_.save(state_, history_.rows(), needed)) step_.reset_residual();
@@ -289,8 +276,8 @@ void Trainer::save(bool needed) {
 
 void Trainer::stop() {
     save(true);
-    progress_.note(text("stopped at step ", state_.step, " of ", experiment_.length.steps, " by ",
-                        stop_request_.reason(world_), ": ", checkpointer_.path_of(state_.step),
+    progress_.note(text("stopped at step ", state_.updates(), " of ", experiment_.length.steps + state_.step_offset,
+                        " by ", stop_request_.reason(world_), ": ", checkpointer_.path_of(state_.updates()),
                         " is saved, resume with --resume"));
 }
 
@@ -304,8 +291,8 @@ void Trainer::show_progress() {
     if (samples == 0) return;  // a row has just been printed
     const bool classes =
         experiment_.loss->classifies(experiment_.model.network().outputs(), experiment_.dataset.target_width());
-    progress_.show({state_.step, state_.loss_sum / samples, classes ? correct_ / samples : -1, state_.sparsity, rate,
-                    left / rate});
+    progress_.show({state_.updates(), state_.loss_sum / samples, classes ? correct_ / samples : -1, state_.sparsity,
+                    rate, left / rate});
 }
 
 void Trainer::finish() {
@@ -328,12 +315,25 @@ void Trainer::finish() {
     result.resident_mb = final_mb;
     result.profile = profile;
     result.kept = kept;
-    result.checkpoint = checkpointer_.path_of(state_.step);
+    result.checkpoint = checkpointer_.path_of(state_.updates());
     if (state_.best_step >= 0) result.best_checkpoint = checkpointer_.path_of(state_.best_step);
     if (profile_.on()) folder_.write_profile(profile_csv(profile));
     folder_.write_summary(summary_json(result, network));
     progress_.note(result_text(result, network, folder_.path().string()));
     if (profile_.on()) progress_.note(profile_text(profile, world_.size()));
+    check_final_sparsity(kept);
+}
+
+void Trainer::check_final_sparsity(const std::vector<index_t>& kept) {
+    const auto& pruner = experiment_.pruner;
+    // With a threshold or with runs of neighbours the plan is a bound, or rounded up in each row.
+    if (!pruner || pruner->has_threshold() || pruner->granularity().runs()) return;
+    const PrunableCount count = count_prunable(experiment_.model.network(), kept);
+    const index_t planned = count.size - removed_count(pruner->final_sparsity(), count.size);
+    if (count.kept > planned)
+        fault("the run has ended with ", grouped(count.kept), " of ", grouped(count.size),
+              " prunable weights, but prune.final_sparsity ", exact(pruner->final_sparsity()), " leaves ",
+              grouped(planned), ": results and checkpoint are written, but they are not what was asked for");
 }
 
 }  // namespace pruntrain

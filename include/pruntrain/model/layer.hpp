@@ -109,6 +109,7 @@ struct LayerPlace {
     Shape input;                 ///< of this shard
     ChannelBlock channels = {};  ///< of the input
     ModelShard shard = {};
+    bool prunable = true;  ///< default of the layer's key
 };
 
 /// How a layer with weights is partitioned. With all inputs it computes this shard's outputs (column-parallel). With

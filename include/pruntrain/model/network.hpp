@@ -66,9 +66,10 @@ class Network {
     /// @param shard     the part of the layers' outputs that this network holds
     /// @param exchange  for more than one shard
     /// @param allocate  false: the arena has no values before its `reset`
+    /// @param outputs_prunable  default of the key `prunable` of the last layer with weights
     /// @throws InputError if a layer does not fit the one before it
     Network(const std::vector<Config>& model, const Shape& input, const ModelShard& shard = {},
-            const MakeExchange& exchange = {}, bool allocate = true);
+            const MakeExchange& exchange = {}, bool allocate = true, bool outputs_prunable = true);
 
     /// Reads all keys that an entry of the model list can have, for --describe.
     static void describe(const Config& entry);

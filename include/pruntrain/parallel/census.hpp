@@ -24,6 +24,10 @@ std::vector<index_t> tensor_sizes(const Network& network);
 /// The number of remaining weights of each parameter over all shards. Collective over the ranks of a replica.
 std::vector<index_t> count_kept(const Network& network, const Communicator& shards);
 
+/// The outputs of the last layer with weights, as numbers from 0, of which no weight remains. Collective over the ranks
+/// of a replica.
+std::vector<index_t> outputs_without_weights(Network& network, const Communicator& shards);
+
 /// The weights of one layer in a row of layers.csv.
 struct LayerWeights {
     index_t kept = 0;     ///< over all shards

@@ -17,7 +17,8 @@ struct ModelSettings {
     bool allow_row_parallel = true;  ///< for layers with fewer outputs than inputs: see Network
     bool partition_state = false;    ///< optimizer state is partitioned over the replicas (ZeRO stage 1)
     ExecutionChoice execution = ExecutionChoice::measured;
-    index_t slice_samples = 1;  ///< maximum size of a slice of the batch, for which tiles are sized
+    index_t slice_samples = 1;     ///< maximum size of a slice of the batch, for which tiles are sized
+    bool outputs_prunable = true;  ///< default of the key `prunable` of the last layer with weights
 };
 
 /// Owns network, arena, partition and execution plan. It replaces the network after a repartition or a compaction.

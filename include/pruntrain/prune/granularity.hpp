@@ -40,6 +40,11 @@ class Granularity {
 using GranularityFactory = std::unique_ptr<Granularity> (*)(const Config&);
 const Registry<GranularityFactory>& granularities();
 
+/// @param prune  the `prune` section
+std::unique_ptr<Granularity> read_granularity(const Config& prune);
+/// A group of the last layer is all that an output of the network is computed from.
+bool prunes_whole_outputs(const Config& prune);
+
 /// The `norm` key of a granularity.
 GroupNorm read_group_norm(const Config& config);
 std::string text_of(GroupNorm norm);  ///< "L2 norm"

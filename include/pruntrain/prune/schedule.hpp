@@ -37,10 +37,20 @@ class PruneSchedule {
 using PruneScheduleFactory = std::unique_ptr<PruneSchedule> (*)(const Config&, double final_sparsity, const RunLength&);
 const Registry<PruneScheduleFactory>& prune_schedules();
 
-/// A time given as KEY_step or KEY_epoch, in updates; one of the two. No later than the end of the run, so that a
-/// shortened run still reaches its final sparsity.
+/// What a given time after the end of the run means.
+enum class TooLate {
+    refused,  ///< an InputError: nothing would happen before the end
+    noted,    ///< the end of the run, with a note
+    allowed,  ///< the end of the run
+};
+
+/// A time given as KEY_step or KEY_epoch, in updates; one of the two. No later than the end of the run. A run without
+/// training (epochs: 0) allows all times.
 index_t read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
-                  const RunLength& length);
+                  const RunLength& length, TooLate too_late);
+
+/// The `clamp` key of a prune schedule: times after the end of the run mean its end.
+bool read_clamp(const Config& config);
 
 /// An interval given as every_steps or every_epochs, in updates; at most one of the two.
 index_t read_interval(const Config& config, index_t default_steps, const std::string& meaning, const RunLength& length);
@@ -61,6 +71,9 @@ class GradualSchedule : public PruneSchedule {
     std::string describe() const override;
 
    private:
+    /// Warns of a window with a single event. @throws InputError if that is so because the run is too short
+    void check_window(const Config& config, const RunLength& length) const;
+
     std::string name_;
     Shape shape_;
     double initial_sparsity_, final_sparsity_;

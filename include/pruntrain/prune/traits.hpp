@@ -11,6 +11,7 @@ enum class Trait {
     signed_scores,           ///< scores may be below 0
     unit_scores,             ///< all weights into a unit or channel have the same score
     needs_all_weights,       ///< scores are defined for a network that uses all its weights
+    whole_outputs,           ///< all weights of an output are pruned together
     fixed_runs,              ///< weights compete within runs of neighbouring inputs only (N:M)
     chosen_allocation,       ///< the configuration names an allocation
     score_threshold,         ///< weights with a score above a threshold remain, whatever the sparsity

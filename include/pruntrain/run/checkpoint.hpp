@@ -17,7 +17,8 @@ namespace pruntrain {
 /// All that a run is besides its network, optimizer slots and history.
 // Large because it is plain data: one member for each attribute of a checkpoint.
 struct RunState {
-    index_t step = 0;  ///< updates done
+    index_t step = 0;  ///< position in the run, in updates of the present batch size; all schedules are functions of it
+    index_t step_offset = 0;  ///< updates done before the batch size changed, beyond those of this size
     double epoch = 0;
     double seconds = 0;   ///< spent so far, over all restarts
     double loss_sum = 0;  ///< of this and the next: samples since the last row of the history
@@ -35,6 +36,9 @@ struct RunState {
     double validation_accuracy = NAN;  ///< at the last evaluation
     double rate_factor = 1;            ///< of the learning rate, after going back from numbers that were not finite
     std::vector<std::string> class_names{};  ///< of the data, in the order of their numbers; a data set of its own
+
+    /// Updates done, as history and file names count them.
+    index_t updates() const { return step + step_offset; }
 };
 
 /// What became of a file. Of the root; the others know nothing.

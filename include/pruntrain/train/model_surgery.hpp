@@ -23,12 +23,19 @@ class ModelSurgery {
 
     /// @param run_s  estimated seconds of all steps of the run
     void maybe_prune(RunState& state, double run_s);
+    /// Makes up for the last prune event that the schedule has before the current step, after a resume with another
+    /// schedule. Does nothing if the weights that it removes are already gone.
+    void catch_up(RunState& state, double run_s);
     void maybe_rewind(const RunState& state);
     void maybe_regrow(const RunState& state);
     /// Call it after weights were read from a file.
     void plan(index_t step, double run_s);
 
    private:
+    /// @param event  the step of the prune event
+    void prune(index_t event, RunState& state, double run_s);
+    /// Warns once of each further output of the network that has lost all its weights.
+    void warn_of_dead_outputs(const RunState& state);
     /// Writes the quantity to the arena's gradients; nothing else changes.
     std::unique_ptr<Compensation> find(const ScoreInput& input, index_t step);
     /// Removes units and channels without weights, if configured. @return true if there were any
@@ -44,6 +51,7 @@ class ModelSurgery {
     TrainingStep& training_step_;
     Profile& profile_;
     Progress& progress_;
+    index_t dead_outputs_ = 0;  ///< of which the run has warned
 };
 
 }  // namespace pruntrain

@@ -57,6 +57,8 @@ class Trainer {
     void show_progress();
     void stop();
     void finish();
+    /// Of the root. @throws std::runtime_error if more weights remain than planned
+    void check_final_sparsity(const std::vector<index_t>& kept);
 
     bool due(double every_epochs) const;
     double run_seconds() const;  ///< estimated seconds of all steps of the run

@@ -177,7 +177,9 @@ std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
     const index_t stride = config.integer("stride", 1, at_least(1), "pixels between windows");
     const index_t padding = config.integer("padding", 0, between(0, 1023), "zeros around the image, less than kernel");
     const bool bias = config.flag("bias", true, "learnable bias");
-    const bool prunable = config.flag("prunable", true, "pruning may remove weights of this layer");
+    const bool prunable =
+        config.flag("prunable", place.prunable,
+                    "pruning may remove weights of this layer; default of the last one with granularity: row: false");
     const Initializer initializer = read_initializer(config);
     if (padding >= kernel)
         input_error(config.place_of("padding"), " is ", padding, ": it must be less than the kernel, ", kernel,

@@ -148,7 +148,9 @@ class Dense final : public Layer {
 std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
     const index_t units = config.integer("units", std::nullopt, at_least(1), "number of outputs");
     const bool bias = config.flag("bias", true, "learnable bias");
-    const bool prunable = config.flag("prunable", true, "pruning may remove weights of this layer");
+    const bool prunable =
+        config.flag("prunable", place.prunable,
+                    "pruning may remove weights of this layer; default of the last one with granularity: row: false");
     const Initializer initializer = read_initializer(config);
     if (!place.input.flat())
         input_error("layer ", place.name, " (dense) needs a flat input, but its input is an image of ",

@@ -27,6 +27,7 @@ class Block final : public Granularity {
     Traits traits() const override {
         Traits traits{.has = {}, .refuses = {Trait::regrows, Trait::score_threshold}};
         const bool is_unit = rows_ == 1 && columns_ == 0;
+        if (is_unit) traits.has.push_back(Trait::whole_outputs);
         if (!is_unit || norm_ != GroupNorm::mean) traits.refuses.push_back(Trait::unit_scores);
         return traits;
     }

@@ -10,9 +10,12 @@ namespace {
 class AcDc final : public PruneSchedule {
    public:
     AcDc(const Config& config, double sparsity, const RunLength& length) : sparsity_(sparsity) {
+        const bool clamp = read_clamp(config);
         const double epochs = length.epoch(static_cast<double>(length.steps));
-        start_ = read_time(config, "start", 0.1 * epochs, "first compression, ends the dense warm-up", length);
-        end_ = read_time(config, "end", 0.85 * epochs, "start of the last sparse phase", length);
+        start_ = read_time(config, "start", 0.1 * epochs, "first compression, ends the dense warm-up", length,
+                           clamp ? TooLate::allowed : TooLate::refused);
+        end_ = read_time(config, "end", 0.85 * epochs, "start of the last sparse phase", length,
+                         clamp ? TooLate::allowed : TooLate::noted);
         if (end_ < start_ && !config.is_describing())
             input_error("the prune schedule (", config.path_of("end_epoch"), ") ends at step ", end_,
                         ", before its start at step ", start_, ": give an end after the start");
