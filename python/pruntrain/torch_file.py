@@ -1,6 +1,7 @@
 """Reads the tensors of a file of PyTorch: a state_dict, a checkpoint that holds one, or safetensors. Executes nothing of the file."""
 import pathlib
 import pickle
+import struct
 import zipfile
 
 from .placeholder import Placeholder, placeholder_name
@@ -18,16 +19,13 @@ OTHERS = ((b"\x93NUMPY", "a NumPy array"), (b"\x89HDF", "an HDF5 file"), (b"\x1f
 def _unpickled(path):
     import torch
 
-    from .torch_archive import read_archive
+    from .torch_archive import read_archive, read_old_file
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, TypeError):
         # Other things than tensors, such as settings, or a version of PyTorch that does not know all of pickle (1.13: floats).
-        if not zipfile.is_zipfile(path):
-            raise pickle.UnpicklingError("it is of the format before PyTorch 1.6 and has other parts than tensors; save only the "
-                                         "state_dict") from None
-        return read_archive(path)
+        return read_archive(path) if zipfile.is_zipfile(path) else read_old_file(path)
 
 
 def _other_kind(path):
@@ -112,7 +110,7 @@ def load_state(path, entry=None):
     try:
         loaded = _unpickled(path)
     except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError,
-            UnicodeDecodeError, AssertionError, OverflowError, ValueError) as error:
+            UnicodeDecodeError, AssertionError, OverflowError, ValueError, struct.error) as error:
         if isinstance(error, ModuleNotFoundError):
             raise
         raise ValueError(f"{path} is no file of torch.save, or it is damaged: {_first_words(error)}") from None

@@ -186,6 +186,8 @@ class CommandLine(Files):
                              (b"model: []", "no section 'data'"), (text.replace(b"units: 8", b"units: x"), "units of layer dense1"),
                              (text.replace(b"normalization: none", b"normalization: given"), "data.mean is needed"),
                              (text.replace(b"normalization: none", b"normalization: given, mean: a, std: b"), "data.mean is a"),
+                             (text.replace(b"units: 8", b"units: 8, name: a.b"), "is named 'a.b'"),
+                             (text.replace(b"units: 8", b"units: 8, name: dense2"), "two layers of the configuration are named 'dense2'"),
                              (b"&a [*a]", "no keys"), (b"", "no keys"), (b"!!python/object:os.system {}", "no YAML")):
             self.assert_says("from-torch", self.folder / "state.pt", file("config.yaml", config), self.out, says=says)
         self.assert_says(self.file, "--what", says="--what")
