@@ -112,6 +112,7 @@ class FromFiles(Files):
         torch.save(self.state, self.folder / "whole.pt")
         whole = (self.folder / "whole.pt").read_bytes()
         torch.save({"state_dict": self.state, "loss": 0.5}, self.folder / "old.pt", _use_new_zipfile_serialization=False)
+        changed = whole.replace(self.state["0.weight"].numpy().tobytes(), bytes(128))
         old = (self.folder / "old.pt").read_bytes()
         numpy.save(self.folder / "array.npy", self.x)
         numpy.savez(self.folder / "arrays.npz", x=self.x)
@@ -132,6 +133,7 @@ class FromFiles(Files):
                  (file("arrays.pt", (self.folder / "arrays.npz").read_bytes()), "zip archive of another program"),
                  (file("cut.pt", whole[:len(whole) // 2]), "damaged or truncated"), (file("cut_old.pt", old[:300]), "damaged"),
                  (file("cut_data.pt", old[:-5]), "damaged: the storage "),
+                 (file("changed.pt", changed), "whole/data/", "does not fit its checksum"),
                  (file("nothing.pt", b""), "empty"), (file("words.pt", b"no weights here"), "unknown format"),
                  (file("lfs.pt", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"), "Git LFS"),
                  (self.folder / "absent.pt", "absent.pt: No such file"), (self.folder, "Is a directory"))
