@@ -29,6 +29,7 @@ import scipy.sparse
 
 from . import checkpoint
 from .outputs import check_outputs, replaced
+from .seal import FIRST_LINE, seal_is_whole
 
 KNOWN_FORMATS = (1, 2, 3)
 WRONG_INPUT, FAULT = 2, 1   # exit statuses, as those of the program
@@ -51,10 +52,18 @@ class Parser(argparse.ArgumentParser):
 @contextlib.contextmanager
 def checkpoint_to_read(path):
     """Raises ValueError or OSError if a file is no checkpoint that this program can read, also if its body finds that out."""
-    with open(path, "rb"):
-        pass    # h5py's own messages for missing files are hard to read
+    with open(path, "rb") as file:
+        start = file.read(len(FIRST_LINE))
+    if start != FIRST_LINE:
+        kind = "no checkpoint of pruntrain" if h5py.is_hdf5(path) else "no HDF5 file"
+        raise ValueError(f"{path} is no checkpoint: it is {'an HDF5 file, but ' if h5py.is_hdf5(path) else ''}{kind}")
+    if not seal_is_whole(path):
+        raise ValueError(f"{path} is damaged or truncated: its seal does not fit its content")
     try:
-        _check_is_checkpoint(path)
+        with h5py.File(path) as file:
+            if file.attrs["format_version"] not in KNOWN_FORMATS:
+                raise ValueError(f"{path} is of format {file.attrs['format_version']}; this program reads the formats "
+                                 f"{', '.join(map(str, KNOWN_FORMATS))}")
         yield
     except OSError as error:
         if error.errno is not None:
@@ -62,17 +71,6 @@ def checkpoint_to_read(path):
         raise ValueError(f"{path} is damaged: {error}") from None
     except KeyError as error:
         raise ValueError(f"{path} is damaged, or no checkpoint of pruntrain: it has no {error.args[0] if error.args else error}") from None
-
-
-def _check_is_checkpoint(path):
-    if not h5py.is_hdf5(path):
-        raise ValueError(f"{path} is no checkpoint of pruntrain: it is no HDF5 file, or it is truncated")
-    with h5py.File(path) as file:
-        version = file.attrs.get("format_version")
-        if version is None or not {"model", "config", "data"} <= set(file):
-            raise ValueError(f"{path} is an HDF5 file, but no checkpoint of pruntrain")
-        if version not in KNOWN_FORMATS:
-            raise ValueError(f"{path} is of format {version}; this program reads the formats {', '.join(map(str, KNOWN_FORMATS))}")
 
 
 def print_table(path):

@@ -4,6 +4,7 @@ import os
 import re
 
 SEAL_BYTES = 512
+FIRST_LINE = b"pruntrain checkpoint\n"
 PIECE_BYTES = 1 << 20
 
 
@@ -25,7 +26,7 @@ def sealed(content, format_version):
     """The bytes of a file with its seal. The first SEAL_BYTES bytes of `content` are free for it."""
     import xxhash
 
-    lines = f"pruntrain checkpoint\nformat_version {format_version}\nbytes {len(content)}\n".encode()
+    lines = FIRST_LINE + f"format_version {format_version}\nbytes {len(content)}\n".encode()
     checksum = xxhash.xxh3_64(lines)
     checksum.update(memoryview(content)[SEAL_BYTES:])
     return (lines + f"xxh3_64 {checksum.hexdigest()}\n".encode()).ljust(SEAL_BYTES, b"\0") + content[SEAL_BYTES:]

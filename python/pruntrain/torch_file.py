@@ -2,6 +2,7 @@
 import pathlib
 import pickle
 import zipfile
+import zlib
 
 from .placeholder import Placeholder, placeholder_name
 from .safetensors_file import looks_like_safetensors, read_safetensors
@@ -18,16 +19,13 @@ OTHERS = ((b"\x93NUMPY", "a NumPy array"), (b"\x89HDF", "an HDF5 file"), (b"\x1f
 def _unpickled(path):
     import torch
 
-    from .torch_archive import read_archive
+    from .torch_archive import read_archive, read_old_file
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, TypeError):
         # Other things than tensors, such as settings, or a version of PyTorch that does not know all of pickle (1.13: floats).
-        if not zipfile.is_zipfile(path):
-            raise pickle.UnpicklingError("it is of the format before PyTorch 1.6 and has other parts than tensors; save only the "
-                                         "state_dict") from None
-        return read_archive(path)
+        return read_archive(path) if zipfile.is_zipfile(path) else read_old_file(path)
 
 
 def _other_kind(path):
@@ -43,8 +41,11 @@ def _other_kind(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = [name.partition("/")[2] for name in archive.namelist()]
-        except (zipfile.BadZipFile, OSError):
-            return "damaged or truncated: its zip archive has no valid directory"
+                wrong = archive.testzip()   # PyTorch 1.13 does not compare checksums
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, zlib.error) as error:
+            return f"damaged or truncated: {_first_words(error)}"
+        if wrong is not None:
+            return f"damaged: its part {wrong} does not fit its checksum"
         if "constants.pkl" in names:
             return ("a TorchScript program, which is not executed here; write its tensors by "
                     f"torch.save(torch.jit.load('{path}').state_dict(), 'state.pt')")
@@ -108,12 +109,11 @@ def load_state(path, entry=None):
         return state
     kind = _other_kind(path)
     if kind is not None:
-        raise ValueError(f"{path} is no file of torch.save: it is {kind}")
+        raise ValueError(f"{path} is no usable file of torch.save: it is {kind}")
     try:
         loaded = _unpickled(path)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError, ImportError, IndexError, KeyError, TypeError,
-            UnicodeDecodeError, AssertionError, OverflowError, ValueError) as error:
-        if isinstance(error, ModuleNotFoundError):
+    except Exception as error:  # noqa: BLE001 (a damaged pickle may raise anything)
+        if isinstance(error, (ModuleNotFoundError, MemoryError)):
             raise
         raise ValueError(f"{path} is no file of torch.save, or it is damaged: {_first_words(error)}") from None
     state = _entry(loaded, path, entry)

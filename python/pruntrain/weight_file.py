@@ -46,6 +46,12 @@ def parsed(configuration):
         raise ValueError("the configuration has no section 'data'")
     if not isinstance(model, list) or not all(isinstance(entry, dict) and "layer" in entry for entry in model):
         raise ValueError("the configuration has no list 'model' whose entries name a layer, as {layer: dense, units: 10}")
+    names = [name for name, _, _ in entries(model)]
+    for name in names:
+        if not name or set(name) & set("/. "):
+            raise ValueError(f"a layer of the configuration is named '{name}': a name must have no slash, dot or space")
+        if names.count(name) > 1:
+            raise ValueError(f"two layers of the configuration are named '{name}'")
     return model, data
 
 
@@ -143,8 +149,7 @@ def _write(out, stored, sparse, source):
     which units were removed."""
     version = FORMAT_WITH_GRAPH if "graph" in source else FORMAT_WITHOUT_GRAPH
     if sparse:
-        stored = [(layer, tensor, array, _without_zeros(array, present) if prunable else present, prunable)
-                  for layer, tensor, array, present, prunable in stored]
+        stored = [(layer, tensor, array, array != 0 if prunable else None, prunable) for layer, tensor, array, _, prunable in stored]
     made = io.BytesIO()     # HDF5 in memory, so that a full disk is an error of the copy
     with h5py.File(made, "w", libver=("earliest", "v110"), userblock_size=SEAL_BYTES) as file:
         _set_attributes(file, _attributes(stored, source.get("shard_cuts", ""), version))
@@ -164,10 +169,6 @@ def _write(out, stored, sparse, source):
                 _set_attributes(node, {"full_shape": full_shape})
     with replaced(out) as file:
         file.write(sealed(made.getvalue(), version))
-
-
-def _without_zeros(array, present):
-    return array != 0 if present is None else present & (array != 0)
 
 
 def _set_attributes(node, values):

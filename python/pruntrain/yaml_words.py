@@ -25,8 +25,9 @@ def _values(node):
 
 def load(text):
     """The configuration as Python values. Raises ValueError if the text is no YAML."""
-    loader = yaml.SafeLoader(text)
+    loader = None
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         for node in _values(root):
             if isinstance(node, yaml.ScalarNode) and node.style is None and EXPONENT.fullmatch(node.value):
@@ -36,10 +37,11 @@ def load(text):
                 if key.value in WORDS and isinstance(value, yaml.ScalarNode):
                     value.tag = TEXT
         return None if root is None else loader.construct_document(root)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:    # ValueError: a date that is none
         raise ValueError(f"no YAML: {error}") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def load_words(text):

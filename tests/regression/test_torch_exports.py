@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.utils import prune
 from torch_files import Files, command_line, pruntrain
 
+from pruntrain.seal import seal  # torch_files has made it importable
 from support import ROOT
 
 # Words that YAML 1.1 or Python read as something else, and names of ONNX's graph and of parts of a torch.nn.Module.
@@ -174,9 +175,14 @@ class CommandLine(Files):
             self.assert_says(changed, form, self.folder / "no", says="changed.h5 is damaged")
         with h5py.File(file("less.h5", content), "r+") as less:
             del less["model/dense1/weight"]
-        self.assert_says(self.folder / "less.h5", "--onnx", self.folder / "no", says="less.h5")
+        self.assert_says(self.folder / "less.h5", "--onnx", self.folder / "no", says="less.h5 is damaged or truncated: its seal")
+        seal(self.folder / "less.h5", 2)
+        self.assert_says(self.folder / "less.h5", "--onnx", self.folder / "no", says="less.h5 is damaged, or no checkpoint")
         self.assertFalse((self.folder / "no").exists())
-        for path, says in ((self.folder / "absent.h5", "No such file"), (self.folder, "Is a directory"), (self.mlp, "no HDF5 file"),
+        with h5py.File(file("newer.h5", content), "r+") as newer:
+            newer.attrs["format_version"] = 9
+        seal(self.folder / "newer.h5", 9)
+        for path, says in ((self.folder / "newer.h5", "is of format 9"), (self.folder / "absent.h5", "No such file"), (self.folder, "Is a directory"), (self.mlp, "no HDF5 file"),
                            (self.folder / "other.h5", "no checkpoint of pruntrain"), (file("cut.h5", content[:2000]), "cut.h5"),
                            (file("empty.h5", b""), "no HDF5 file")):
             self.assert_says(path, says=says)
@@ -186,7 +192,9 @@ class CommandLine(Files):
                              (b"model: []", "no section 'data'"), (text.replace(b"units: 8", b"units: x"), "units of layer dense1"),
                              (text.replace(b"normalization: none", b"normalization: given"), "data.mean is needed"),
                              (text.replace(b"normalization: none", b"normalization: given, mean: a, std: b"), "data.mean is a"),
-                             (b"&a [*a]", "no keys"), (b"", "no keys"), (b"!!python/object:os.system {}", "no YAML")):
+                             (text.replace(b"units: 8", b"units: 8, name: a.b"), "is named 'a.b'"),
+                             (text.replace(b"units: 8", b"units: 8, name: dense2"), "two layers of the configuration are named 'dense2'"),
+                             (b"&a [*a]", "no keys"), (b"", "no keys"), (b"a: \x01", "no YAML"), (b"a: 2020-13-99", "no YAML"), (b"!!python/object:os.system {}", "no YAML")):
             self.assert_says("from-torch", self.folder / "state.pt", file("config.yaml", config), self.out, says=says)
         self.assert_says(self.file, "--what", says="--what")
         self.assert_says("from-torch", "a", says="required")

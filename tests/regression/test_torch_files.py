@@ -67,8 +67,9 @@ class FromFiles(Files):
         for name, content in cases.items():
             with self.subTest(name):
                 self.assert_is(self.convert(content, name=name if "." in name else "state.pt"), state)
-        torch.save(state, self.folder / "legacy.pt", _use_new_zipfile_serialization=False)
-        self.assert_is(self.convert(self.folder / "legacy.pt"), state)
+        for content in (state, cases["tutorial"], cases["torchvision"]):
+            torch.save(content, self.folder / "legacy.pt", _use_new_zipfile_serialization=False)
+            self.assert_is(self.convert(self.folder / "legacy.pt"), state)
         self.assert_computes(self.network)
         for kind in (torch.float16, torch.bfloat16):
             short = {name: value.to(kind) for name, value in state.items()}
@@ -93,14 +94,16 @@ class FromFiles(Files):
         strided = torch.arange(24.0).reshape(4, 6)
         content = {"t": strided.T, "part": strided[1:3, ::2], "empty": torch.zeros(0, 3), "scalar": torch.tensor(2.0),
                    "bool": torch.tensor([True, False]), "long": torch.arange(3), "nested": [strided[0], {"x": strided[:, 1]}]}
-        torch.save({**content, "x": argparse.Namespace()}, self.folder / "state.pt")
-        read = torch_archive.read_archive(self.folder / "state.pt")
-        for name, value in content.items():
-            if name != "nested":
-                self.assertTrue(torch.equal(read[name], value), name)
-                self.assertEqual(read[name].dtype, value.dtype)
-        self.assertTrue(torch.equal(read["nested"][1]["x"], strided[:, 1]))
-        self.assertIsInstance(read["x"], placeholder.Placeholder)
+        for reader in (torch_archive.read_archive, torch_archive.read_old_file):
+            torch.save({**content, "x": argparse.Namespace()}, self.folder / "state.pt",
+                       _use_new_zipfile_serialization=reader is torch_archive.read_archive)
+            read = reader(self.folder / "state.pt")
+            for name, value in content.items():
+                if name != "nested":
+                    self.assertTrue(torch.equal(read[name], value), name)
+                    self.assertEqual(read[name].dtype, value.dtype)
+            self.assertTrue(torch.equal(read["nested"][1]["x"], strided[:, 1]))
+            self.assertIsInstance(read["x"], placeholder.Placeholder)
 
     def test_what_is_no_state_dict_is_named(self):
         def file(name, content):
@@ -108,7 +111,8 @@ class FromFiles(Files):
             return self.folder / name
         torch.save(self.state, self.folder / "whole.pt")
         whole = (self.folder / "whole.pt").read_bytes()
-        torch.save(self.state, self.folder / "old.pt", _use_new_zipfile_serialization=False)
+        torch.save({"state_dict": self.state, "loss": 0.5}, self.folder / "old.pt", _use_new_zipfile_serialization=False)
+        changed = whole.replace(self.state["0.weight"].numpy().tobytes(), bytes(128))
         old = (self.folder / "old.pt").read_bytes()
         numpy.save(self.folder / "array.npy", self.x)
         numpy.savez(self.folder / "arrays.npz", x=self.x)
@@ -128,6 +132,8 @@ class FromFiles(Files):
                  (file("array.pt", (self.folder / "array.npy").read_bytes()), "a NumPy array"),
                  (file("arrays.pt", (self.folder / "arrays.npz").read_bytes()), "zip archive of another program"),
                  (file("cut.pt", whole[:len(whole) // 2]), "damaged or truncated"), (file("cut_old.pt", old[:300]), "damaged"),
+                 (file("cut_data.pt", old[:-5]), "damaged: the storage "),
+                 (file("changed.pt", changed), "whole/data/", "does not fit its checksum"),
                  (file("nothing.pt", b""), "empty"), (file("words.pt", b"no weights here"), "unknown format"),
                  (file("lfs.pt", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"), "Git LFS"),
                  (self.folder / "absent.pt", "absent.pt: No such file"), (self.folder, "Is a directory"))
