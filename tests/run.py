@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Steps that use one process at a time, or mostly wait. They run in sequence, concurrently with all others.
 CONCURRENT = tuple(f"regression test_{name}" for name in
                ("slurm", "bad_input", "command_line", "report", "checkpoint_readers", "study", "docs", "start_from",
-                "scaling", "progress", "signals", "install", "python_package"))
+                "scaling", "progress", "signals", "install", "python_package", "data_arrays"))
 
 
 def mpirun_command(program):

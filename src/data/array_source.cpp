@@ -139,6 +139,12 @@ class ArraySource final : public SampleSource {
 
    private:
     void read_targets(index_t first, index_t count, std::span<float> targets) const {
+        if (targets_->dimensions().front() != header_.samples) {  // (1,N)
+            std::vector<float> all(static_cast<std::size_t>(targets_->size()));
+            targets_->read_targets(0, 1, all);
+            std::copy_n(all.begin() + first, count, targets.begin());
+            return;
+        }
         if (!options_.label_column) return targets_->read_targets(first, count, targets);
         const index_t columns = targets_->size() / header_.samples;
         std::vector<float> all(static_cast<std::size_t>(count * columns));
