@@ -37,12 +37,15 @@ SampleHeader header_of(const ArrayReader& inputs, const ArrayReader& targets, co
                     : in.size() > 4 ? "; for dense layers use array.reshape(len(array), -1)"
                                     : "");
     const Dimensions out = without_ones(targets.dimensions(), in[0]);
-    const bool is_transposed = in.back() != in[0] && !out.empty() && out[0] != in[0] &&
-                               (out[0] == in.back() || targets.dimensions().back() == in.back());
+    // Sample counts that agree only as the last dimensions, which are the longer ones if targets have two as well.
+    const Dimensions& stored = targets.dimensions();
+    const bool both_last = !stored.empty() && stored.back() == in.back() && in.back() > std::max(in[0], stored[0]);
+    const bool is_transposed =
+        in.back() != in[0] && !out.empty() && out[0] != in[0] && (out[0] == in.back() || both_last);
     if (is_transposed || (out.size() <= 2 && !out.empty() && in[0] != out[0]))
-        input_error(inputs.source(), " holds ", in[0], " samples (its dimensions are ", crossed(in), "), but ",
-                    targets.source(), " holds ", out[0], " (", crossed(targets.dimensions()),
-                    "): give inputs and targets of the same samples",
+        input_error(inputs.source(), " holds ", in[0], " samples, but ", targets.source(), " holds ", out[0],
+                    ": give inputs and targets of the same samples (their dimensions are ", crossed(in), " and ",
+                    crossed(stored), ")",
                     is_transposed && !options.transposed_hint.empty() ? "; " + options.transposed_hint : "");
     if (out.size() != 1 && out.size() != 2)
         input_error(targets.source(), " holds targets of ",

@@ -48,7 +48,7 @@ TEST_CASE("files: a list, or a pattern in natural order, is one array after the 
     CHECK(samples.targets == std::vector<float>{1, 0, 2, 0, 9, 0, 10, 0});
     samples = folder.read("[x_9.npy, x_1.npy]", "[y_9.npy, y_1.npy]");
     CHECK(samples.features == std::vector<float>{90, 1, 10, 1});
-    CHECK(folder.read("['x_[12].npy', x_10.npy]", "['y_?.npy', y_10.npy]", "").header.samples == 6);
+    CHECK(folder.read("['x_[12].npy', x_10.npy]", "['y_[12].npy', y_10.npy]").header.samples == 6);
 
     CHECK(contains(folder.error_of("'z_*.npy'", "y_1.npy"), "data.train_inputs"));
     CHECK(contains(folder.error_of("'z_*.npy'", "y_1.npy"), "no file matches '"));
@@ -203,7 +203,7 @@ TEST_CASE("targets: (1,N) and (N,1,1) are (N); what is not clear is refused") {
     data_formats().find("npy")(section)->open(Part::train)->read(2, 1, {}, last);
     CHECK(last[0] == 9);
     folder.put_floats("y.npy", "1, 4", {1, 2, 3, 4});
-    CHECK(contains(folder.error_of("x.npy", "y.npy"), "holds 3 samples (its dimensions are 3x2), but"));
+    CHECK(contains(folder.error_of("x.npy", "y.npy"), "of the same samples (their dimensions are 3x2 and 1x4)"));
     folder.put_floats("y.npy", "3, 2, 2", std::vector<float>(12));
     CHECK(contains(folder.error_of("x.npy", "y.npy"), "holds targets of 3x2x2"));
     folder.put_floats("one.npy", "1, 2", {1, 2});  // one sample: its row is its targets
@@ -211,6 +211,9 @@ TEST_CASE("targets: (1,N) and (N,1,1) are (N); what is not clear is refused") {
     CHECK(folder.read("one.npy", "y.npy").header.target_width == 3);
     folder.put_floats("y.npy", "2,", {1, 2});
     CHECK(contains(folder.error_of("x.npy", "y.npy"), "save array.T"));
+    folder.put_floats("y.npy", "2, 2", {1, 2, 3, 4});  // other samples, not another order
+    CHECK_FALSE(contains(folder.error_of("x.npy", "y.npy"), "array.T"));
+    folder.put_floats("y.npy", "2,", {1, 2});
     folder.put_floats("flat.npy", "2,", {1, 2});
     CHECK(contains(folder.error_of("flat.npy", "y.npy"), "for one feature per sample use array.reshape(-1, 1)"));
     folder.put_floats("y.npy", "3, 2", {1, 2, 3, 4, 5, 6});

@@ -172,7 +172,7 @@ TEST_CASE("hdf5: reversed dimensions, as MATLAB, Julia and R write them") {
     const std::vector<float> stored{1, 2, 3, 4, 5, 6};  // of MATLAB's [1 4; 2 5; 3 6]: 3 samples of 2 features
     file.add("inputs", H5T_NATIVE_FLOAT, {2, 3}, stored);
     file.add("targets", H5T_NATIVE_DOUBLE, {1, 3}, std::vector<double>{7, 8, 9});
-    CHECK(contains(file.error_of(), "holds 2 samples (its dimensions are 2x3), but"));
+    CHECK(contains(file.error_of(), "of the same samples (their dimensions are 2x3 and 1x3)"));
     CHECK(contains(file.error_of(), "set data.transposed to true"));
     const Samples samples = read_part(file.keys + ", transposed: true");
     CHECK(samples.header.samples == 3);

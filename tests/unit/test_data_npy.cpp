@@ -203,7 +203,7 @@ TEST_CASE("npy: what is not read is refused by its reason") {
              {"|S3", "text: save class labels"},
              {"<c8", "complex values: save real and imaginary parts"},
              {"<M8[ns]", "dates or durations: convert them"},
-             {"<f16", "array.astype('float32')"},
+             {"<f16", "a type that is not read: convert it, as with array.astype('float32')"},
              {"|V4", "raw bytes"}})
         CHECK_MESSAGE(contains(error_of_dictionary(dictionary(type, "(2, 3)")), "type '" + type + "', " + advice),
                       type);
