@@ -211,7 +211,7 @@ TEST_CASE("targets: (1,N) and (N,1,1) are (N); what is not clear is refused") {
     CHECK(folder.read("one.npy", "y.npy").header.target_width == 3);
     folder.put_floats("y.npy", "2,", {1, 2});
     CHECK(contains(folder.error_of("x.npy", "y.npy"), "save array.T"));
-    folder.put_floats("y.npy", "2, 2", {1, 2, 3, 4});  // other samples, not another order
+    folder.put_floats("y.npy", "4, 2", std::vector<float>(8));  // other samples, not another order
     CHECK_FALSE(contains(folder.error_of("x.npy", "y.npy"), "array.T"));
     folder.put_floats("y.npy", "2,", {1, 2});
     folder.put_floats("flat.npy", "2,", {1, 2});
