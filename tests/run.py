@@ -22,7 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Steps that use one process at a time, or mostly wait. They run in sequence, concurrently with all others.
 CONCURRENT = tuple(f"regression test_{name}" for name in
                ("slurm", "bad_input", "command_line", "report", "checkpoint_readers", "study", "docs", "start_from",
-                "scaling", "progress", "signals", "install", "python_package", "torch_files", "torch_matching", "torch_exports"))
+                "scaling", "progress", "signals", "install", "python_package", "torch_files", "torch_matching", "torch_exports",
+                "data_arrays"))
 
 
 def mpirun_command(program):

@@ -37,12 +37,15 @@ SampleHeader header_of(const ArrayReader& inputs, const ArrayReader& targets, co
                     : in.size() > 4 ? "; for dense layers use array.reshape(len(array), -1)"
                                     : "");
     const Dimensions out = without_ones(targets.dimensions(), in[0]);
-    const bool is_transposed = in.back() != in[0] && !out.empty() && out[0] != in[0] &&
-                               (out[0] == in.back() || targets.dimensions().back() == in.back());
+    // Sample counts that agree only as the last dimensions, which are the longer ones if targets have two as well.
+    const Dimensions& stored = targets.dimensions();
+    const bool both_last = !stored.empty() && stored.back() == in.back() && in.back() > std::max(in[0], stored[0]);
+    const bool is_transposed =
+        in.back() != in[0] && !out.empty() && out[0] != in[0] && (out[0] == in.back() || both_last);
     if (is_transposed || (out.size() <= 2 && !out.empty() && in[0] != out[0]))
-        input_error(inputs.source(), " holds ", in[0], " samples (its dimensions are ", crossed(in), "), but ",
-                    targets.source(), " holds ", out[0], " (", crossed(targets.dimensions()),
-                    "): give inputs and targets of the same samples",
+        input_error(inputs.source(), " holds ", in[0], " samples, but ", targets.source(), " holds ", out[0],
+                    ": give inputs and targets of the same samples (their dimensions are ", crossed(in), " and ",
+                    crossed(stored), ")",
                     is_transposed && !options.transposed_hint.empty() ? "; " + options.transposed_hint : "");
     if (out.size() != 1 && out.size() != 2)
         input_error(targets.source(), " holds targets of ",
@@ -139,6 +142,12 @@ class ArraySource final : public SampleSource {
 
    private:
     void read_targets(index_t first, index_t count, std::span<float> targets) const {
+        if (targets_->dimensions().front() != header_.samples) {  // (1,N)
+            std::vector<float> all(static_cast<std::size_t>(targets_->size()));
+            targets_->read_targets(0, 1, all);
+            std::copy_n(all.begin() + first, count, targets.begin());
+            return;
+        }
         if (!options_.label_column) return targets_->read_targets(first, count, targets);
         const index_t columns = targets_->size() / header_.samples;
         std::vector<float> all(static_cast<std::size_t>(count * columns));

@@ -131,7 +131,7 @@ class H5Reader final : public ArrayReader {
 
 std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std::string& name, DimensionOrder order) {
     std::error_code error;
-    std::filesystem::file_size(path, error);  // also rejects folders and pipes
+    static_cast<void>(std::filesystem::file_size(path, error));  // also rejects folders and pipes
     if (error) input_error("cannot read '", path, "': ", error.message());
 
     h5::prepare();

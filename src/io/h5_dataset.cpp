@@ -240,7 +240,9 @@ Room room_of(hid_t dataset, const std::vector<index_t>& extents, std::uint64_t f
                     memory, ").", part.empty() ? "" : part + ":",
                     " store the samples that exist, as with h5py: ", "new['x'] = file['x'][:n]");
     return {static_cast<index_t>(memory),
-            complete ? "" : text(source, ":", part, ", and are read as ", fill_text(creation, type))};
+            complete ? ""
+                     : text(source, ":", part, ", and are read as ", fill_text(creation, type),
+                            "; the samples that exist can be stored alone, as with h5py: new['x'] = file['x'][:n]")};
 }
 
 }  // namespace pruntrain::h5

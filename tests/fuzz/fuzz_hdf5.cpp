@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::add_any_dataset(file, "targets", dice);
     H5Fclose(file);
     for (const char* name : {"inputs", "targets"})
-        fuzz::accepted([&] { fuzz::read_all(*open_h5_dataset(path, name)); });
+        for (const auto order : {DimensionOrder::as_stored, DimensionOrder::reversed})
+            fuzz::accepted([&] { fuzz::read_all(*open_h5_dataset(path, name, order)); });
     fuzz::accepted([&] { make_array_source(open_h5_dataset(path, "inputs"), open_h5_dataset(path, "targets")); });
     return 0;
 }

@@ -46,6 +46,14 @@ inline void add_any_dataset(hid_t file, const std::string& path, FuzzedDataProvi
         std::vector<std::uint8_t> numbers(points * H5Tget_size(type), dice.ConsumeIntegral<std::uint8_t>());
         H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers.data());
     }
+    if (dataset >= 0 && plain && points > 0 && (layout == 1 || layout == 2) && dice.ConsumeBool()) {  // one chunk
+        const std::vector<hsize_t> begin(extents.size(), 0), size(extents.size(), 1);
+        const hid_t here = H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr);
+        const std::vector<std::uint8_t> number(H5Tget_size(type), dice.ConsumeIntegral<std::uint8_t>());
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, begin.data(), nullptr, size.data(), nullptr);
+        H5Dwrite(dataset, type, here, space, H5P_DEFAULT, number.data());
+        H5Sclose(here);
+    }
     if (dataset >= 0 && dice.ConsumeBool()) {
         const hid_t one = H5Screate(H5S_SCALAR);
         const hid_t sum = H5Acreate2(dataset, "xxh3_64", words, one, H5P_DEFAULT, H5P_DEFAULT);

@@ -52,6 +52,52 @@ TEST_CASE("idx: four dimensions are channels, rows and columns; two are flat") {
     CHECK(contains(input_error_of([&] { read_part(keys); }), "holds inputs of 3: allowed are (samples, features)"));
 }
 
+TEST_CASE("idx: all element types, as inputs and as labels") {
+    const TemporaryFolder folder;
+    const std::string keys =
+        "format: idx, directory: " + folder.path().string() + ", train_inputs: x, train_targets: y";
+    const auto check = [&](char code, const std::string& three, const std::vector<float>& expected) {
+        CAPTURE(static_cast<int>(code));
+        std::string content = idx_content({3, 1}, three);
+        content[2] = code;
+        put_content(folder / "x", content);
+        put_content(folder / "y", labels);
+        CHECK(read_part(keys).features == expected);
+        put_content(folder / "x", idx_content({3, 1}, "abc"));
+        content = idx_content({3}, three);
+        content[2] = code;
+        put_content(folder / "y", content);
+        CHECK(read_part(keys).targets == expected);
+    };
+    check(0x08, {"\x00\x01\xFF", 3}, {0, 1, 255});
+    check(0x09, {"\x00\x01\xFF", 3}, {0, 1, -1});
+    check(0x0B, {"\x00\x01\x01\x00\xFF\xFE", 6}, {1, 256, -2});
+    check(0x0C, {"\0\0\0\1\0\1\0\0\xFF\xFF\xFF\xFE", 12}, {1, 65536, -2});
+    check(0x0D, {"\x3F\x80\0\0\xC0\0\0\0\x3F\0\0\0", 12}, {1, -2, 0.5});
+    check(0x0E, {"\x3F\xF0\0\0\0\0\0\0\xC0\0\0\0\0\0\0\0\x3F\xE0\0\0\0\0\0\0", 24}, {1, -2, 0.5});
+}
+
+TEST_CASE("idx: of several columns of labels, one is chosen by its key") {
+    const TemporaryFolder folder;
+    put_content(folder / "x", images);
+    std::string qmnist = idx_content({3, 2}, {"\0\0\0\4\0\0\0\7\0\0\0\2\0\0\0\x8\0\0\0\1\0\0\0\x9", 24});
+    qmnist[2] = '\x0C';
+    put_content(folder / "y", qmnist);
+    const std::string keys =
+        "format: idx, directory: " + folder.path().string() + ", train_inputs: x, train_targets: y";
+    CHECK(contains(input_error_of([&] { read_part(keys); }),
+                   "holds targets of 3x2: set data.label_column to the column with the class labels (0 in QMNIST)"));
+    CHECK(read_part(keys + ", label_column: 0").targets == std::vector<float>{4, 2, 1});
+    CHECK(read_part(keys + ", label_column: 1").targets == std::vector<float>{7, 8, 9});
+    CHECK(read_part(keys + ", label_column: all").header.target_width == 2);
+    CHECK(contains(input_error_of([&] { read_part(keys + ", label_column: 2"); }), "2 columns: allowed are 0 to 1"));
+    for (const std::string wrong : {"-1", "first", "1.5", "''"})
+        CHECK(
+            contains(input_error_of([&] { read_part(keys + ", label_column: " + wrong); }), "allowed are all, and 0"));
+    put_content(folder / "y", idx_content({3, 1}, "\x07\x05\x02"));  // one column needs no choice
+    CHECK(read_part(keys).targets == std::vector<float>{7, 5, 2});
+}
+
 TEST_CASE("idx: no test files") {
     const auto open_test = [](const std::string& keys) {
         const Config section = data_section(keys);
@@ -65,9 +111,10 @@ TEST_CASE("idx: no test files") {
 TEST_CASE("idx: damaged files are refused") {
     CHECK(error_of(images, labels) == "");
     CHECK(contains(error_of("\x89PNG\r\n" + images, labels), "is no IDX file"));
-    std::string of_floats = images;
-    of_floats[2] = '\x0D';
-    CHECK(contains(error_of(of_floats, labels), "IDX type 13: only unsigned bytes (type 8)"));
+    std::string unknown = images;
+    unknown[2] = '\x0A';
+    CHECK(contains(error_of(unknown, labels), "IDX type 10: allowed are 8 (unsigned bytes), 9 (bytes), 11"));
+    CHECK(contains(error_of("<html><head>", labels), "it seems to be a web page"));
     CHECK(contains(error_of(images, idx_content({2}, "\x01\x02")), "holds 3 samples, but"));
     CHECK(contains(error_of(images + "x", labels), "is longer than its header announces"));
     CHECK(contains(error_of(idx_content({0, 2, 2}, ""), labels), "is empty: its dimensions are 0x2x2"));

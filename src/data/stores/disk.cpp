@@ -18,10 +18,9 @@ class DiskStore final : public CopyingStore {
                 auto& source = sources_[static_cast<std::size_t>(part)];
                 source = files.format.open(part);
                 if (const std::string reason = source->why_sequential(); !reason.empty())
-                    input_error(
-                        "data.residency is disk, but these files have no random access: ", reason,
-                        "; allowed are format hdf5, and npy in C order and idx without gzip; unpack or convert the "
-                        "files, or set data.residency to node or shard");
+                    input_error("data.residency is disk, but these files have no random access: ", reason,
+                                "; allowed are format hdf5, and npy and idx without gzip; unpack or convert the "
+                                "files, or set data.residency to node or shard");
                 if (source->header() != files[part].header)
                     input_error("the data files have changed since they were opened: start the run again");
                 if (files[part].source) files[part].source->read(0, source->header().samples, {}, files[part].targets);
