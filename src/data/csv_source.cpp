@@ -170,22 +170,28 @@ class CsvSource final : public SampleSource {
         std::string first_word;
         IndexCheck index;
         index_t rows = 0;
-        reader.for_each_row([&](index_t row, index_t line, std::span<const CsvCell> cells) {
-            rows = row + 1;
-            if (row == 0 && reader.layout().has_heading) check_units(reader, line, cells);
-            if (columns_.may_be_index) index.add(cells[0].text);
-            if (!has_words) return true;
-            const std::string_view word = cells[target].text;
-            if (csv_number(word, decimal_comma)) {
-                words_.add_number(reader, line, target);
-            } else if (has_letter(word) && !is_missing(word)) {
-                if (row == 0) first_word = word;
-                words_.add_word(word, reader, line, target);
-            } else {
-                no_number("target", reader, begins_.back() + row, line, target, word);
-            }
-            return true;
-        });
+        if (reader.layout().has_heading)
+            reader.for_each_row([&](index_t, index_t line, std::span<const CsvCell> cells) {
+                check_units(reader, line, cells);
+                return false;
+            });
+        reader.for_each_row(
+            [&](index_t row, index_t line, std::span<const CsvCell> cells) {
+                rows = row + 1;
+                if (columns_.may_be_index) index.add(cells[0].text);
+                if (!has_words) return true;
+                const std::string_view word = cells[target].text;
+                if (csv_number(word, decimal_comma)) {
+                    words_.add_number(reader, line, target);
+                } else if (has_letter(word) && !is_missing(word)) {
+                    if (row == 0) first_word = word;
+                    words_.add_word(word, reader, line, target);
+                } else {
+                    no_number("target", reader, begins_.back() + row, line, target, word);
+                }
+                return true;
+            },
+            !has_words || target == 0 || target + 1 == reader.layout().columns);
         begins_.push_back(begins_.back() + rows);
         if (columns_.may_be_index) index.check(reader);
         if (reader.layout().heading_is_uncertain && !first_word.empty() && words_.is_alone(first_word))

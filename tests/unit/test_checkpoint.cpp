@@ -264,6 +264,20 @@ TEST_CASE("checkpoint: a run at its start, without slots, history or configurati
     CHECK(inspect_checkpoint(folder / "a.h5").config.empty());
 }
 
+TEST_CASE("checkpoint: class names are stored, and a file without them has none") {
+    const TemporaryFolder folder;
+    const auto network = trained_network(), other = trained_network();
+    write(folder / "a.h5", *network);
+    CHECK(inspect_checkpoint(folder / "a.h5").state.class_names.empty());
+    RunState state = some_state();
+    state.class_names = {"setosa", "K\xC3\xB6ln, \"west\"", "b"};
+    const Grid grid(Communicator::world(), 1);
+    write_checkpoint(folder / "b.h5", *network, state, some_history(), some_config, some_normalization, grid);
+    CHECK(inspect_checkpoint(folder / "b.h5").state.class_names == state.class_names);
+    History history;
+    CHECK(read_checkpoint(folder / "b.h5", *other, history, Communicator::world()).class_names == state.class_names);
+}
+
 TEST_CASE("checkpoint: inspect lists tensors in model order") {
     const TemporaryFolder folder;
     const auto network = trained_network();
