@@ -246,6 +246,7 @@ TEST_CASE("csv: files that are no such text are named") {
         {"PK\x03\x04rest", "Excel workbook"},
         {"\x89HDF\r\n", "set data.format=hdf5"},
         {"\x93NUMPY", "set data.format=npy"},
+        {"<!DOCTYPE html>\n1,2\n", "is a web page"},
         {"1,2,0\n\"3,4,1\n5,6,0\n", "line 2: a quote (\") is opened and never closed"},
         {"1,2,0\n\"3\"4,4,1\n", "line 2 column 1 has text after a closing quote"},
         {"", "has no line with values"},
