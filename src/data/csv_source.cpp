@@ -34,7 +34,8 @@ class TargetWords {
         if (found == words_.end()) {
             std::string place = reader.place(line, column);
             if (!is_plain_text(word))
-                input_error(place, ": the class ", quoted(word), " is no text in UTF-8: convert the file (iconv -f ",
+                input_error(place, ": ", quoted(word),
+                            " is no finite number, and no text in UTF-8: convert the file (iconv -f ",
                             "WINDOWS-1252 -t UTF-8), or save it as UTF-8");
             found = words_.emplace(word, Word{std::move(place), 0}).first;
         }
@@ -51,8 +52,9 @@ class TargetWords {
         std::vector<ClassName> all;
         if (words_.empty()) return all;
         if (!number_place_.empty())
-            input_error(words_.at(first_word_).place, ": the target ", quoted(first_word_), " is a word, but that of ",
-                        number_place_, " is a number: write all as words or all as numbers");
+            input_error(words_.at(first_word_).place, ": ", quoted(first_word_),
+                        " is no finite number, but the target in ", number_place_,
+                        " is one: write all targets as numbers, or all as words");
         for (const auto& [name, word] : words_) all.push_back({name, word.place});
         return all;
     }
@@ -189,21 +191,28 @@ class CsvSource final : public SampleSource {
         std::string first_word;
         IndexCheck index;
         index_t rows = 0;
-        reader.for_each_row([&](index_t row, index_t line, std::span<const CsvCell> cells) {
-            rows = row + 1;
-            if (columns_.may_be_index) index.add(cells[0].text);
-            if (!has_words) return true;
-            const std::string_view word = cells[target].text;
-            if (csv_number(word, decimal_comma)) {
-                words_.add_number(reader, line, target);
-            } else if (has_letter(word) && !is_missing(word)) {
-                if (row == 0) first_word = word;
-                words_.add_word(word, reader, line, target);
-            } else {
-                no_number("target", reader, begins_.back() + row, line, target, word);
-            }
-            return true;
-        });
+        if (reader.layout().has_heading)
+            reader.for_each_row([&](index_t, index_t line, std::span<const CsvCell> cells) {
+                check_units(reader, line, cells);
+                return false;
+            });
+        reader.for_each_row(
+            [&](index_t row, index_t line, std::span<const CsvCell> cells) {
+                rows = row + 1;
+                if (columns_.may_be_index) index.add(cells[0].text);
+                if (!has_words) return true;
+                const std::string_view word = cells[target].text;
+                if (csv_number(word, decimal_comma)) {
+                    words_.add_number(reader, line, target);
+                } else if (has_letter(word) && !is_missing(word)) {
+                    if (row == 0) first_word = word;
+                    words_.add_word(word, reader, line, target);
+                } else {
+                    no_number("target", reader, begins_.back() + row, line, target, word);
+                }
+                return true;
+            },
+            !has_words || target == 0 || target + 1 == reader.layout().columns);
         begins_.push_back(begins_.back() + rows);
         if (columns_.may_be_index) index.check(reader);
         if (reader.layout().heading_is_uncertain && !first_word.empty() && words_.is_alone(first_word))
@@ -212,17 +221,23 @@ class CsvSource final : public SampleSource {
                         "data.header=no if it is a sample");
     }
 
+    /// @throws InputError if the line after the heading has no value
+    void check_units(const CsvReader& reader, index_t line, std::span<const CsvCell> cells) const {
+        const auto is_word = [&](std::size_t column) {
+            return !is_missing(cells[column].text) && !csv_number(cells[column].text, reader.format().decimal_comma);
+        };
+        const std::size_t first = columns_.inputs.front();
+        if (std::ranges::all_of(columns_.inputs, is_word))
+            input_error(
+                reader.place(line, first), ": ", quoted(cells[first].text), " is no finite number, and no input ",
+                "of this line is one: set data.skip_after_header=1 if the line has the units of the columns, and ",
+                "data.leave_out or data.target for columns of words");
+    }
+
     double input(const CsvReader& reader, index_t sample, index_t line, std::size_t column,
                  std::span<const CsvCell> cells) const {
         const std::string_view word = cells[column].text;
         if (const auto number = csv_number(word, reader.format().decimal_comma)) return *number;
-        const bool no_numbers = std::ranges::none_of(columns_.inputs, [&](std::size_t other) {
-            return csv_number(cells[other].text, reader.format().decimal_comma).has_value();
-        });
-        if (sample == 0 && no_numbers && reader.layout().has_heading)
-            input_error(reader.place(line, column), ": ", quoted(word), " is no finite number, and no input of this ",
-                        "line is: set data.skip_after_header=1 if it has the units of the columns, and ",
-                        "data.leave_out or data.target for columns of words");
         no_number("input", reader, sample, line, column, word);
     }
 
@@ -250,8 +265,8 @@ class CsvSource final : public SampleSource {
                                                          "), or write words as numbers (pandas: ", "get_dummies)")
                                                   : "is no finite number: several targets must all be numbers";
         }
-        input_error(reader.place(line, column), sample < 0 ? "" : text(", ", what, " of sample ", sample), ": ",
-                    quoted(word), " ", reason);
+        input_error(reader.place(line, column), ": ", quoted(word), " ", reason, " (", what,
+                    sample < 0 ? "" : text(" of sample ", sample), ")");
     }
 
     std::vector<CsvReader> readers_;

@@ -47,7 +47,7 @@ Keys read_keys(const Config& section) {
     }
     keys.class_names =
         section.words("class_names", std::vector<std::string>{},
-                      "names of the classes in the order of their numbers from 0; []: the words of the training files");
+                      "names of the classes in the order of their indices from 0; []: the words of the training files");
     return keys;
 }
 

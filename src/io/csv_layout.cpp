@@ -124,15 +124,16 @@ class Heading {
 
     /// The first line is no heading, but its numbers may be names of columns: 2019,2020,class above words.
     bool is_uncertain() const {
-        const auto points = [](const Row& row) {
-            return std::ranges::any_of(
-                row.cells, [](const Cell& cell) { return cell.text.find_first_of(".,") != std::string::npos; });
-        };
-        return format_.heading == CsvHeading::automatic && !points(rows_.front()) && rows_.size() > 1 &&
-               points(rows_[1]);
+        return format_.heading == CsvHeading::automatic && !has_point(rows_.front()) && rows_.size() > 1 &&
+               has_point(rows_[1]);
     }
 
    private:
+    static bool has_point(const Row& row) {
+        return std::ranges::any_of(row.cells,
+                                   [](const Cell& cell) { return cell.text.find_first_of(".,") != std::string::npos; });
+    }
+
     bool is_number(const Cell& cell) const { return csv_number(cell.text, format_.decimal_comma).has_value(); }
 
     static bool all_quoted(const Row& row) {
@@ -142,9 +143,11 @@ class Heading {
     /// 0,1,2,3: written by pandas for columns without names; also 2019,2020,2021. An empty name is that of an index.
     bool is_counting_heading() const {
         const bool index = first_.front().text.empty();
-        if (!counts(first_, index ? 1 : 0) || (first_.size() == 2 && !all_points(0)) || counts(rows_[1].cells, 0))
-            return false;
+        if (!counts(first_, index ? 1 : 0) || counts(rows_[1].cells, 0)) return false;
         if (index) return !rows_[1].cells.front().text.empty();
+        constexpr std::size_t many = 6;  // columns, in which whole values do not count by chance
+        if (first_.size() < many && std::none_of(rows_.begin() + 1, rows_.end(), has_point)) return false;
+        if (first_.size() == 2 && !all_points(0)) return false;
         ambiguous(text("counts ", first_.front().text, ", ", first_[1].text, ", ..."));
     }
 

@@ -16,6 +16,7 @@ bool is_blank(char letter) { return letter == ' ' || letter == '\t' || letter ==
 
 /// Without blanks around it; the separator is none.
 std::string_view trimmed(const char* begin, const char* end, char separator) {
+    if (begin != end && !is_blank(*begin) && !is_blank(end[-1])) return {begin, static_cast<std::size_t>(end - begin)};
     while (begin != end && is_blank(*begin) && *begin != separator) ++begin;
     while (begin != end && is_blank(end[-1]) && end[-1] != separator) --end;
     return {begin, static_cast<std::size_t>(end - begin)};
@@ -104,14 +105,24 @@ bool CsvLexer::next() {
 
 void CsvLexer::split(std::string_view record) {
     if (separator_ == CsvFormat::blank) return split_blanks(record);
+    if (ends_only_) return split_ends(record);
     cells_.clear();
     const char *position = record.data(), *const end = position + record.size();
-    for (;;) {
-        const char* const stop = std::find(position, end, separator_);
-        cells_.push_back({trimmed(position, stop, separator_), false});
-        if (stop == end) return;
+    const char separator = separator_;
+    for (const char* stop = position; stop != end; ++stop) {
+        if (*stop != separator) continue;
+        cells_.push_back({trimmed(position, stop, separator), false});
         position = stop + 1;
     }
+    cells_.push_back({trimmed(position, end, separator), false});
+}
+
+void CsvLexer::split_ends(std::string_view record) {
+    const char *const begin = record.data(), *const end = begin + record.size();
+    cells_.assign(1 + static_cast<std::size_t>(std::count(begin, end, separator_)), CsvCell{});
+    const auto last = std::min(record.rfind(separator_), record.size());  // none: there is one cell
+    cells_.back() = {trimmed(last == record.size() ? begin : begin + last + 1, end, separator_), false};
+    cells_.front() = {trimmed(begin, std::find(begin, end, separator_), separator_), false};
 }
 
 void CsvLexer::split_blanks(std::string_view record) {

@@ -87,6 +87,7 @@ bool has_thousands(std::string_view text, char separator, char decimal) {
 
 std::optional<double> csv_number(std::string_view text, bool decimal_comma) {
     double number = 0;
+    if (!decimal_comma && parse(text.data(), text.data() + text.size(), number) == Outcome::number) return number;
     if (parse_any(text, decimal_comma, number) != Outcome::number) return std::nullopt;
     return number;
 }

@@ -24,10 +24,11 @@ std::string CsvReader::place(index_t line, std::size_t column) const {
     return text("'", path_, "' line ", line, " ", column_text(column));
 }
 
-void CsvReader::for_each_row(const Take& take) const {
+void CsvReader::for_each_row(const Take& take, bool ends_only) const {
     TextFile file(path_);
     CsvLexer lexer([&](std::span<char> bytes) { return file.read(bytes); }, path_, format_, layout_.line_end);
     if (layout_.has_heading && lexer.next()) lexer.skip_lines(format_.skip_after_heading);
+    if (ends_only && layout_.empty_columns == 0) lexer.set_ends_only();
     const std::size_t columns = layout_.columns + layout_.empty_columns;
     for (index_t row = 0; lexer.next(); ++row) {
         const std::span<const CsvCell> cells = lexer.cells();

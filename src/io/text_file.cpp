@@ -38,6 +38,8 @@ constexpr std::array others{
     Magic{"\x28\xB5\x2F\xFD"sv, "is compressed with zstd: unpack it, or compress it with gzip"},
     Magic{"\x89HDF"sv, "is an HDF5 file: set data.format=hdf5"},
     Magic{"\x93NUMPY"sv, "is a NumPy array: set data.format=npy"},
+    Magic{"<!DOCTYPE"sv, "is a web page and no table: download the file itself"},
+    Magic{"<html"sv, "is a web page and no table: download the file itself"},
     Magic{"PAR1"sv, "is a Parquet file: save it as CSV (pandas: read_parquet, to_csv)"},
 };
 

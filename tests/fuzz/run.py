@@ -46,7 +46,10 @@ def seeds(target):
         return [npy("<f4", "(2, 3)", bytes(24)), npy("|u1", "(4, 1)", b"abcd"), npy("<i8", "(2,)", bytes(16), 2),
                 npy("<f8", "(1, 1, 1, 1)", bytes(8), 3), npy("<i4", "(2, 2)", bytes(16)), npy("<f4", "(4294967296, 1048576)", bytes(8))]
     if target == "csv":
-        return [b"\0a,b,label\n1,2.5,0\n-3,4e1,1\n", b"\x05 1 ;\t2\r\n3;4\n\n", b"\x120\t1\t2\n3\t4\t5"]
+        # Two bytes of choices, see fuzz_csv.cpp, before the file.
+        tables = [b"a,b,label\n1,2.5,0\n-3,4e1,1\n", b" 1 ;\t2\r\n3;4\n\n", b"0\t1\t2\n3\t4\t5", b"# x\n+1.5D+02 0.2-102 3\r4 5 6\r",
+                  b"\xef\xbb\xbf\"a\",\"b\nc\",\"d \"\"x\"\"\",\n1,\"2\",yes,\n3,4,no,\n", b"1,5;2,5;x\n3,0;4,5;y\n", b"a b\nr1 1 2\nr2 3 4\n"]
+        return [bytes([first, second]) + table for table in tables for first, second in ((0, 0), (5, 4), (0x18, 8), (4, 0x72))]
     if target == "checkpoint_graph":
         node = {"name": "dense1", "type": "dense", "inputs": ["input"], "keys": {"units": 4, "bias": True}, "input_shapes": [[3, 1, 1]],
                 "output_shape": [2, 1, 1], "configured_output_shape": [4, 1, 1]}

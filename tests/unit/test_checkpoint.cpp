@@ -76,6 +76,7 @@ std::unique_ptr<Network> trained_network() {
 
 RunState some_state() {
     RunState state;
+    state.class_names = {"setosa", "K\xC3\xB6ln, \"west\"", "b"};
     state.step = 1234;
     state.epoch = 1.0 / 3;
     state.seconds = 12.5;
@@ -118,6 +119,7 @@ bool same_bits(std::span<T> a, std::span<T> b) {
 }
 
 void check_same_state(const RunState& a, const RunState& b) {
+    CHECK(a.class_names == b.class_names);
     CHECK(a.step == b.step);
     CHECK(a.epoch == b.epoch);
     CHECK(a.seconds == b.seconds);

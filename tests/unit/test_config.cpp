@@ -297,3 +297,18 @@ TEST_CASE("config: a key that is given under both names is refused") {
     CHECK(contains(error_of([] { Renamed(parse("prune:\n  grouping: {rows: 0}")); }),
                    "prune.granularity.rows (test.yaml, line 2) is 0"));
 }
+
+TEST_CASE("config: a list of texts, or one text") {
+    const Config config = parse("one: a.csv\nseveral: [a, 'b, c', 3]\nnone: []\nwrong: [[a]]\nmap: {a: b}");
+    using Words = std::vector<std::string>;
+    CHECK(config.words("one", std::nullopt, "") == Words{"a.csv"});
+    CHECK(config.words("several", std::nullopt, "") == Words{"a", "b, c", "3"});
+    CHECK(config.words("none", Words{"x"}, "").empty());
+    CHECK(config.words("absent", Words{"x", "y"}, "") == Words{"x", "y"});
+    CHECK_THROWS_AS(config.words("wrong", std::nullopt, ""), InputError);
+    CHECK_THROWS_AS(config.words("map", std::nullopt, ""), InputError);
+    CHECK_THROWS_AS(config.words("required", std::nullopt, ""), InputError);
+    const Config again = Config::parse(config.resolved(), "resolved.yaml", {});
+    for (const std::string key : {"one", "several", "none", "absent"})
+        CHECK(again.words(key, std::nullopt, "") == config.words(key, Words{"x", "y"}, ""));
+}

@@ -51,8 +51,7 @@ TEST_CASE("csv: places of targets, separators, shapes") {
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [1, 2]"), "[features] or [channels, rows, columns]"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: 1.5"), "expected integers"));
     CHECK(contains(file.error_of("1,2,3\n", ", shape: [10000, 10000, 10000]"), "a product of at most"));
-    CHECK(
-        contains(file.error_of("1;2;3\n", ", target_columns: 3"), "no line with values"));  // "1;2;3" taken for a name
+    CHECK(contains(file.error_of("1;2;3\n", ", separator: comma"), "no line with values"));  // "1;2;3" taken for a name
     CHECK(contains(file.error_of("1,2,3\n", ", target_columns: 3"), "none is left for inputs"));
 }
 
@@ -66,7 +65,7 @@ TEST_CASE("csv: wrong lines are named by their number") {
     CHECK(contains(file.error_of("1,2\n,4\n"), "line 2 column 1: '' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,nan\n"), "line 2 column 2: 'nan' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,1e39\n"), "line 2 column 2: '1e39' is no finite number"));
-    CHECK(contains(file.error_of("1,2\nx,y\n"), "line 2 column 1: 'x'"));  // only the first line may hold names
+    CHECK(contains(file.error_of("1,2\nx,y\n"), "line 2 column 2: 'y'"));  // only the first line may hold names
     CHECK(contains(file.error_of(""), "has no line with values"));
     CHECK(contains(file.error_of("x,y\n"), "has no line with values"));
     std::filesystem::remove(file.folder / "a.csv");
@@ -197,12 +196,14 @@ TEST_CASE("csv: what is no value is refused with place, name, sample and advice"
         CAPTURE(missing);
         std::string error = file.error_of("a,b,class\n1,2,0\n3," + missing + ",1\n");
         CAPTURE(error);
-        CHECK(contains(error, "line 3 column 2 (b), input of sample 1: '"));
+        CHECK(contains(error, "line 3 column 2 (b): '"));
         CHECK(contains(error, "the value is missing"));
+        CHECK(contains(error, "(input of sample 1)"));
         error = file.error_of("a,b,class\n1,2,0\n3,4," + missing + "\n");
-        CHECK(contains(error, "line 3 column 3 (class), target of sample 1: '"));
+        CHECK(contains(error, "line 3 column 3 (class): '"));
+        CHECK(contains(error, "(target of sample 1)"));
         error = file.error_of("1," + missing + ",0\n3,4,1\n");  // in the first line too
-        CHECK(contains(error, "line 1 column 2, input of sample 0: '"));
+        CHECK(contains(error, "line 1 column 2: '"));
     }
     const std::vector<std::tuple<std::string, std::string, std::string>> values{
         {"\"1,000\"", "", "write thousands without separators; if this is a decimal comma, set data.decimal=comma"},
@@ -230,7 +231,7 @@ TEST_CASE("csv: what is no value is refused with place, name, sample and advice"
         CAPTURE(content);
         const std::string error = file.error_of(content, keys);
         CAPTURE(error);
-        CHECK(contains(error, "a.csv' line 3 column 2 (b), input of sample 1: '"));
+        CHECK(contains(error, "a.csv' line 3 column 2 (b): '"));
         CHECK(contains(error, message));
     }
 }
@@ -245,6 +246,7 @@ TEST_CASE("csv: files that are no such text are named") {
         {"PK\x03\x04rest", "Excel workbook"},
         {"\x89HDF\r\n", "set data.format=hdf5"},
         {"\x93NUMPY", "set data.format=npy"},
+        {"<!DOCTYPE html>\n1,2\n", "is a web page"},
         {"1,2,0\n\"3,4,1\n5,6,0\n", "line 2: a quote (\") is opened and never closed"},
         {"1,2,0\n\"3\"4,4,1\n", "line 2 column 1 has text after a closing quote"},
         {"", "has no line with values"},
@@ -264,10 +266,9 @@ TEST_CASE("csv: files that are no such text are named") {
 TEST_CASE("csv: words as classes") {
     const File file;
     const auto classes_of = [&](const std::string& keys) {
-        const Config section = data_section(keys);
+        const auto source = data_formats().find("csv")(data_section(keys))->open(Part::train);
         std::vector<std::string> names;
-        for (const ClassName& one : *data_formats().find("csv")(section)->open(Part::train)->classes())
-            names.push_back(one.name);
+        for (const ClassName& one : *source->classes()) names.push_back(one.name);
         return names;
     };
     using Names = std::vector<std::string>;
@@ -284,8 +285,9 @@ TEST_CASE("csv: words as classes") {
     CHECK(classes_of(file.keys).empty());
     file.read("1,M\xC3\xBCnchen\n2,K\xC3\xB6ln\n");
     CHECK(classes_of(file.keys) == Names{"K\xC3\xB6ln", "M\xC3\xBCnchen"});
-    CHECK(contains(file.error_of("1,x\n2,M\xFCnchen\n"), "line 2 column 2: the class 'M?nchen' is no text in UTF-8"));
-    CHECK(contains(file.error_of("1,x\n2,1\n3,y\n"), "line 1 column 2: the target 'x' is a word, but that of"));
+    CHECK(contains(file.error_of("1,x\n2,M\xFCnchen\n"),
+                   "line 2 column 2: 'M?nchen' is no finite number, and no text in UTF-8"));
+    CHECK(contains(file.error_of("1,x\n2,1\n3,y\n"), "line 1 column 2: 'x' is no finite number, but the target in"));
     CHECK(contains(file.error_of("1,x,y\n2,x,y\n", ", target_columns: 2"), "several targets must all be numbers"));
 }
 

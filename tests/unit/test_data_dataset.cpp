@@ -263,3 +263,46 @@ TEST_CASE("dataset: the resolved configuration gives the same data") {
     again.finish();
     CHECK(column(same, Split::train, 3) == column(dataset, Split::train, 3));
 }
+
+TEST_CASE("dataset: words have the same class numbers in all files") {
+    const TemporaryFolder folder;
+    put_content(folder / "train.csv", "a,class\n1.5,setosa\n2,virginica\n3,versicolor\n4,setosa\n");
+    put_content(folder / "test.csv", "a,class\n5,virginica\n6,setosa\n");  // lacks a class
+    put_content(folder / "more.csv", "a,class\n5,virginica\n6,tulip\n");
+    put_content(folder / "numbers.csv", "a,class\n5,1\n6,0\n");
+    const std::string keys =
+        "format: csv, normalization: none, directory: " + folder.path().string() + ", train_file: ";
+    const auto targets_of = [](const Dataset& dataset, Split split) {
+        std::vector<index_t> numbers(static_cast<std::size_t>(dataset.samples(split)));
+        std::iota(numbers.begin(), numbers.end(), index_t{0});
+        const Tiling tiling{dataset.samples(split), 16};
+        std::vector<real> x(static_cast<std::size_t>(tiling.size(1)));
+        std::vector<float> targets(numbers.size());
+        dataset.assemble(split, numbers, tiling, x.data(), targets.data());
+        return targets;
+    };
+    using Names = std::vector<std::string>;
+    for (const std::string residency : {"node", "shard"}) {
+        CAPTURE(residency);
+        const Dataset sorted = open_dataset(keys + "train.csv, test_file: test.csv, residency: " + residency);
+        CHECK(sorted.class_names() == Names{"setosa", "versicolor", "virginica"});
+        CHECK(targets_of(sorted, Split::train) == std::vector<float>{0, 2, 1, 0});
+        CHECK(targets_of(sorted, Split::test) == std::vector<float>{2, 0});
+        const Dataset given = open_dataset(keys +
+                                           "train.csv, test_file: test.csv, class_names: [virginica, x, setosa, "
+                                           "versicolor], residency: " +
+                                           residency);
+        CHECK(given.class_names() == Names{"virginica", "x", "setosa", "versicolor"});
+        CHECK(targets_of(given, Split::train) == std::vector<float>{2, 0, 3, 2});
+        CHECK(targets_of(given, Split::test) == std::vector<float>{0, 2});
+    }
+    CHECK(open_dataset(keys + "numbers.csv").class_names().empty());
+    CHECK(contains(
+        error_of(keys + "train.csv, test_file: more.csv"),
+        "more.csv' line 3 column 2 (class): the class 'tulip' is unknown: the classes are setosa, versicolor"));
+    CHECK(
+        contains(error_of(keys + "train.csv, class_names: [setosa, virginica]"), "the class 'versicolor' is unknown"));
+    CHECK(contains(error_of(keys + "train.csv, test_file: numbers.csv"), "of the test files are numbers"));
+    CHECK(contains(error_of(keys + "numbers.csv, test_file: test.csv"), "those of the training files are numbers"));
+    CHECK(contains(error_of(keys + "numbers.csv, class_names: [a, a]"), "has 'a' twice"));
+}

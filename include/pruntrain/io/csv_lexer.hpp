@@ -35,12 +35,15 @@ class CsvLexer {
     /// Number of the line in which the record begins, from 1.
     index_t line() const { return record_line_; }
     void skip_lines(index_t count);
+    /// From now on, only the first and the last cell of a record are set, and the number of cells. That is faster.
+    void set_ends_only() { ends_only_ = separator_ != CsvFormat::blank; }
 
    private:
     bool next_line(std::string_view& line);
     bool fill();
     bool is_comment(std::string_view line) const;
     void split(std::string_view record);
+    void split_ends(std::string_view record);
     void split_blanks(std::string_view record);
     /// Reads a record with quotes, and the lines that belong to it. Returns false if it has to be read with more lines.
     bool split_quoted(std::string_view record);
@@ -48,6 +51,7 @@ class CsvLexer {
     Bytes bytes_;
     std::string path_, comment_;
     char separator_, line_end_;
+    bool ends_only_ = false;
     std::vector<char> buffer_;
     std::size_t begin_ = 0, end_ = 0;  // of what has been read and is still to be used
     index_t line_ = 0, record_line_ = 0;
