@@ -55,8 +55,8 @@ void Dataset::check_classes(index_t classes) const {
             input_error(names_[static_cast<std::size_t>(part)].targets, ": sample ", i,
                         " (counted from 0) has the label ", targets[i], ": allowed are ", labels_.allowed(classes),
                         ", for the ", classes, " classes of the network; ",
-                        labels_.key() == "data.classes"
-                            ? "add it to data.classes"
+                        labels_.key() == "data.labels"
+                            ? "add it to data.labels"
                             : label_hint(targets_of(Part::train), targets_of(Part::test), classes));
         }
     }
