@@ -165,6 +165,13 @@ TEST_CASE("splits: stratified ones have the classes in proportion, and every sam
     CHECK(targets_of(csv.open(lines, keys), Split::train) == targets_of(dataset, Split::train));
     CHECK(targets_of(csv.open(lines, keys + ", split_seed: 5"), Split::train) != targets_of(dataset, Split::train));
 
+    // 4 of 6, 3 and 1 samples are 2.4, 1.2 and 0.4: of the equal largest remainders the first class gets the fourth.
+    const auto few = targets_of(csv.open(lines_of({"0", "1", "0", "2", "0", "1", "0", "1", "0", "0"}),
+                                         ", validation_samples: 4, stratified: true"),
+                                Split::validation);
+    CHECK(std::ranges::count(few, 0.0F) == 3);
+    CHECK(std::ranges::count(few, 1.0F) == 1);
+
     std::string real_values;
     for (int n = 0; n < 30; ++n) real_values += text("1,", n * 0.37, "\n");
     CHECK(contains(input_error_of([&] { csv.open(real_values, ", validation_samples: 5, stratified: true"); }),
