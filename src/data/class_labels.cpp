@@ -24,15 +24,15 @@ std::string list(const std::vector<double>& numbers) {
 ClassLabels::ClassLabels(const Config& section) {
     first_ = static_cast<double>(section.integer("first_class", 0, between(-most_classes, most_classes),
                                                  "label of the first class; 1: the labels in the files count from 1"));
-    values_ = section.numbers("classes", std::vector<double>{}, {},
+    values_ = section.numbers("labels", std::vector<double>{}, {},
                               "labels in the files in the order of the classes, for example [-1, 1]; []: integers from "
                               "first_class");
     if (values_.empty()) return;
-    if (first_ != 0) input_error(section.place_of("first_class"), " and classes exclude each other: give one");
+    if (first_ != 0) input_error(section.place_of("first_class"), " and labels exclude each other: give one");
     std::set<float> seen;
     for (const double value : values_)
         if (!seen.insert(static_cast<float>(value)).second)
-            input_error(section.place_of("classes"), " lists the label ", exact(value), " twice: list each label once");
+            input_error(section.place_of("labels"), " lists the label ", exact(value), " twice: list each label once");
 }
 
 index_t ClassLabels::class_of(float label) const {
@@ -49,13 +49,13 @@ double ClassLabels::label_of(index_t index) const {
 }
 
 std::string ClassLabels::allowed(index_t classes) const {
-    if (!values_.empty()) return "those of data.classes, " + list(values_);
+    if (!values_.empty()) return "those of data.labels, " + list(values_);
     return text("integers from ", exact(first_), " to ", exact(first_ + static_cast<double>(classes - 1)));
 }
 
 void ClassLabels::check_count(index_t classes) const {
     if (std::ssize(values_) > classes)
-        input_error("data.classes lists ", values_.size(), " labels, but the network has ", classes,
+        input_error("data.labels lists ", values_.size(), " labels, but the network has ", classes,
                     " classes: list fewer, or give the last layer more outputs");
 }
 
@@ -75,15 +75,15 @@ std::string label_hint(std::span<const float> train, std::span<const float> test
         return text("the files have labels from ", exact(low), " to ", exact(high), ": set data.first_class to ",
                     exact(low));
     if (count <= classes && labels.size() <= most_shown)
-        return text("set data.classes to ", list(labels), ", the labels in the files");
-    if (count <= classes) return "list the labels of the files in data.classes, in the order of the classes";
+        return text("set data.labels to ", list(labels), ", the labels in the files");
+    if (count <= classes) return "list the labels of the files in data.labels, in the order of the classes";
     const bool from_zero = low == 0 && high == static_cast<double>(count - 1);
     return text("the files have ", count, " different labels, from ", exact(low), " to ", exact(high),
                 ": give the last layer ", count, " outputs",
                 from_zero                                      ? ""
                 : high - low + 1 == static_cast<double>(count) ? text(", and set data.first_class to ", exact(low))
-                : labels.size() <= most_shown                  ? text(", and set data.classes to ", list(labels))
-                                                               : ", and list the labels in data.classes");
+                : labels.size() <= most_shown                  ? text(", and set data.labels to ", list(labels))
+                                                               : ", and list the labels in data.labels");
 }
 
 }  // namespace pruntrain

@@ -50,11 +50,11 @@ Normalization measure_in_double(const SampleSource& source, const std::vector<bo
     });
     Normalization measured;
     measured.mean = mean_of([&](std::size_t channel, double x) { return x - first[channel]; });
-    for (std::size_t channel = 0; channel < channels; ++channel) measured.mean[channel] += first[channel];
     measured.deviation = mean_of([&](std::size_t channel, double x) {
-        const double difference = x - measured.mean[channel];
+        const double difference = x - first[channel] - measured.mean[channel];
         return difference * difference;
     });
+    for (std::size_t channel = 0; channel < channels; ++channel) measured.mean[channel] += first[channel];
     for (double& value : measured.deviation) value = value > 0 ? std::sqrt(value) : 1;
     return measured;
 }

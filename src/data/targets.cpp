@@ -55,8 +55,8 @@ void Dataset::check_classes(index_t classes) const {
             input_error(names_[static_cast<std::size_t>(part)].targets, ": sample ", i,
                         " (counted from 0) has the label ", targets[i], ": allowed are ", labels_.allowed(classes),
                         ", for the ", classes, " classes of the network; ",
-                        labels_.key() == "data.classes"
-                            ? "add it to data.classes"
+                        labels_.key() == "data.labels"
+                            ? "add it to data.labels"
                             : label_hint(targets_of(Part::train), targets_of(Part::test), classes));
         }
     }
@@ -112,6 +112,16 @@ index_t Dataset::class_of(Part part, index_t position) const {
 
 std::vector<index_t> Dataset::class_sizes(Split split, index_t classes) const {
     std::vector<index_t> sizes(static_cast<std::size_t>(classes));
+    if (split == Split::train) {  // of all minus those held out: fewer positions of the permutation to compute
+        for (index_t n = 0; n < samples_of(Part::train); ++n)
+            ++sizes[static_cast<std::size_t>(class_of(Part::train, n))];
+        for (const Split other : {Split::validation, Split::test}) {
+            if (part_of(other) != Part::train) continue;
+            const auto held_out = class_sizes(other, classes);
+            for (std::size_t one = 0; one < sizes.size(); ++one) sizes[one] -= held_out[one];
+        }
+        return sizes;
+    }
     for (index_t n = 0; n < samples(split); ++n)
         ++sizes[static_cast<std::size_t>(class_of(part_of(split), splits_.position(split, n)))];
     return sizes;

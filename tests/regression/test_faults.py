@@ -22,7 +22,7 @@ SAMPLES, BATCH = 120, 20
 SPOILT = """
 run: {{name: spoilt, seed: 3, progress: lines}}
 data: {{format: npy, directory: {folder}, train_inputs: x.npy, train_targets: y.npy, test_inputs: t.npy, test_targets: u.npy,
-       normalization: given, mean: 0, std: 0.1}}
+       normalization: given, mean: 0, std: 0.5}}
 model:
   - {{layer: dense, units: 8}}
   - {{layer: relu}}

@@ -42,7 +42,7 @@ class Labels(EndToEnd):
         plain, *others = at_once(lambda name, *settings: self.outcome(name, *settings), [
             ("plain",),
             ("from_1", "data.train_targets=from_1.npy", "data.first_class=1"),
-            ("gaps", "data.train_targets=gaps.npy", "data.classes=[0,2,3]"),
+            ("gaps", "data.train_targets=gaps.npy", "data.labels=[0,2,3]"),
             ("one_hot", "data.train_targets=one_hot.npy"),
         ])
         self.assertGreater(plain.summary["test_accuracy"], 0.8)
@@ -64,8 +64,8 @@ class Labels(EndToEnd):
         self.assertAlmostEqual(sum(int(rows[i][i]) for i in (1, 2, 3)) / 60, plain.summary["test_accuracy"], places=12)
         refused = [
             (("data.train_targets=from_1.npy",), ("from_1.npy", "sample 2", "label 3", "set data.first_class to 1")),
-            (("data.train_targets=gaps.npy",), ("gaps.npy", "set data.classes to [0, 2, 3]")),
-            (("data.train_targets=pairs.npy", "model.2.units=2"), ("pairs.npy", "sample 0", "label -1", "set data.classes to [-1, 1]")),
+            (("data.train_targets=gaps.npy",), ("gaps.npy", "set data.labels to [0, 2, 3]")),
+            (("data.train_targets=pairs.npy", "model.2.units=2"), ("pairs.npy", "sample 0", "label -1", "set data.labels to [-1, 1]")),
             (("data.first_class=1", "train.loss=mean_squared_error", "model.2.units=1"), ("data.first_class is for class labels",)),
             (("data.train_targets=one_hot.npy", "model.2.units=4"), ("a probability for each of the 4 outputs", "targets of 3 values")),
             (("data.train_targets=x.npy", "model.2.units=4"), ("x.npy", "sample 0", "cross_entropy")),
@@ -80,7 +80,7 @@ class Labels(EndToEnd):
         settings = ("train.loss=binary_cross_entropy", "model.2.units=1")
         one, pairs, three = at_once(lambda name, ranks, *more: self.outcome(name, *settings, *more, ranks=ranks), [
             ("two", None, "data.train_targets=two.npy"),
-            ("pairs", None, "data.train_targets=pairs.npy", "data.classes=[-1,1]"),
+            ("pairs", None, "data.train_targets=pairs.npy", "data.labels=[-1,1]"),
             ("three", 3, "data.train_targets=two.npy")])
         self.assertGreater(one.summary["test_accuracy"], 0.85)
         self.assertEqual(pairs.outcome(), one.outcome())

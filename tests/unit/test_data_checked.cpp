@@ -105,7 +105,7 @@ void check_wide(const std::function<T(index_t)>& large) {
 TEST_CASE("checked source: double and integer inputs with a large offset keep their digits") {
     check_wide<double>([](index_t n) { return 1.7e9 + 0.1 * static_cast<double>(n); });  // time stamps
     check_wide<double>([](index_t n) { return -5.4e12 + static_cast<double>(n % 3); });
-    check_wide<std::int64_t>([](index_t n) { return 9'007'199'254'000'000 + n; });  // ids
+    check_wide<std::int64_t>([](index_t n) { return 10'000'000'000'000 + n; });  // ids
     check_wide<std::int32_t>([](index_t n) { return static_cast<std::int32_t>(2'000'000'000 + n); });
 }
 

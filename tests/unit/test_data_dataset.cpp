@@ -245,7 +245,7 @@ TEST_CASE("dataset: every key is described, unknown formats are named") {
     const std::string description = config.describe();
     for (const std::string key :
          {"data.format", "data.residency", "data.validation_samples", "data.test_samples", "data.split_seed",
-          "data.normalization", "data.stratified", "data.first_class", "data.classes",
+          "data.normalization", "data.stratified", "data.first_class", "data.labels",
           "data.mean   (normalization: given)", "data.std   (normalization: given)", "data.directory   (format: idx)",
           "data.directory   (format: csv)", "data.train_inputs   (format: npy)", "data.inputs_path   (format: hdf5)",
           "data.noise   (format: synthetic)"})

@@ -48,7 +48,7 @@ std::string lines_of(const std::vector<std::string>& labels) {
 
 }  // namespace
 
-TEST_CASE("labels: first_class and classes map them to 0 .. K-1") {
+TEST_CASE("labels: first_class and labels map them to 0 .. K-1") {
     const Csv csv;
     const auto mapped = [&](const std::vector<std::string>& labels, const std::string& keys, index_t classes) {
         const Dataset dataset = csv.open(lines_of(labels), keys);
@@ -57,10 +57,10 @@ TEST_CASE("labels: first_class and classes map them to 0 .. K-1") {
     };
     CHECK(mapped({"1", "3", "2"}, ", first_class: 1", 3) == std::vector<float>{0, 2, 1});
     CHECK(mapped({"-2", "0"}, ", first_class: -2", 3) == std::vector<float>{0, 2});
-    CHECK(mapped({"-1", "1", "1"}, ", classes: [-1, 1]", 2) == std::vector<float>{0, 1, 1});
-    CHECK(mapped({"30", "10", "20"}, ", classes: [10, 20, 30]", 3) == std::vector<float>{2, 0, 1});
-    CHECK(mapped({"0", "3", "2"}, ", classes: [0, 2, 3]", 4) == std::vector<float>{0, 2, 1});
-    CHECK(mapped({"0.1", "0.7"}, ", classes: [0.7, 0.1]", 2) == std::vector<float>{1, 0});
+    CHECK(mapped({"-1", "1", "1"}, ", labels: [-1, 1]", 2) == std::vector<float>{0, 1, 1});
+    CHECK(mapped({"30", "10", "20"}, ", labels: [10, 20, 30]", 3) == std::vector<float>{2, 0, 1});
+    CHECK(mapped({"0", "3", "2"}, ", labels: [0, 2, 3]", 4) == std::vector<float>{0, 2, 1});
+    CHECK(mapped({"0.1", "0.7"}, ", labels: [0.7, 0.1]", 2) == std::vector<float>{1, 0});
 }
 
 TEST_CASE("labels: a label that is no class says which key accepts it") {
@@ -71,22 +71,22 @@ TEST_CASE("labels: a label that is no class says which key accepts it") {
     CHECK(contains(error({"1", "2", "3"}, 3),
                    "sample 2 (counted from 0) has the label 3: allowed are integers from 0 to 2, for the 3 classes of "
                    "the network; the files have labels from 1 to 3: set data.first_class to 1"));
-    CHECK(contains(error({"1", "-1"}, 2), "set data.classes to [-1, 1]"));
-    CHECK(contains(error({"1", "-1"}, 3), "set data.classes to [-1, 1]"));
-    CHECK(contains(error({"0", "3", "2"}, 3), "set data.classes to [0, 2, 3]"));
-    CHECK(contains(error({"10", "20"}, 2), "set data.classes to [10, 20]"));
+    CHECK(contains(error({"1", "-1"}, 2), "set data.labels to [-1, 1]"));
+    CHECK(contains(error({"1", "-1"}, 3), "set data.labels to [-1, 1]"));
+    CHECK(contains(error({"0", "3", "2"}, 3), "set data.labels to [0, 2, 3]"));
+    CHECK(contains(error({"10", "20"}, 2), "set data.labels to [10, 20]"));
     CHECK(contains(error({"0", "1", "2"}, 2), "give the last layer 3 outputs"));
     CHECK(contains(error({"1", "2", "3"}, 2), "give the last layer 3 outputs, and set data.first_class to 1"));
     CHECK(contains(error({"0.5", "2"}, 3), "has the label 0.5"));
     CHECK(contains(error({"0.5", "2"}, 3), "mean_squared_error"));
     CHECK(contains(error({"0", "1"}, 2, ", first_class: 1"), "has the label 0: allowed are integers from 1 to 2"));
     CHECK(contains(error({"0", "1"}, 2, ", first_class: 1"), "set data.first_class to 0"));
-    CHECK(contains(error({"-1", "0"}, 2, ", classes: [-1, 1]"),
-                   "has the label 0: allowed are those of data.classes, [-1, 1], for the 2 classes of the network; add "
-                   "it to data.classes"));
-    CHECK(contains(error({"1", "2"}, 1, ", classes: [1, 2]"), "data.classes lists 2 labels, but the network has 1"));
-    CHECK(contains(error({"1"}, 2, ", classes: [1, 1]"), "lists the label 1 twice"));
-    CHECK(contains(error({"1"}, 2, ", classes: [1, 2], first_class: 1"), "exclude each other"));
+    CHECK(contains(error({"-1", "0"}, 2, ", labels: [-1, 1]"),
+                   "has the label 0: allowed are those of data.labels, [-1, 1], for the 2 classes of the network; add "
+                   "it to data.labels"));
+    CHECK(contains(error({"1", "2"}, 1, ", labels: [1, 2]"), "data.labels lists 2 labels, but the network has 1"));
+    CHECK(contains(error({"1"}, 2, ", labels: [1, 1]"), "lists the label 1 twice"));
+    CHECK(contains(error({"1"}, 2, ", labels: [1, 2], first_class: 1"), "exclude each other"));
     CHECK(contains(input_error_of([&] { csv.open("1,2\n", ", first_class: 1").check_values(); }),
                    "data.first_class is for class labels"));
 }
@@ -123,7 +123,7 @@ TEST_CASE("labels: classes without a training sample and splits of one class hav
     };
     CHECK(notes({"0", "1", "2"}, "", 3) == "");
     CHECK(notes({"0", "1"}, "", 3) == "warning: no training sample has the label 2");
-    CHECK(notes({"10", "20"}, ", classes: [10, 15, 20, 30]", 4) == "warning: no training sample has the labels 15, 30");
+    CHECK(notes({"10", "20"}, ", labels: [10, 15, 20, 30]", 4) == "warning: no training sample has the labels 15, 30");
     CHECK(notes({"1", "1"}, "", 2) == "warning: all training samples have the label 1");
     CHECK(contains(notes({"0", "1", "0", "1"}, ", test_samples: 1", 2), "warning: all test samples have the label "));
     CHECK(contains(notes({"1700000000", "1700000001"}, "", 0), "warning: target 0 has mean 1.7e+09 and std 0"));
@@ -164,6 +164,13 @@ TEST_CASE("splits: stratified ones have the classes in proportion, and every sam
     CHECK(counts[0] == std::vector<index_t>{42, 15, 3});
     CHECK(targets_of(csv.open(lines, keys), Split::train) == targets_of(dataset, Split::train));
     CHECK(targets_of(csv.open(lines, keys + ", split_seed: 5"), Split::train) != targets_of(dataset, Split::train));
+
+    // 4 of 6, 3 and 1 samples are 2.4, 1.2 and 0.4: of the equal largest remainders the first class gets the fourth.
+    const auto few = targets_of(csv.open(lines_of({"0", "1", "0", "2", "0", "1", "0", "1", "0", "0"}),
+                                         ", validation_samples: 4, stratified: true"),
+                                Split::validation);
+    CHECK(std::ranges::count(few, 0.0F) == 3);
+    CHECK(std::ranges::count(few, 1.0F) == 1);
 
     std::string real_values;
     for (int n = 0; n < 30; ++n) real_values += text("1,", n * 0.37, "\n");

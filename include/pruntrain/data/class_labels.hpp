@@ -9,7 +9,7 @@
 
 namespace pruntrain {
 
-/// The keys `data.first_class` and `data.classes`.
+/// The keys `data.first_class` and `data.labels`.
 class ClassLabels {
    public:
     ClassLabels() = default;
@@ -21,8 +21,8 @@ class ClassLabels {
     index_t class_of(float label) const;
     /// The label of a class, for messages.
     double label_of(index_t index) const;
-    /// "data.classes" or "data.first_class", whichever was given.
-    std::string key() const { return values_.empty() ? "data.first_class" : "data.classes"; }
+    /// "data.labels" or "data.first_class", whichever was given.
+    std::string key() const { return values_.empty() ? "data.first_class" : "data.labels"; }
     /// The labels that are classes 0 .. classes-1: "integers from 0 to 9".
     std::string allowed(index_t classes) const;
     /// @throws InputError if more labels are listed than there are classes

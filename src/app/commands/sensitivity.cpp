@@ -19,6 +19,7 @@ ExitStatus run_command(const SensitivityOptions& options, const Session& session
         input_error("--allocation goes by accuracy, and this is a regression: leave it out");
     const Sensitivity sensitivity = analyze_sensitivity(experiment, options.sparsities, opened.split(options.split),
                                                         opened.summary.state.step, world);
+    require_finite(sensitivity.whole, options.split);
     std::string found = evaluation_text(sensitivity.whole, options.split) + "\n" + sensitivity_text(sensitivity);
     std::string allocation;
     if (const auto lines = allocation_yaml(sensitivity, options.drop)) {
