@@ -24,7 +24,7 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
                                  "data.mean=" + list(summary.normalization.mean),
                                  "data.std=" + list(summary.normalization.deviation)};
     const std::string source = path + ":/config";
-    if (needs_pruner && !Config::parse(summary.config, source, {}).has("prune"))
+    if (needs_pruner && !Config::parse(summary.config, source, {}).has_section("prune"))
         all.emplace_back("prune.final_sparsity=0");
     all.insert(all.end(), overrides.begin(), overrides.end());
     return Config::parse(summary.config, source, all);

@@ -83,7 +83,7 @@ std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const Fi
                                                   std::unique_ptr<ArrayReader> (*open)(const std::string& path)) {
     const std::string directory = read_directory(config, defaults.directory);
     const auto file = [&](const char* key, const std::optional<std::string>& fallback, const char* meaning) {
-        return in_directory(directory, config.word(key, fallback, meaning));
+        return in_directory(directory, config.path(key, fallback, meaning));
     };
     const FilePairFormat::Pair train{file("train_inputs", defaults.train_inputs, "file with the training inputs"),
                                      file("train_targets", defaults.train_targets, "file with the training targets")};

@@ -132,7 +132,7 @@ class Options(EndToEnd):
 
     def test_describe_has_type_default_range_and_meaning(self):
         text = run("--describe").stdout
-        self.assertRegex(text, r"train\.global_batch\n    samples of an update.*\n    whole number, >= 1; required\n")
+        self.assertRegex(text, r"train\.global_batch\n    samples of an update.*\n    whole number, 1 <= x <= 1073741824; required\n")
         self.assertRegex(text, r"optimizer\.beta1   \(type: adam\)\n    .+\n    number, 0 <= x < 1; default 0\.9\n")
         for block in re.split(r"\n(?=\S)", text.strip()):
             self.assertRegex(block, r"\A\S.*\n    \S.*\n    .*; (required|default .+)\Z")

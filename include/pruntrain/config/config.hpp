@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,6 +52,8 @@ class Config {
     /// "criterion: magnitude" is "criterion: {type: magnitude}".
     Config section(const std::string& key) const;
     bool has(const std::string& key) const;
+    /// Whether an optional section is there: not if it is empty or the word none.
+    bool has_section(const std::string& key) const;
     /// The maps of a list. @throws InputError if `key` is no list
     std::vector<Config> list(const std::string& key) const;
     /// The keys of this map, in order.
@@ -61,7 +64,7 @@ class Config {
     void alias(const std::string& key, const std::string& old_name) const;
     /// Likewise for a word that is a value of `key`.
     void alias_word(const std::string& key, const std::string& word, const std::string& old_word) const;
-    /// What to write instead of each old name that was given.
+    /// What to write instead of each old name that was given, and what of the text the command line replaces.
     std::vector<std::string> notes() const;
     /// The text of another configuration with the names of now, as far as they have been declared.
     std::string with_present_names(const std::string& yaml) const;
@@ -72,6 +75,9 @@ class Config {
                   const std::string& meaning) const;
     bool flag(const std::string& key, std::optional<bool> fallback, const std::string& meaning) const;
     std::string word(const std::string& key, std::optional<std::string> fallback, const std::string& meaning) const;
+    /// A word that names a file or folder: `~/`, `$NAME` and `${NAME}` are replaced. The record keeps it as it is
+    /// given.
+    std::string path(const std::string& key, std::optional<std::string> fallback, const std::string& meaning) const;
     std::string choice(const std::string& key, std::optional<std::string> fallback,
                        const std::vector<std::string>& allowed, const std::string& meaning) const;
     /// A list of numbers, or one number.
@@ -86,6 +92,10 @@ class Config {
     /// "optimizer.learning_rate (config.yaml, line 12)", or "... (command line)" after an override, for messages.
     std::string place_of(const std::string& key) const;
 
+    /// Before the reads, with all keys that exist: an unknown key is rejected before a missing one, and where the
+    /// command line chooses another member of a family, the keys of the former one in the text are left out.
+    /// @param description  a configuration that was described
+    void check_keys(const Config& description) const;
     /// @throws InputError on the first key that was not read, with the nearest known name
     void finish() const;
     /// All keys that were read, with their values, as YAML that gives the same run.
@@ -98,6 +108,8 @@ class Config {
 
    private:
     struct State;
+    [[noreturn]] void reject_unknown(const std::vector<std::string>& path,
+                                     const std::set<std::vector<std::string>>& known) const;
     Config(std::shared_ptr<State> state, std::vector<std::string> path, std::string member);
 
     std::shared_ptr<State> state_;

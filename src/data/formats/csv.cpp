@@ -72,9 +72,9 @@ class Csv final : public DataFormat {
 std::unique_ptr<DataFormat> make_csv(const Config& config) {
     const std::string directory = read_directory(config, ".");
     const std::string train =
-        in_directory(directory, config.word("train_file", std::nullopt, "file with the training samples"));
+        in_directory(directory, config.path("train_file", std::nullopt, "file with the training samples"));
     const std::string test =
-        in_directory(directory, config.word("test_file", "", "file with the test samples; '' for none"));
+        in_directory(directory, config.path("test_file", "", "file with the test samples; '' for none"));
     Layout layout;
     const std::string separator =
         config.choice("separator", "comma", {"comma", "semicolon", "tab"}, "separator between values");

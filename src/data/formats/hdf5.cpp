@@ -30,7 +30,7 @@ class Hdf5 final : public DataFormat {
 std::unique_ptr<DataFormat> make_hdf5(const Config& config) {
     const std::string directory = read_directory(config, ".");
     const auto file = [&](const char* key, std::optional<std::string> fallback, const char* meaning) {
-        return in_directory(directory, config.word(key, std::move(fallback), meaning));
+        return in_directory(directory, config.path(key, std::move(fallback), meaning));
     };
     const Hdf5::Place train{file("train_file", std::nullopt, "file with the training samples"),
                             config.word("inputs_path", "/inputs", "data set of the training inputs"),
