@@ -113,10 +113,11 @@ class BadInput(EndToEnd):
             (UNEVEN.replace(last, last.replace("3", "1")), ("cross_entropy", "at least 2")),
             (UNEVEN, ("conv2d1",), "model.0={layer: conv2d, channels: 3, kernel: 20}"),
             (UNEVEN, ("model.0.units (command line) is 9000000000", "<= 2147483647"), "model.0.units=9000000000"),
-            (UNEVEN, ("dense2", "2000000000 inputs", "model.4.units", "1099511627776 weights"),
-             "model.0.units=2000000000", "model.4.units=2000000000"),
+            (UNEVEN, ("dense2", "2000000 inputs", "model.4.units", "1099511627776 weights"),
+             "model.0.units=2000000", "model.4.units=1000000"),
             (CONVOLUTION, ("model.4.channels", "<= 2147483647"), "model.4.channels=3000000000"),
-            (CONVOLUTION, ("conv2d2", "2000000000 input channels", "model.4.channels"), "model.0.channels=2000000000"),
+            (CONVOLUTION, ("conv2d2", "2000000 input channels", "model.4.channels"),
+             "model.0.channels=2000000", "model.4.channels=100000"),
             (UNEVEN, ("train.global_batch", "<= 1073741824"), "train.global_batch=9000000000000000"),
             (CONVOLUTION, ("dense1", "flat", "7x2x2", "flatten"), "model.6={layer: relu}"),
             (CONVOLUTION, ("max_pool2d1", "9x9"), "model.3.kernel=30"),
@@ -182,7 +183,7 @@ optimizer: {learning_rate: 0.01}
                 for subcommand in ("inspect", "evaluate"):
                     self.assert_refused(run(subcommand, damaged), str(damaged), *words)
         self.assert_refused(run("inspect", damaged, ranks=3), str(damaged))
-        self.assert_refused(run("inspect", self.folder), str(self.folder), "is not a regular file")
+        self.assert_refused(run("inspect", self.folder), str(self.folder), "is a folder without checkpoints")
         self.assert_refused(run("evaluate", self.folder / "none.h5", ranks=3), "none.h5", "does not exist")
         self.assert_refused(run("evaluate", checkpoint, "model.0.units=24", ranks=3), str(checkpoint), "dense1.weight",
                             "24x13", "23x13", "another network")
