@@ -28,7 +28,13 @@ message suggests the most similar one. `config.yaml` in the folder of a run cont
 - The column *with* gives the type, format or layer that has this key; empty means all.
 - A time is given either in updates (`start_step`) or in epochs (`start_epoch`). Defaults of `start_epoch` and `end_epoch` in
   the `prune` section are fractions of the run: 0.5 is half of its epochs. A phase of `ac_dc` is five epochs by default.
-- Without a `prune` section nothing is pruned.
+- Without a `prune` section, or with `prune: none`, nothing is pruned. An empty section has no keys.
+- `key=null` takes a key away. Where the command line chooses another `type` or another form of a time (`start_step` instead of
+  `start_epoch`), the keys of the file that no longer apply are left out, with a note.
+- Merge keys (`<<: *name`) are applied; explicit keys win. Top-level keys that begin with `x-` are ignored: a place for anchors.
+- Whole numbers are decimal as in YAML 1.2: `010` is 10; octal is `0o10`, hexadecimal `0x10`.
+- In keys that are paths, `~/`, `$NAME` and `${NAME}` are replaced from the environment; `$$` is a dollar sign. `config.yaml` keeps
+  them as written.
 """
 SEE_ALSO = {"run": "[tutorial.md](tutorial.md)", "train": "[ranks.md](ranks.md) for `sum` and `slices`",
            "parallel": "[ranks.md](ranks.md#process-grid-replicas-and-model-shards)",

@@ -94,7 +94,11 @@ void add_training(CLI::App& app, Options& options) {
 /// The options of a command that evaluates a checkpoint.
 template <class CheckpointOptions>
 void add_evaluation(CLI::App& command, CheckpointOptions& options) {
-    command.add_option("file", options.checkpoint, "checkpoint (.h5)")->type_name("FILE")->required();
+    command
+        .add_option("file", options.checkpoint,
+                    "checkpoint (.h5), or the folder of a run: its best or newest checkpoint")
+        ->type_name("FILE")
+        ->required();
     command
         .add_option("overrides", options.overrides,
                     "key.path=value: replaces a key of the configuration in the checkpoint")
@@ -109,7 +113,11 @@ void add_evaluation(CLI::App& command, CheckpointOptions& options) {
 CLI::App& add_inspect(CLI::App& app, InspectOptions& options) {
     CLI::App* const command =
         app.add_subcommand("inspect", "verify the checksums of a checkpoint and print its content");
-    command->add_option("file", options.checkpoint, "checkpoint (.h5)")->type_name("FILE")->required();
+    command
+        ->add_option("file", options.checkpoint,
+                     "checkpoint (.h5), or the folder of a run: its best or newest checkpoint")
+        ->type_name("FILE")
+        ->required();
     command->footer("Example:\n  ./pruntrain inspect runs/NAME/checkpoints/step_00017200.h5\n");
     return *command;
 }

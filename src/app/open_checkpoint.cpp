@@ -26,7 +26,7 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     // Words of other files get the numbers that they had in training.
     if (!summary.state.class_names.empty()) all.push_back("data.class_names=" + yaml_list(summary.state.class_names));
     const std::string source = path + ":/config";
-    if (needs_pruner && !Config::parse(summary.config, source, {}).has("prune"))
+    if (needs_pruner && !Config::parse(summary.config, source, {}).has_section("prune"))
         all.emplace_back("prune.final_sparsity=0");
     all.insert(all.end(), overrides.begin(), overrides.end());
     return Config::parse(summary.config, source, all);

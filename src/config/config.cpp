@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <map>
 #include <set>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
-#include "src/config/renames.hpp"
-#include "src/config/yaml_tree.hpp"
+#include "src/config/config_state.hpp"
+#include "src/config/scalars.hpp"
 
 namespace pruntrain {
 
@@ -28,33 +27,6 @@ std::string Range::describe() const {
 
 namespace {
 
-struct Read {
-    Path path;
-    std::string member;
-    std::string type;
-    std::string fallback;
-    std::string allowed;
-    std::string meaning;
-    YAML::Node value;
-    decltype(ResolvedKey::value) resolved;
-};
-
-/// A key that is read again, for instance when a network is rebuilt, keeps its position.
-class Reads {
-   public:
-    void record(Read read) {
-        const auto [known, is_new] = numbers_.try_emplace({read.path, read.member}, reads_.size());
-        if (is_new) reads_.push_back(std::move(read));
-        else reads_[known->second] = std::move(read);
-    }
-    auto begin() const { return reads_.begin(); }
-    auto end() const { return reads_.end(); }
-
-   private:
-    std::vector<Read> reads_;
-    std::map<std::pair<Path, std::string>, std::size_t> numbers_;
-};
-
 std::string scalar_text(const YAML::Node& node) {
     if (node.IsScalar()) return node.Scalar();
     YAML::Emitter out;
@@ -63,44 +35,6 @@ std::string scalar_text(const YAML::Node& node) {
 }
 
 }  // namespace
-
-struct Config::State {
-    YAML::Node root;
-    std::string source;
-    bool describing = false;
-    Reads reads;
-    std::string yaml;
-    std::vector<std::string> assignments;  ///< of the command line
-    std::vector<Path> overridden;          ///< their paths: set on the command line, with all below them
-    std::vector<Path> entered;             ///< sections that somebody looked into: their names are known too
-    Renames renames;
-    std::vector<std::string> notes;
-
-    /// Makes the tree from the text and the command line, with the names that are known by now.
-    void build() {
-        try {
-            root = YAML::Load(yaml);
-        } catch (const YAML::Exception& error) {
-            input_error(source, " is no valid YAML: ", error.what());
-        }
-        if (!root.IsMap()) input_error(source, " holds no configuration: expected keys such as 'run:' and 'model:'");
-        check_tree(root, source);
-        renames.apply(root, source);
-        overridden.clear();
-        for (const auto& assignment : assignments) {
-            Override given = parse_override(assignment);
-            renames.apply(given);
-            apply_override(root, given);
-            overridden.push_back(given.path);
-        }
-        renames.apply(root, source);  // words
-    }
-
-    YAML::Node at(Path path, const std::string& key) const {
-        path.push_back(key);
-        return find(root, path);
-    }
-};
 
 Config::Config(std::shared_ptr<State> state, std::vector<std::string> path, std::string member)
     : state_(std::move(state)), path_(std::move(path)), member_(std::move(member)) {}
@@ -125,16 +59,23 @@ bool Config::is_describing() const { return state_->describing; }
 
 Config Config::section(const std::string& key) const {
     const YAML::Node node = state_->at(path_, key);
-    if (node.IsDefined() && !node.IsMap() && !node.IsScalar())
+    if (node.IsDefined() && !node.IsMap() && !node.IsScalar() && !node.IsNull())
         input_error(place_of(key), " must be a map of keys, or one word for its type");
-    state_->entered.push_back(with(path_, key));
+    state_->entered.emplace_back(with(path_, key), member_);
     return {state_, with(path_, key), member_};
 }
 
 bool Config::has(const std::string& key) const { return state_->describing || state_->at(path_, key).IsDefined(); }
 
+bool Config::has_section(const std::string& key) const {
+    const Path path = with(path_, key);
+    state_->entered.emplace_back(path, member_);
+    if (state_->optional.insert(path).second && !state_->describing) state_->build();
+    return has(key);
+}
+
 std::vector<Config> Config::list(const std::string& key) const {
-    state_->entered.push_back(with(path_, key));
+    state_->entered.emplace_back(with(path_, key), member_);
     if (state_->describing) return {Config(state_, with(with(path_, key), "0"), member_)};
     const YAML::Node node = state_->at(path_, key);
     if (!node.IsSequence()) input_error(place_of(key), " must be a list");
@@ -171,7 +112,44 @@ void Config::alias_word(const std::string& key, const std::string& word, const s
 
 void Config::note(const std::string& text) const { state_->notes.push_back(text); }
 
-std::vector<std::string> Config::notes() const { return state_->notes; }
+std::vector<std::string> Config::notes() const {
+    std::vector<std::string> all = state_->notes;
+    all.insert(all.end(), state_->notes_of_overrides.begin(), state_->notes_of_overrides.end());
+    return all;
+}
+
+void Config::check_keys(const Config& description) const {
+    KnownKeys known;
+    for (const auto& one : description.state_->reads) known.add(one.path, one.member);
+    for (const auto& [path, member] : description.state_->entered) known.add_section(path);
+    known.add_old_names(description.state_->renames);
+    state_->optional = description.state_->optional;
+    state_->known = std::move(known);
+    state_->build();
+    if (const auto unknown = state_->known->first_unknown(state_->root)) reject_unknown(*unknown, state_->known->all());
+    for (const auto& path : state_->overridden)  // also those that are taken away
+        if (!state_->known->has(path) && !state_->known->has_section(path) && !is_number_word(path.back()))
+            reject_unknown(path, state_->known->all());
+    for (const auto& [path, member] : description.state_->entered) {
+        const YAML::Node node = find(state_->root, path);
+        if (node.IsDefined() && node.IsScalar() && !state_->known->has(with(path, "type")))
+            input_error(Config(state_, Path(path.begin(), path.end() - 1), "").place_of(path.back()), " is '",
+                        scalar_text(node), "': expected a ", path == Path{"model"} ? "list" : "map of keys",
+                        missing_blank(scalar_text(node)));
+    }
+}
+
+void Config::reject_unknown(const std::vector<std::string>& path,
+                            const std::set<std::vector<std::string>>& known) const {
+    const Path parent(path.begin(), path.end() - 1);
+    const Config at_parent(state_, parent, "");
+    input_error("unknown key ", at_parent.place_of(path.back()), ": no part of this configuration reads it",
+                hint_for(path, known),
+                state_->is_anchor(path) ? text("; a section that only holds an anchor is named x-", path.back(),
+                                               ": top-level keys that begin with x- are ignored")
+                                        : "",
+                " (--describe lists all keys)");
+}
 
 std::string Config::with_present_names(const std::string& yaml) const {
     const YAML::Node root = YAML::Load(yaml);
@@ -188,9 +166,15 @@ std::string Config::place_of(const std::string& key) const {
     for (const auto& given : state_->overridden)
         if (given.size() <= path.size() && std::equal(given.begin(), given.end(), path.begin()))
             return text(path_of(key), " (command line)");
+    YAML::Mark mark = YAML::Mark::null_mark();
     const YAML::Node node = state_->at(path_, key);
-    if (!node.IsDefined() || node.Mark().is_null()) return path_of(key);
-    return text(path_of(key), " (", state_->source, ", line ", node.Mark().line + 1, ")");
+    if (node.IsDefined()) mark = node.Mark();
+    const YAML::Node map = find(state_->root, path_);
+    if (map.IsDefined() && map.IsMap())  // the key's own place: a map begins only after it, and a copy has none
+        for (const auto& entry : map)
+            if (entry.first.Scalar() == key && !entry.first.Mark().is_null()) mark = entry.first.Mark();
+    if (mark.is_null()) return path_of(key);
+    return text(path_of(key), " (", state_->source, ", line ", mark.line + 1, ")");
 }
 
 namespace {
@@ -222,7 +206,8 @@ T read(bool describing, const YAML::Node& node, const std::string& place, const 
         if (node.IsNull()) input_error(place, " has no value: expected ", request.type);
         const auto converted = request.convert(node);
         if (!converted)
-            input_error(place, " is '", scalar_text(node), "': expected ", request.type, ", ", request.allowed);
+            input_error(place, " is '", scalar_text(node), "': expected ", request.type, ", ", request.allowed,
+                        missing_blank(scalar_text(node)));
         value = *converted;
         if (!request.is_allowed(value))
             input_error(place, " is ", scalar_text(node), ": allowed is ", request.allowed, " (", request.meaning, ")");
@@ -237,7 +222,9 @@ T read(bool describing, const YAML::Node& node, const std::string& place, const 
 
 std::optional<double> to_number(const YAML::Node& node) {
     double value = 0;
-    if (!node.IsScalar() || !YAML::convert<double>::decode(node, value)) return std::nullopt;
+    if (!node.IsScalar()) return std::nullopt;
+    if (const auto whole = whole_number(node.Scalar())) return static_cast<double>(*whole);
+    if (!YAML::convert<double>::decode(node, value)) return std::nullopt;
     return value;
 }
 
@@ -259,8 +246,8 @@ index_t Config::integer(const std::string& key, std::optional<index_t> fallback,
                                  {},
                                  {}};
     request.convert = [](const YAML::Node& node) -> std::optional<index_t> {
-        index_t whole = 0;
-        if (node.IsScalar() && YAML::convert<index_t>::decode(node, whole)) return whole;
+        if (!node.IsScalar()) return std::nullopt;
+        if (const auto whole = whole_number(node.Scalar())) return whole;
         const auto value = to_number(node);  // 1e5 is a whole number too
         if (!value || *value != std::floor(*value) || std::abs(*value) > 0x1p53) return std::nullopt;
         return static_cast<index_t>(*value);
@@ -309,6 +296,18 @@ std::string Config::word(const std::string& key, std::optional<std::string> fall
         "text", "any", meaning, fallback, "name", to_word, [](const std::string&) { return true; }, word_node};
     return read(state_->describing, state_->at(path_, key), place_of(key), with(path_, key), member_, state_->reads,
                 request);
+}
+
+std::string Config::path(const std::string& key, std::optional<std::string> fallback,
+                         const std::string& meaning) const {
+    return expanded_path(word(key, std::move(fallback), meaning), place_of(key));
+}
+
+std::vector<std::string> Config::paths(const std::string& key, std::optional<std::vector<std::string>> fallback,
+                                       const std::string& meaning) const {
+    std::vector<std::string> all = words(key, std::move(fallback), meaning);
+    for (std::string& one : all) one = expanded_path(one, place_of(key));
+    return all;
 }
 
 std::string Config::choice(const std::string& key, std::optional<std::string> fallback,
@@ -384,12 +383,13 @@ std::vector<std::string> Config::words(const std::string& key, std::optional<std
 }
 
 void Config::finish() const {
-    std::set<Path> read_paths, known(state_->entered.begin(), state_->entered.end());
+    std::set<Path> read_paths, known;
+    for (const auto& [path, member] : state_->entered) known.insert(path);
     for (const auto& one : state_->reads) read_paths.insert(one.path);
     known.insert(read_paths.begin(), read_paths.end());
 
     const std::function<void(const YAML::Node&, const Path&)> visit = [&](const YAML::Node& node, const Path& path) {
-        if (read_paths.count(path)) return;
+        if (read_paths.count(path) || (node.IsNull() && known.count(path))) return;
         if (node.IsScalar() && read_paths.count(with(path, "type"))) return;
         const bool is_container = node.IsMap() || node.IsSequence();
         if (is_container && (known.count(path) || path.empty() || is_number_word(path.back()))) {
@@ -399,23 +399,7 @@ void Config::finish() const {
                 for (std::size_t i = 0; i < node.size(); ++i) visit(node[i], with(path, std::to_string(i)));
             return;
         }
-        std::vector<std::string> siblings, everywhere;
-        for (const auto& other : known) {
-            if (other.size() == path.size() && std::equal(path.begin(), path.end() - 1, other.begin()))
-                siblings.push_back(other.back());
-            everywhere.push_back(other.back());
-        }
-        const Path parent(path.begin(), path.end() - 1);
-        std::string hint = nearest(path.back(), siblings);
-        if (!hint.empty()) hint = text("; did you mean ", join(with(parent, hint), "."), "?");
-        if (hint.empty())
-            for (const auto& other : known)
-                if (other.back() == nearest(path.back(), everywhere))
-                    hint = text("; did you mean ", join(other, "."), "?");
-        if (hint.empty() && !siblings.empty()) hint = text("; known here: ", join(siblings));
-        const Config at_parent(state_, parent, "");
-        input_error("unknown key ", at_parent.place_of(path.back()), ": no part of this configuration reads it", hint,
-                    " (--describe lists all keys)");
+        reject_unknown(path, known);
     };
     visit(state_->root, {});
 }

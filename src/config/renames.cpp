@@ -49,6 +49,11 @@ void Renames::apply(const YAML::Node& root, const std::string& source) const {
     }
 }
 
+void Renames::apply(Path& path) const {
+    for (const Key& key : keys_)
+        if (begins_with(path, with(key.section, key.old_name))) path[key.section.size()] = key.name;
+}
+
 void Renames::apply(Override& override_) const {
     Path& path = override_.path;
     for (const Key& key : keys_) {

@@ -29,6 +29,8 @@ class Renames {
     void apply(const YAML::Node& root, const std::string& source) const;
     /// Likewise, in the path and the keys of an override. Words change when it has been applied to a tree.
     void apply(Override& override_) const;
+    /// Likewise, in a path.
+    void apply(Path& path) const;
 
    private:
     std::vector<Key> keys_;

@@ -18,6 +18,13 @@ bool is_number_word(const std::string& word);
 /// The node at a path, or an undefined node. A word where a map is expected is its `type`.
 YAML::Node find(const YAML::Node& root, const Path& path);
 
+/// The tree of a text, with its merge keys (`<<`) applied.
+/// @throws InputError if it is no YAML, has several documents, or does not pass `check_tree`
+YAML::Node load_tree(const std::string& yaml, const std::string& source);
+
+/// What to say where "epochs:3" stands for "epochs: 3", which YAML takes for one word; "" if there is nothing to say.
+std::string missing_blank(const std::string& words);
+
 /// @throws InputError if a tree has a key twice, too many levels or values, or control characters
 void check_tree(const YAML::Node& root, const std::string& source);
 
@@ -28,6 +35,7 @@ struct Override {
     YAML::Node value;
 };
 Override parse_override(const std::string& assignment);
-void apply_override(YAML::Node& root, const Override& override_);
+/// Null as value takes the key away.
+void apply_override(YAML::Node& root, const Override& given);
 
 }  // namespace pruntrain

@@ -21,7 +21,7 @@ void SampleSource::visit(index_t first, index_t count, const Take& take) const {
 }
 
 std::string read_directory(const Config& config, const std::string& fallback) {
-    return config.word("directory", fallback, "directory of the data files");
+    return config.path("directory", fallback, "directory of the data files");
 }
 
 std::string in_directory(const std::string& directory, const std::string& file) {

@@ -126,7 +126,7 @@ FileList::FileList(const Config& config, const std::string& directory, const std
     : directory_(directory), place_(config.place_of(key)) {
     std::optional<std::vector<std::string>> default_names;
     if (fallback) default_names.emplace({*fallback});
-    names_ = config.words(key, default_names, meaning);
+    names_ = config.paths(key, default_names, meaning);
     if (names_.size() == 1 && names_.front().empty()) names_.clear();
     if (std::ranges::find(names_, "") != names_.end()) input_error(place_, " has an empty name in its list");
 }

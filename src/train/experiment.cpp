@@ -22,6 +22,12 @@ RunLength length_of(const Settings& settings, const Sampler& sampler) {
     return {per_epoch, std::llround(steps)};
 }
 
+/// Its keys exist. Before any of them is read, so that a misspelled key is not reported as a missing one.
+const Config& checked(const Config& config) {
+    config.check_keys(Experiment::description());
+    return config;
+}
+
 std::unique_ptr<Loss> choose_loss(const Config& config) {
     return choose(losses(), config.section("train"), "loss", "cross_entropy", "loss function");
 }
@@ -38,7 +44,7 @@ std::unique_ptr<Regularizer> choose_regularizer(const Config& config) {
 }  // namespace
 
 Experiment::Experiment(const Config& config, const Communicator& world, std::optional<index_t> look)
-    : settings(config),
+    : settings(checked(config)),
       grid(look ? Grid::to_look_at(world, settings.model_shards, *look) : Grid(world, settings.model_shards)),
       dataset(config.section("data"), world),
       model(config.list("model"), dataset.shape(), grid,
@@ -71,7 +77,7 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
                         " has no parameters to act on: no layer is prunable, or, with batch_norm_l1, no "
                         "layer is batch_norm: change the model, or set regularizer to none");
     }
-    if (config.has("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
+    if (config.has_section("prune")) pruner.emplace(config.section("prune"), settings.seed, length, network);
     if (pruner) check_criterion(config);
     if (pruner) rewinding = pruner->rewinding();
     if (rewinding.rounds() > 0) length.steps = rewinding.run_steps();  // until here the length of one training
@@ -98,8 +104,9 @@ void Experiment::check_criterion(const Config& config) {
                 pruner->check_with({PartKind::layer, "", parameter->layer, {{Trait::no_batch_norm}, {}}});
 }
 
-std::string Experiment::describe() {
+Config Experiment::description() {
     const Config config = Config::describing();
+    config.has_section("prune");
     const Settings settings(config);
     Dataset::describe(config.section("data"));
     Network::describe(config.list("model").front());
@@ -111,13 +118,15 @@ std::string Experiment::describe() {
     const Config sample = Config::parse("model: [{layer: dense, units: 100}]", "sample", {});
     const Network network(sample.list("model"), {100, 1, 1});
     const Pruner pruner(config.section("prune"), settings.seed, length, network);
-    return config.describe();
+    return config;
 }
 
 index_t Experiment::classes() const {
     const index_t outputs = model.network().outputs();
     return loss->classifies(outputs, dataset.target_width()) ? loss->classes(outputs) : 0;
 }
+
+std::string Experiment::describe() { return description().describe(); }
 
 std::vector<std::string> Experiment::slot_names() const {
     std::vector<std::string> names = optimizer->slot_names();  // first: an update finds them by index

@@ -25,9 +25,9 @@ Settings::Settings(const Config& config) {
     name = run.word("name", std::nullopt, "name of the run and of its folder");
     if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
         input_error(run.place_of("name"), " is '", name, "': a name has no slash and is not '.' or '..'");
-    output = run.word("output", "runs", "folder that contains the folder of the run");
+    output = run.path("output", "runs", "folder that contains the folder of the run");
     seed = static_cast<std::uint64_t>(run.integer("seed", 1, at_least(0), "seed of all random numbers of the run"));
-    start_from = run.word("start_from", "",
+    start_from = run.path("start_from", "",
                           "checkpoint or weight file (docs/checkpoint_format.md) whose weights, pattern and batch-norm "
                           "statistics initialize a new run; step, history and optimizer state start from zero");
     progress = choose_enum(run, "progress", ProgressMode::automatic, progress_modes,
@@ -55,7 +55,8 @@ Settings::Settings(const Config& config) {
     epochs = train.number("epochs", std::nullopt, at_least(0),
                           "passes over the training split, of the first training if the prune schedule is "
                           "rewinding; 0: prune and save only");
-    global_batch = train.integer("global_batch", std::nullopt, at_least(1), "samples of an update, over all ranks");
+    global_batch =
+        train.integer("global_batch", std::nullopt, between(1, 1 << 30), "samples of an update, over all ranks");
     const bool ordered =
         train.choice(
             "sum", "fast", {"fast", "ordered"},

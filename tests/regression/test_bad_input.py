@@ -41,11 +41,14 @@ class BadInput(EndToEnd):
         self.refuse_changed({
             ("loss: ", "los: "): ("unknown key train.los", "line 12", "train.loss", "--describe"),
             ("every_epochs: 0.5", "evry_epochs: 0.5"): ("unknown key checkpoint.evry_epochs", "every_epochs"),
-            ("optimizer:", "optimiser:"): ("optimizer.learning_rate is missing", "number, > 0"),
+            ("optimizer:", "optimiser:"): ("unknown key optimiser ", "line 13", "did you mean optimizer?"),
+            ("learning_rate: 0.003", "lr: 0.003"): ("unknown key optimizer.lr ", "line 13", "did you mean optimizer.learning_rate?"),
+            ("global_batch: 50", "batch_size: 50"): ("unknown key train.batch_size", "did you mean train.global_batch?"),
+            ("epochs: 4,", "epochs:4,"): ("unknown key train.epochs:4", "a blank is missing after the colon in 'epochs:4'"),
             ("every_steps", "each_steps"): ("unknown key prune.schedule.each_steps", "known here", "every_steps"),
             ("name: uneven, ", ""): ("run.name is missing", "text"),
-            ("global_batch: 50, ", ""): ("train.global_batch is missing", "whole number, >= 1"),
-            (", units: 23", ""): ("model.0.units is missing", ">= 1"),
+            ("global_batch: 50, ", ""): ("train.global_batch is missing", "whole number, 1 <= x <= 1073741824"),
+            (", units: 23", ""): ("model.0.units is missing", "1 <= x <= 2147483647"),
             ("\n  final_sparsity: 0.7", ""): ("prune.final_sparsity is missing", "0 <= x < 1"),
         })
 
@@ -76,7 +79,7 @@ class BadInput(EndToEnd):
     def test_files_that_are_not_a_configuration(self):
         self.refuse_all([
             ("run: {name: a\ndata: 3\n", ("case0.yaml", "no valid YAML", "line 2")),
-            (UNEVEN + "run: {name: again}\n", ("case1.yaml", "line 20", "'run'", "twice")),
+            (UNEVEN + "run: {name: again}\n", ("case1.yaml", "line 20", "'run'", "twice", "line 2")),
             (UNEVEN.replace("seed: 3", "seed: 3, seed: 4"), ("case2.yaml", "line 2", "'seed'", "twice")),
             ("", ("case3.yaml", "cannot read", "non-empty")),
             ("just words\n", ("case4.yaml", "no configuration", "'run:'")),
@@ -87,6 +90,11 @@ class BadInput(EndToEnd):
             (UNEVEN, ("override", "control character"), r'run.name="a\nb"'),
             (UNEVEN, ("override", "control character"), r'model.0.name="a\0b"'),
             (UNEVEN, ("model.0.name", "'../x'", "slash"), "model.0.name=../x"),
+            (UNEVEN + "---\nrun: {name: second}\n", ("case12.yaml line 21", "second YAML document")),
+            (UNEVEN, ("run.output (command line)", "PRUNTRAIN_UNSET is not set"), "run.output=$PRUNTRAIN_UNSET/x"),
+            (UNEVEN, ("data.directory (command line)", "PRUNTRAIN_UNSET is not set"),
+             "data={format: npy, directory: '${PRUNTRAIN_UNSET}', train_inputs: x.npy, train_targets: y.npy}"),
+            ("defaults: &d {learning_rate: 0.1}\n" + UNEVEN, ("unknown key defaults", "x-defaults")),
         ])
         self.refuse("/dev/zero", ("/dev/zero", "longer than 16777216 bytes"))
         self.refuse(self.folder, ("cannot read", str(self.folder)))
@@ -104,6 +112,13 @@ class BadInput(EndToEnd):
             (UNEVEN.replace(last, last.replace("3", "2")), ("sample", "label 2", "from 0 to 1", "2 classes", "give the last layer 3 outputs")),
             (UNEVEN.replace(last, last.replace("3", "1")), ("cross_entropy", "at least 2")),
             (UNEVEN, ("conv2d1",), "model.0={layer: conv2d, channels: 3, kernel: 20}"),
+            (UNEVEN, ("model.0.units (command line) is 9000000000", "<= 2147483647"), "model.0.units=9000000000"),
+            (UNEVEN, ("dense2", "2000000 inputs", "model.4.units", "1099511627776 weights"),
+             "model.0.units=2000000", "model.4.units=1000000"),
+            (CONVOLUTION, ("model.4.channels", "<= 2147483647"), "model.4.channels=3000000000"),
+            (CONVOLUTION, ("conv2d2", "2000000 input channels", "model.4.channels"),
+             "model.0.channels=2000000", "model.4.channels=100000"),
+            (UNEVEN, ("train.global_batch", "<= 1073741824"), "train.global_batch=9000000000000000"),
             (CONVOLUTION, ("dense1", "flat", "7x2x2", "flatten"), "model.6={layer: relu}"),
             (CONVOLUTION, ("max_pool2d1", "9x9"), "model.3.kernel=30"),
             (UNEVEN, ("no layer of the model is prunable",), "model.0.prunable=false", "model.4.prunable=false",
@@ -168,7 +183,7 @@ optimizer: {learning_rate: 0.01}
                 for subcommand in ("inspect", "evaluate"):
                     self.assert_refused(run(subcommand, damaged), str(damaged), *words)
         self.assert_refused(run("inspect", damaged, ranks=3), str(damaged))
-        self.assert_refused(run("inspect", self.folder), str(self.folder), "is not a regular file")
+        self.assert_refused(run("inspect", self.folder), str(self.folder), "is a folder without checkpoints")
         self.assert_refused(run("evaluate", self.folder / "none.h5", ranks=3), "none.h5", "does not exist")
         self.assert_refused(run("evaluate", checkpoint, "model.0.units=24", ranks=3), str(checkpoint), "dense1.weight",
                             "24x13", "23x13", "another network")

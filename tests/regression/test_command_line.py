@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import tempfile
 import unittest
 
@@ -15,7 +16,7 @@ import numpy
 import xxhash
 import yaml
 
-from support import (CONVOLUTION, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, described_keys,
+from support import (CONVOLUTION, ENVIRONMENT, HANG_S, PRUNTRAIN, ROOT, UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, described_keys,
                      messages, run, tree)
 
 COLUMNS = ["step", "epoch", "seconds", "train_loss", "validation_loss", "validation_accuracy", "sparsity",
@@ -132,7 +133,7 @@ class Options(EndToEnd):
 
     def test_describe_has_type_default_range_and_meaning(self):
         text = run("--describe").stdout
-        self.assertRegex(text, r"train\.global_batch\n    samples of an update.*\n    whole number, >= 1; required\n")
+        self.assertRegex(text, r"train\.global_batch\n    samples of an update.*\n    whole number, 1 <= x <= 1073741824; required\n")
         self.assertRegex(text, r"optimizer\.beta1   \(type: adam\)\n    .+\n    number, 0 <= x < 1; default 0\.9\n")
         for block in re.split(r"\n(?=\S)", text.strip()):
             self.assertRegex(block, r"\A\S.*\n    \S.*\n    .*; (required|default .+)\Z")
@@ -165,7 +166,38 @@ class Options(EndToEnd):
         self.assert_refused(run("--check", config, "model.9.units=8"), "model.9.units=8", "below 7")
         self.assert_refused(run("--check", config, "train.epoch=3"), "unknown key train.epoch", "train.epochs")
         self.assert_refused(run("--check", config, "train.epochs="), "train.epochs", "no value")
-        self.assert_refused(run("--check", config, "data={"), "data={", "no YAML")
+        self.assert_refused(run("--check", config, "data={"), "data={", "no valid YAML")
+
+    def test_overrides_replace_members_and_take_keys_away(self):
+        content = UNEVEN.replace("type: adam,", "type: sgd, momentum: 0.5,").replace("start_step: 5", "start_epoch: 1")
+        config = self.write_config("x-rates: &rates {learning_rate: 0.003}\n" +
+                                   content.replace("learning_rate: 0.003", "<<: *rates") + "parallel:\n")
+        for changes, shows, notes in (
+                (("optimizer.type=adam",), "0.7", ["optimizer.momentum"]),
+                (("optimizer.type=adam", "optimizer.momentum=null"), "0.7", ["optimizer.momentum"]),
+                (("prune.schedule.start_step=3",), "0.7", ["prune.schedule.start_epoch"]),
+                (("prune.schedule.type=one_shot",), "0.7", ["start_epoch", "end_step", "every_steps"]),
+                (("prune=none",), "", []),
+                (("prune=null", "run.output=~/x"), "", [])):
+            done = run("--check", config, *changes)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(shows, done.stdout)
+            self.assertEqual("\npruning\n" in done.stdout, bool(shows), done.stdout)
+            said = messages(done.stderr)
+            for word, line in zip(notes, said, strict=True):
+                self.assertIn(word, line)
+                self.assertIn("is left out: the command line has", line)
+
+    def test_paths_are_expanded(self):
+        home = dict(ENVIRONMENT, HOME=str(self.folder / "home"), PRUNTRAIN_TEST_RUNS=str(self.folder / "runs"))
+        config = self.write_config(UNEVEN)
+        for output, folder in (("~/x", "home/x"), ("${PRUNTRAIN_TEST_RUNS}/y", "runs/y")):
+            done = subprocess.run([PRUNTRAIN, config, f"run.output={output}", "train.epochs=1"], env=home, cwd=self.folder,
+                                  capture_output=True, text=True, timeout=HANG_S)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertTrue((self.folder / folder / "uneven" / "summary.json").exists())
+            self.assertIn(output, (self.folder / folder / "uneven" / "config.yaml").read_text())
+        self.assertFalse((self.folder / "~").exists())
 
     def test_overrides_reach_lists_and_short_forms(self):
         done = run("--check", self.write_config(UNEVEN), "model.0.units=8", "prune.criterion=random",
@@ -284,6 +316,23 @@ class CheckpointCommands(EndToEnd):
         done = run("evaluate", self.checkpoint, "--outputs", path, *arguments, ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stderr)
         return numpy.load(path), dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+
+    def test_a_folder_means_its_best_or_newest_checkpoint(self):
+        best = self.trained.summary["best_checkpoint"]
+        expected, why = (best, "the best") if best else (self.checkpoint, "the newest")
+        for command in ("inspect", "evaluate"):
+            of_file = run(command, expected)
+            self.assertEqual((of_file.returncode, of_file.stderr), (0, ""))
+            for folder in (self.trained.folder, self.trained.folder / "checkpoints"):
+                done = run(command, folder)
+                self.assertEqual((done.returncode, done.stdout), (0, of_file.stdout), done.stderr)
+                self.assertIn(str(expected), messages(done.stderr)[0])
+                self.assertIn(why, messages(done.stderr)[0])
+        self.assert_refused(run("evaluate", self.folder), str(self.folder), "without checkpoints")
+        (self.folder / "step_00000003.h5").write_text("damaged")
+        done = run("inspect", self.folder)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("none of them is valid", done.stderr)
 
     def test_outputs_on_any_number_of_ranks(self):
         for split, samples in {"test": 80, "validation": 101}.items():

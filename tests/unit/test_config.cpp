@@ -101,7 +101,7 @@ TEST_CASE("config: overrides") {
     config.finish();
     CHECK(contains(error_of([] { parse("a: 1", {"a"}); }), "key.path=value"));
     CHECK(contains(error_of([] { parse("m: [1]", {"m.4=1"}); }), "below 1"));
-    CHECK(contains(error_of([] { parse("a: 1", {"b=[1"}); }), "no YAML"));
+    CHECK(contains(error_of([] { parse("a: 1", {"b=[1"}); }), "no valid YAML"));
 }
 
 TEST_CASE("config: a word stands for the type of its section") {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -51,6 +52,8 @@ class Config {
     /// "criterion: magnitude" is "criterion: {type: magnitude}".
     Config section(const std::string& key) const;
     bool has(const std::string& key) const;
+    /// Whether an optional section is there: not if it is empty or the word none.
+    bool has_section(const std::string& key) const;
     /// The maps of a list. @throws InputError if `key` is no list
     std::vector<Config> list(const std::string& key) const;
     /// The keys of this map, in order.
@@ -63,7 +66,8 @@ class Config {
     void alias_word(const std::string& key, const std::string& word, const std::string& old_word) const;
     /// Adds a note for the user, which the program prints before it starts.
     void note(const std::string& text) const;
-    /// What to write instead of each old name that was given, and the notes of the readers.
+    /// What to write instead of each old name that was given, what of the text the command line replaces, and the notes
+    /// of the readers.
     std::vector<std::string> notes() const;
     /// The text of another configuration with the names of now, as far as they have been declared.
     std::string with_present_names(const std::string& yaml) const;
@@ -74,10 +78,16 @@ class Config {
                   const std::string& meaning) const;
     bool flag(const std::string& key, std::optional<bool> fallback, const std::string& meaning) const;
     std::string word(const std::string& key, std::optional<std::string> fallback, const std::string& meaning) const;
+    /// A word that names a file or folder: `~/`, `$NAME` and `${NAME}` are replaced. The record keeps it as it is
+    /// given.
+    std::string path(const std::string& key, std::optional<std::string> fallback, const std::string& meaning) const;
     std::string choice(const std::string& key, std::optional<std::string> fallback,
                        const std::vector<std::string>& allowed, const std::string& meaning) const;
     /// A list of texts, or one text.
     std::vector<std::string> words(const std::string& key, std::optional<std::vector<std::string>> fallback,
+                                   const std::string& meaning) const;
+    /// Likewise of names of files, as `path`.
+    std::vector<std::string> paths(const std::string& key, std::optional<std::vector<std::string>> fallback,
                                    const std::string& meaning) const;
     /// A list of numbers, or one number.
     std::vector<double> numbers(const std::string& key, std::optional<std::vector<double>> fallback, const Range& range,
@@ -91,6 +101,10 @@ class Config {
     /// "optimizer.learning_rate (config.yaml, line 12)", or "... (command line)" after an override, for messages.
     std::string place_of(const std::string& key) const;
 
+    /// Before the reads, with all keys that exist: an unknown key is rejected before a missing one, and where the
+    /// command line chooses another member of a family, the keys of the former one in the text are left out.
+    /// @param description  a configuration that was described
+    void check_keys(const Config& description) const;
     /// @throws InputError on the first key that was not read, with the nearest known name
     void finish() const;
     /// All keys that were read, with their values, as YAML that gives the same run.
@@ -103,6 +117,8 @@ class Config {
 
    private:
     struct State;
+    [[noreturn]] void reject_unknown(const std::vector<std::string>& path,
+                                     const std::set<std::vector<std::string>>& known) const;
     Config(std::shared_ptr<State> state, std::vector<std::string> path, std::string member);
 
     std::shared_ptr<State> state_;

@@ -28,7 +28,9 @@ class Experiment {
     /// as there are ranks here
     Experiment(const Config& config, const Communicator& world, std::optional<index_t> look = {});
 
-    /// All keys of all members, for --describe.
+    /// All keys of all members.
+    static Config description();
+    /// For --describe.
     static std::string describe();
 
     Settings settings;

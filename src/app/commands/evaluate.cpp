@@ -4,6 +4,7 @@
 #include "pruntrain/app/commands.hpp"
 #include "pruntrain/app/evaluation_text.hpp"
 #include "pruntrain/app/files.hpp"
+#include "pruntrain/app/find_checkpoint.hpp"
 #include "pruntrain/app/open_checkpoint.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/io/npy_file.hpp"
@@ -28,8 +29,9 @@ Metrics empty_metrics(const Experiment& experiment, bool confusion) {
 
 ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
     const Communicator& world = session.world;
-    check_output_files({options.outputs, options.confusion}, {options.checkpoint}, world);
-    OpenCheckpoint opened(options.checkpoint, options.overrides, false, world);
+    const std::string checkpoint = find_checkpoint(options.checkpoint, world);
+    check_output_files({options.outputs, options.confusion}, {checkpoint}, world);
+    OpenCheckpoint opened(checkpoint, options.overrides, false, world);
     Experiment& experiment = opened.experiment;
     Network& network = experiment.model.network();
     const Split split = opened.split(options.split);

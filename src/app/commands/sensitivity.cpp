@@ -3,6 +3,7 @@
 #include "pruntrain/app/commands.hpp"
 #include "pruntrain/app/evaluation_text.hpp"
 #include "pruntrain/app/files.hpp"
+#include "pruntrain/app/find_checkpoint.hpp"
 #include "pruntrain/app/open_checkpoint.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
@@ -11,8 +12,9 @@ namespace pruntrain {
 
 ExitStatus run_command(const SensitivityOptions& options, const Session& session) {
     const Communicator& world = session.world;
-    check_output_files({options.table, options.allocation}, {options.checkpoint}, world);
-    OpenCheckpoint opened(options.checkpoint, options.overrides, true, world);
+    const std::string checkpoint = find_checkpoint(options.checkpoint, world);
+    check_output_files({options.table, options.allocation}, {checkpoint}, world);
+    OpenCheckpoint opened(checkpoint, options.overrides, true, world);
     Experiment& experiment = opened.experiment;
     if (!options.allocation.empty() &&
         !experiment.loss->classifies(experiment.model.network().outputs(), experiment.dataset.target_width()))

@@ -172,7 +172,9 @@ class Conv2d final : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
-    const index_t channels = config.integer("channels", std::nullopt, at_least(1), "output channels");
+    constexpr index_t most = 0x7FFFFFFF;                // rows or columns of a matrix, as BLAS counts them
+    constexpr index_t most_weights = index_t{1} << 40;  // far from an overflow of their bytes, with optimizer state
+    const index_t channels = config.integer("channels", std::nullopt, between(1, most), "output channels");
     const index_t kernel = config.integer("kernel", 3, between(1, 1024), "rows and columns of the convolution kernel");
     const index_t stride = config.integer("stride", 1, at_least(1), "pixels between windows");
     const index_t padding = config.integer("padding", 0, between(0, 1023), "zeros around the image, less than kernel");
@@ -184,6 +186,11 @@ std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
     if (padding >= kernel)
         input_error(config.place_of("padding"), " is ", padding, ": it must be less than the kernel, ", kernel,
                     ", else some windows contain only zeros");
+    const index_t window_inputs = kernel * kernel;
+    if (place.input.channels > most / window_inputs || place.input.channels * window_inputs > most_weights / channels)
+        input_error("layer ", place.name, " has ", place.input.channels, " input channels, a kernel of ", kernel, "x",
+                    kernel, ", and ", config.place_of("channels"), " is ", channels, ": allowed are at most ", most,
+                    " inputs of a window, and ", most_weights, " weights; make it or the layers before it narrower");
     const Window window{kernel, stride, padding};
     const OutputShare share = share_outputs(place, channels);
     const Shape output = windowed_shape(place, "conv2d", window, share.computed.size);

@@ -146,7 +146,9 @@ class Dense final : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
-    const index_t units = config.integer("units", std::nullopt, at_least(1), "number of outputs");
+    constexpr index_t most = 0x7FFFFFFF;                // rows or columns of a matrix, as BLAS counts them
+    constexpr index_t most_weights = index_t{1} << 40;  // far from an overflow of their bytes, with optimizer state
+    const index_t units = config.integer("units", std::nullopt, between(1, most), "number of outputs");
     const bool bias = config.flag("bias", true, "learnable bias");
     const bool prunable =
         config.flag("prunable", place.prunable,
@@ -155,6 +157,11 @@ std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
     if (!place.input.flat())
         input_error("layer ", place.name, " (dense) needs a flat input, but its input is an image of ",
                     place.input.describe(), ": put {layer: flatten} before it");
+    const index_t inputs = place.input.size();
+    if (inputs > most || inputs > most_weights / units)
+        input_error("layer ", place.name, " has ", inputs, " inputs and ", config.place_of("units"), " is ", units,
+                    ": allowed are at most ", most, " inputs, and ", most_weights,
+                    " weights; make it or the layers before it narrower");
     const OutputShare share = share_outputs(place, units);
     return std::make_unique<Dense>(std::move(place), share, bias, prunable, initializer);
 }
