@@ -132,8 +132,7 @@ class CsvSource final : public SampleSource {
             reader.for_each_row([&](index_t row, index_t line, std::span<const CsvCell> cells) {
                 const index_t sample = begins_[file] + row;
                 rows = row + 1;
-                if (sample < begin) return true;
-                if (sample >= begins_[file + 1]) return false;  // the file has grown
+                if (sample < begin || sample >= end) return true;
                 if (inputs != nullptr) {
                     for (const std::size_t column : columns_.inputs)
                         *inputs++ = input(reader, sample, line, column, cells);
