@@ -57,13 +57,14 @@ RunState read_state(const H5File& file, index_t format_version) {
         if (is_newer && !file.has_attribute("/", name)) return;  // of before it was recorded
         field = file.attribute<std::remove_reference_t<decltype(field)>>("/", name);
     });
-    const std::vector<std::string> objects = file.names("/");
-    if (std::find(objects.begin(), objects.end(), class_names_path) != objects.end()) {
+    if (file.has_attribute("data", classes_name)) {
         std::istringstream lines(file.read_text(class_names_path));
         for (std::string name; std::getline(lines, name);) {
             if (!is_plain_text(name)) fault(class_names_path, ": has a name that is no text");
             state.class_names.push_back(name);
         }
+        if (std::ssize(state.class_names) != file.attribute<index_t>("data", classes_name))
+            fault(class_names_path, ": has ", state.class_names.size(), " names, expected the number in /data");
     }
     return state;
 }

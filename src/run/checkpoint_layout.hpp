@@ -13,6 +13,7 @@ namespace pruntrain {
 
 inline constexpr const char* full_shape_name = "full_shape";
 inline constexpr const char* class_names_path = "class_names";  ///< a text, a line for each name
+inline constexpr const char* classes_name = "classes";          ///< of /data, if there are names: how many
 inline constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 3};
 
 /// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so

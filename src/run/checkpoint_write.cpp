@@ -213,11 +213,13 @@ std::unique_ptr<Job> gather(const fs::path& path, Network& network, const RunSta
             each_field(state, [&](const char* name, const auto& field) { file.set_attribute("/", name, field); });
             file.write_text("config", config);
             file.write_text("graph", graph);
-            if (!state.class_names.empty()) file.write_text(class_names_path, join(state.class_names, "\n"));
             file.create_group("data");
             file.set_attribute("data", "mean", normalization.mean);
             file.set_attribute("data", "deviation", normalization.deviation);
             file.set_attribute("data", "input_shape", input);
+            if (state.class_names.empty()) return;
+            file.write_text(class_names_path, join(state.class_names, "\n"));
+            file.set_attribute("data", classes_name, static_cast<index_t>(state.class_names.size()));
         });
     }
     if (grid.replicas().is_root()) write_model(job.get(), network, grid.shards());

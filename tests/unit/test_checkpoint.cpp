@@ -285,7 +285,7 @@ TEST_CASE("checkpoint: inspect lists tensors in model order") {
         for (const auto* statistic : network->layer(i).statistics())
             expected.push_back(network->layer(i).name() + "." + statistic->name);
     }
-    std::size_t checksums = 3 + history_columns.size();  // the seal, the configuration, the graph
+    std::size_t checksums = 4 + history_columns.size();  // the seal, the configuration, the graph, the class names
     std::uint64_t bytes = 0;
     for (const auto& tensor : summary.tensors) {
         names.push_back(tensor.name);

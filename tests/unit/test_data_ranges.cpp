@@ -92,8 +92,9 @@ TEST_CASE("ranges: csv and synthetic samples, and features or targets alone") {
     std::string content;
     for (index_t n = 0; n < samples; ++n) content += text(n, ",", n * n, ",", -n, "\n");
     put_content(folder / "a.csv", content);
-    for (const std::string& keys : {"format: csv, train_file: a.csv, directory: " + folder.path().string(),
-                                    text("format: synthetic, noise: 0.3, shape: 5, samples: ", samples)}) {
+    for (const std::string& keys :
+         {"format: csv, train_file: a.csv, index_column: keep, directory: " + folder.path().string(),
+          text("format: synthetic, noise: 0.3, shape: 5, samples: ", samples)}) {
         const Config section = data_section(keys);
         const auto source = data_formats().find(section.word("format", std::nullopt, ""))(section)->open(Part::train);
         CHECK_FALSE(source->reads_anywhere());
