@@ -1,5 +1,7 @@
 #include "pruntrain/comm/communicator.hpp"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
@@ -7,6 +9,7 @@
 
 #include "communicator_handle.hpp"
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
 
 namespace pruntrain {
 
@@ -340,6 +343,25 @@ struct SharedWindow::State : OpenWindow {
     explicit State(const Communicator& ranks) : node(ranks) {}
 };
 
+namespace {
+
+/// MPI reserves shared memory without a check of its file system: a write beyond its end would be a SIGBUS.
+void check_shared_memory(double bytes) {
+    const char* const chosen = std::getenv("OMPI_MCA_osc_sm_backing_store");
+    const std::string folder = chosen == nullptr ? "/dev/shm" : chosen;
+    struct statvfs status {};
+    if (::statvfs(folder.c_str(), &status) != 0) return;  // MPI uses another place
+    const double free = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize);
+    if (bytes > free)
+        input_error(
+            "the ranks of a node need ", bytes_text(bytes), " of shared memory at once, but ", folder, " has ",
+            bytes_text(free),
+            " left: enlarge it (mount -o remount,size=..., docker run --shm-size), set "
+            "OMPI_MCA_osc_sm_backing_store to a folder on a local disk, or choose data.residency shard or disk");
+}
+
+}  // namespace
+
 SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes) : SharedWindow(node, bytes, 1) {}
 
 SharedWindow SharedWindow::with_parts(const Communicator& node, std::size_t bytes) {
@@ -348,6 +370,9 @@ SharedWindow SharedWindow::with_parts(const Communicator& node, std::size_t byte
 
 SharedWindow::SharedWindow(const Communicator& node, std::size_t bytes, int owners)
     : state_(std::make_shared<State>(node)) {
+    node.rethrow_collectively([&] {
+        if (node.size() > 1 && node.is_root()) check_shared_memory(static_cast<double>(bytes) * owners);
+    });
     MPI_Info info = MPI_INFO_NULL;
     check(MPI_Info_create(&info), "MPI_Info_create");
     check(MPI_Info_set(info, "alloc_shared_noncontig", "true"), "MPI_Info_set");  // parts begin on separate pages

@@ -3,10 +3,11 @@
 
 import gzip
 import struct
+import subprocess
 import time
 import unittest
 
-from support import CONVOLUTION, UNEVEN, EndToEnd, at_once, run, tree
+from support import CONVOLUTION, ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, at_once, command, run, tree
 
 QUICK_S = 30    # invalid input is detected before training; allows for a busy machine
 
@@ -99,6 +100,13 @@ class BadInput(EndToEnd):
         self.refuse("/dev/zero", ("/dev/zero", "longer than 16777216 bytes"))
         self.refuse(self.folder, ("cannot read", str(self.folder)))
         self.refuse(self.folder / "missing.yaml", ("cannot read", "missing.yaml"))
+
+    def test_too_little_shared_memory(self):
+        """A file system without free blocks in place of /dev/shm."""
+        done = subprocess.run(command(self.write_config(UNEVEN), f"run.output={self.folder / 'runs'}", ranks=2), cwd=ROOT,
+                              env=dict(ENVIRONMENT, OMPI_MCA_osc_sm_backing_store="/proc"), timeout=HANG_S,
+                              capture_output=True, text=True)
+        self.assert_refused(done, "shared memory", "/proc has 0 B left", "data.residency")
 
     def test_models_that_do_not_fit(self):
         last = "  - {layer: dense, units: 3}\ntrain"

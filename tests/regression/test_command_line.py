@@ -182,7 +182,7 @@ class Options(EndToEnd):
             done = run("--check", config, *changes)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn(shows, done.stdout)
-            self.assertEqual("\npruning\n" in done.stdout, bool(shows), done.stdout)
+            self.assertEqual("\npruning\n  none\n" not in done.stdout, bool(shows), done.stdout)
             said = messages(done.stderr)
             for word, line in zip(notes, said, strict=True):
                 self.assertIn(word, line)
