@@ -20,7 +20,9 @@ PYTHON   ?= /usr/bin/python3
 BUILD    ?= build
 OPTIMIZE ?= -O3 -fno-math-errno
 # -Wno-restrict: g++ 12 warns wrongly of text + text (GCC bug 105329)
-WARNINGS := -Wall -Wextra -Werror=return-type -Wno-restrict
+# -Wno-sign-conversion: sizes of the standard library are unsigned, ours are signed (base/types.hpp); -Wsign-compare stays on
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual -Wextra-semi \
+            -Werror=return-type -Wno-restrict
 export PRUNTRAIN_SKIP_SETUP
 
 pkg = $(shell pkg-config $(1) 2>/dev/null)
@@ -51,7 +53,7 @@ SHARDS   ?= 2
 SECONDS  ?= 60
 # Open MPI's name for the compiler behind mpicxx; elsewhere set FUZZCXX.
 FUZZCXX  ?= OMPI_CXX=clang++ $(MPICXX)
-VERSION  := 0.2.0
+VERSION  := 0.3.0
 CXXFLAGS  = -std=c++20 $(OPTIMIZE) -g $(WARNINGS) -DOMPI_SKIP_MPICXX -DPRUNTRAIN_VERSION='"$(VERSION)"' -Iinclude -I. \
             $(HDF5_CFLAGS) $(BLAS_CFLAGS) $(HWY_CFLAGS) $(YAML_CFLAGS) $(XXHASH_CFLAGS) $(EXTRA_CFLAGS)
 LDLIBS    = $(HDF5_LIBS) $(BLAS_LIBS) $(HWY_LIBS) $(YAML_LIBS) $(XXHASH_LIBS) $(ZLIB_LIBS) $(LZF_LIBS) $(EXTRA_LIBS)

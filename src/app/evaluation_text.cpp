@@ -29,9 +29,8 @@ std::string metrics_text(const Metrics& metrics, const std::vector<std::string>&
             ++with_f1;
         }
         if (one < most_rows)
-            rows.push_back({labels[static_cast<std::size_t>(one)], grouped(metrics.of_class(one)),
-                            number_or_dash(metrics.precision(one), 4), number_or_dash(metrics.recall(one), 4),
-                            number_or_dash(f1, 4)});
+            rows.push_back({labels[one], grouped(metrics.of_class(one)), number_or_dash(metrics.precision(one), 4),
+                            number_or_dash(metrics.recall(one), 4), number_or_dash(f1, 4)});
     }
     const index_t hidden = metrics.classes() - std::min(metrics.classes(), most_rows);
     return text(metrics.classes() >= least_for_top_5 ? text("top-5 accuracy  ", exact(metrics.top_5()), "\n") : "",
@@ -44,7 +43,7 @@ std::string confusion_csv(const Metrics& metrics, const std::vector<std::string>
     for (const auto& label : labels) csv += "," + csv_field(label);
     csv += "\n";
     for (index_t actual = 0; actual < metrics.classes(); ++actual) {
-        csv += csv_field(labels[static_cast<std::size_t>(actual)]);
+        csv += csv_field(labels[actual]);
         for (index_t predicted = 0; predicted < metrics.classes(); ++predicted)
             csv += text(",", metrics.count(actual, predicted));
         csv += "\n";

@@ -17,7 +17,7 @@ std::string read_text(const std::string& path) {
     std::string content(max_bytes + 1, '\0');
     std::ifstream file(path, std::ios::binary);
     file.read(content.data(), static_cast<std::streamsize>(content.size()));
-    content.resize(static_cast<std::size_t>(file.gcount()));
+    content.resize(file.gcount());
     if (content.empty())
         input_error("cannot read the configuration ", path,
                     ": is the path right, and is it a readable, non-empty file?");

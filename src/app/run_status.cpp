@@ -64,7 +64,7 @@ CsvTable::CsvTable(const fs::path& path) {
 
 std::string CsvTable::word(std::size_t row, std::string_view column) const {
     const auto found = std::find(names_.begin(), names_.end(), column);
-    return found == names_.end() ? "" : rows_[row][static_cast<std::size_t>(found - names_.begin())];
+    return found == names_.end() ? "" : rows_[row][found - names_.begin()];
 }
 
 double CsvTable::number(std::size_t row, std::string_view column) const {

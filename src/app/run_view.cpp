@@ -101,7 +101,7 @@ void add_layers(Lines& lines, const CsvTable& layers, index_t most, index_t colu
     most -= 2;
     const index_t more = std::ssize(drawn) - most;
     if (more > 0) {
-        drawn.resize(static_cast<std::size_t>(most - 1));
+        drawn.resize(most - 1);
         drawn.push_back(text("... and ", more + 1, " more"));
     }
     lines.insert(lines.end(), drawn.begin(), drawn.end());
@@ -118,7 +118,7 @@ std::string run_view(const RunStatus& run, const ScreenSize& size) {
     if (lines.size() == before) add_plot(lines, run, "train_loss", "train loss", 8, size.columns);
     if (run.prunes) add_plot(lines, run, "sparsity", "sparsity", 4, size.columns, 0, 1);
     add_layers(lines, run.layers, size.rows - std::ssize(lines), size.columns);
-    lines.resize(static_cast<std::size_t>(std::min<index_t>(std::ssize(lines), size.rows)));
+    lines.resize(std::min<index_t>(std::ssize(lines), size.rows));
     std::string all;
     for (const auto& line : lines) all += clipped(line, size.columns) + "\n";
     return all;

@@ -40,7 +40,7 @@ std::string bar(double fraction, index_t columns) {
     std::string drawn;
     for (index_t i = 0; i < eighths / 8; ++i) drawn += "█";
     static constexpr std::array parts{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    return padded(drawn + parts[static_cast<std::size_t>(eighths % 8)], columns);
+    return padded(drawn + parts[eighths % 8], columns);
 }
 
 void Plot::draw(const std::vector<Point>& points) {
@@ -59,7 +59,7 @@ void Plot::draw(const std::vector<Point>& points) {
 std::string Plot::line(index_t row) const {
     std::string drawn;
     for (index_t column = 0; column < columns_; ++column) {
-        const unsigned dots = cells_[static_cast<std::size_t>(row * columns_ + column)];
+        const unsigned dots = cells_[row * columns_ + column];
         // U+2800 and the dots, in UTF-8
         drawn += {'\xe2', static_cast<char>(0xa0 | dots >> 6), static_cast<char>(0x80 | (dots & 0x3f))};
     }
@@ -74,7 +74,7 @@ void Plot::dot(double x, double y) {
     const index_t column = place(x, low_.x, high_.x, 2 * columns_);
     const index_t row = 4 * rows_ - 1 - place(y, low_.y, high_.y, 4 * rows_);
     static constexpr unsigned bits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-    cells_[static_cast<std::size_t>(row / 4 * columns_ + column / 2)] |= bits[row % 4][column % 2];
+    cells_[row / 4 * columns_ + column / 2] |= bits[row % 4][column % 2];
 }
 
 }  // namespace pruntrain

@@ -198,7 +198,7 @@ template Pending Communicator::start_all_gather(std::span<const std::uint64_t>, 
 void Communicator::all_gather_v(std::span<const real> own, std::span<real> all,
                                 std::span<const std::size_t> sizes) const {
     const Blocks blocks(sizes);
-    const bool in_place = own.data() == all.data() + blocks.offsets[static_cast<std::size_t>(rank())];
+    const bool in_place = own.data() == all.data() + blocks.offsets[rank()];
     check(MPI_Allgatherv(in_place ? MPI_IN_PLACE : own.data(), static_cast<int>(own.size()), datatype<real>(),
                          all.data(), blocks.sizes.data(), blocks.offsets.data(), datatype<real>(), handle_->comm),
           "MPI_Allgatherv");

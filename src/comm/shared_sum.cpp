@@ -150,8 +150,7 @@ void SharedSum::start(index_t begin, index_t end) {
     if (begin < 0 || begin > end || end > static_cast<index_t>(values_.size()))
         fault("a sum of [", begin, ", ", end, ") of ", values_.size(), " values");
     ranges_.push_back({begin, end});
-    Shared(*counters_[static_cast<std::size_t>(node_.rank())].started)
-        .store(before_ + ranges_.size(), std::memory_order_release);
+    Shared(*counters_[node_.rank()].started).store(before_ + ranges_.size(), std::memory_order_release);
 }
 
 bool SharedSum::progress() {
@@ -164,8 +163,7 @@ bool SharedSum::progress() {
     }
     while (finished_ < on_node_count_ && crossed(own_share(ranges_[finished_]), crossings_[finished_])) {
         ++finished_;
-        Shared(*counters_[static_cast<std::size_t>(node_.rank())].finished)
-            .store(before_ + finished_, std::memory_order_release);
+        Shared(*counters_[node_.rank()].finished).store(before_ + finished_, std::memory_order_release);
     }
     return finished_ == ranges_.size() && all_reached(&Counters::finished, before_ + finished_);
 }
@@ -189,8 +187,7 @@ std::vector<index_t> SharedSum::pieces(const Range& share) const {
     const index_t nodes = across_.size(), size = share.end - share.begin;
     for (index_t node = 0; node <= nodes; ++node)
         offsets.push_back(firsts_.empty() ? share.begin + size * node / nodes
-                                          : std::clamp(firsts_[static_cast<std::size_t>(node * node_.size())],
-                                                       share.begin, share.end));
+                                          : std::clamp(firsts_[node * node_.size()], share.begin, share.end));
     return offsets;
 }
 
@@ -213,7 +210,7 @@ void SharedSum::cross(const Range& share, Crossing& crossing) {
 void SharedSum::cross_rounded(const Range& share, Crossing& crossing) {
     const std::span<const real> values(arrays_[0] + share.begin, static_cast<std::size_t>(share.end - share.begin));
     const auto sizes = piece_sizes(share);
-    const std::size_t piece = sizes[static_cast<std::size_t>(across_.rank())];
+    const std::size_t piece = sizes[across_.rank()];
     if (crossing.residual.size() != values.size()) {
         crossing.residual.assign(values.size(), real{0});
         crossing.total_residual.assign(piece, real{0});
@@ -237,7 +234,7 @@ void SharedSum::cross_terms(const Range& share, Crossing& crossing) {
             to = std::copy_n(arrays_[term_at_[on_node_.left[left]]] + offsets[node], sizes[node], to);
         }
     for (std::size_t& size : sizes) size *= crossing_terms_;
-    const std::vector<std::size_t> received(sizes.size(), sizes[static_cast<std::size_t>(across_.rank())]);
+    const std::vector<std::size_t> received(sizes.size(), sizes[across_.rank()]);
     crossing.received_terms.resize(received.size() * received[0]);
     crossing.pending = across_.start_all_to_all_v(std::span<const real>(crossing.sent_terms), sizes,
                                                   std::span(crossing.received_terms), received);
@@ -277,8 +274,7 @@ void SharedSum::add_pieces(const Range& piece, Crossing& crossing) {
     if (message_ == Message::bf16) {
         std::fill_n(sum, size, real{0});
         for (index_t node = 0; node < across_.size(); ++node)
-            for (index_t i = 0; i < size; ++i)
-                sum[i] += widened(crossing.received[static_cast<std::size_t>(node * size + i)]);
+            for (index_t i = 0; i < size; ++i) sum[i] += widened(crossing.received[node * size + i]);
         return;
     }
     real* const terms = crossing.received_terms.data();
@@ -298,7 +294,7 @@ void SharedSum::return_total(const Range& share, const Range& piece, Crossing& c
             back_.start_all_gather_v(std::span<const Bfloat16>(own), std::span(crossing.received), sizes);
         return;
     }
-    crossing.received_terms.resize(static_cast<std::size_t>(share.end - share.begin));
+    crossing.received_terms.resize(share.end - share.begin);
     crossing.pending = back_.start_all_gather_v(total, std::span(crossing.received_terms), sizes);
 }
 

@@ -87,7 +87,7 @@ void channels_first(const Shape& shape, T* numbers, index_t samples) {
         std::copy_n(numbers, size, sample.begin());
         for (index_t channel = 0; channel < channels; ++channel)
             for (index_t pixel = 0; pixel < pixels; ++pixel)
-                numbers[channel * pixels + pixel] = sample[static_cast<std::size_t>(pixel * channels + channel)];
+                numbers[channel * pixels + pixel] = sample[pixel * channels + channel];
     }
 }
 
@@ -131,12 +131,11 @@ class ArraySource final : public SampleSource {
         std::vector<double> numbers;
         for (const index_t end = first + count; first < end; first += piece) {
             const index_t here = std::min(piece, end - first);
-            numbers.resize(static_cast<std::size_t>(here * size));
+            numbers.resize(here * size);
             inputs_->read_doubles(first, here, numbers);
             if (permutes_) channels_first(header_.shape, numbers.data(), here);
             for (index_t n = 0; n < here; ++n)
-                take(first + n, std::span<const double>(numbers).subspan(static_cast<std::size_t>(n * size),
-                                                                         static_cast<std::size_t>(size)));
+                take(first + n, std::span<const double>(numbers).subspan(n * size, static_cast<std::size_t>(size)));
         }
     }
 
@@ -152,8 +151,7 @@ class ArraySource final : public SampleSource {
         const index_t columns = targets_->size() / header_.samples;
         std::vector<float> all(static_cast<std::size_t>(count * columns));
         targets_->read_targets(first, count, all);
-        for (index_t n = 0; n < count; ++n)
-            targets[static_cast<std::size_t>(n)] = all[static_cast<std::size_t>(n * columns + *options_.label_column)];
+        for (index_t n = 0; n < count; ++n) targets[n] = all[n * columns + *options_.label_column];
     }
 
     std::unique_ptr<ArrayReader> inputs_;

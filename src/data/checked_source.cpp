@@ -38,7 +38,7 @@ class CheckedSource final : public SampleSource {
         : source_(std::move(source)), header_(source_->header()) {
         if (offsets.empty()) return;
         for (index_t feature = 0; feature < header_.shape.size(); ++feature)
-            offsets_.push_back(offsets[static_cast<std::size_t>(feature / header_.shape.pixels())]);
+            offsets_.push_back(offsets[feature / header_.shape.pixels()]);
     }
 
     SampleHeader header() const override { return header_; }
@@ -73,11 +73,9 @@ class CheckedSource final : public SampleSource {
         const index_t bad = first_bad(features);
         if (bad < 0) return;
         const index_t sample = first + bad / header_.shape.size(), feature = bad % header_.shape.size();
-        auto value = static_cast<double>(features[static_cast<std::size_t>(bad)]);
+        auto value = static_cast<double>(features[bad]);
         if (source_->is_wide())
-            source_->visit(sample, 1, [&](index_t, std::span<const double> values) {
-                value = values[static_cast<std::size_t>(feature)];
-            });
+            source_->visit(sample, 1, [&](index_t, std::span<const double> values) { value = values[feature]; });
         input_error(names().inputs, ": feature ", feature, " of sample ", sample, " (both counted from 0) is ",
                     describe_bad(value), ": replace the value, or remove the sample");
     }
@@ -87,8 +85,7 @@ class CheckedSource final : public SampleSource {
         if (bad < 0) return;
         input_error(names().targets, ": target ", bad % header_.target_width, " of sample ",
                     first + bad / header_.target_width, " (both counted from 0) is ",
-                    describe_bad(static_cast<double>(targets[static_cast<std::size_t>(bad)])),
-                    ": replace the value, or remove the sample");
+                    describe_bad(static_cast<double>(targets[bad])), ": replace the value, or remove the sample");
     }
 
     std::unique_ptr<SampleSource> source_;

@@ -45,7 +45,7 @@ index_t ClassLabels::class_of(float label) const {
 }
 
 double ClassLabels::label_of(index_t index) const {
-    return values_.empty() ? first_ + static_cast<double>(index) : values_[static_cast<std::size_t>(index)];
+    return values_.empty() ? first_ + static_cast<double>(index) : values_[index];
 }
 
 std::string ClassLabels::allowed(index_t classes) const {

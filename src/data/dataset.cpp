@@ -205,7 +205,7 @@ bool Dataset::measure_normalization(const CheckedFormat& format, bool wide, cons
             normalization_.deviation[channel] = exactly.deviation[channel];
         }
     });
-    normalization_.mean.resize(static_cast<std::size_t>(channels));
+    normalization_.mean.resize(channels);
     normalization_.deviation.resize(normalization_.mean.size());
     world.broadcast(std::span(normalization_.mean));
     world.broadcast(std::span(normalization_.deviation));

@@ -37,7 +37,7 @@ Normalization measure_in_double(const SampleSource& source, const std::vector<bo
     const auto mean_of = [&](const auto& term) {
         std::vector<double> sums(channels, 0.0);
         source.visit(0, header.samples, [&](index_t sample, std::span<const double> values) {
-            if (left_out[static_cast<std::size_t>(sample)]) return;
+            if (left_out[sample]) return;
             for (std::size_t i = 0; i < values.size(); ++i) sums[i / pixels] += term(i / pixels, values[i]);
         });
         for (double& sum : sums) sum /= counted;

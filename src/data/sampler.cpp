@@ -21,8 +21,8 @@ BatchPart Sampler::part(index_t step, index_t slice, index_t slices) const {
 void Sampler::draw(index_t step, const BatchPart& part, std::vector<index_t>& numbers) const {
     const Permutation order(samples_, RandomStream(seed_, Purpose::shuffle, 0, part.epoch));
     const index_t begin = step % steps_per_epoch() * global_batch_ + part.first;
-    numbers.resize(static_cast<std::size_t>(part.samples));
-    for (index_t i = 0; i < part.samples; ++i) numbers[static_cast<std::size_t>(i)] = order(begin + i);
+    numbers.resize(part.samples);
+    for (index_t i = 0; i < part.samples; ++i) numbers[i] = order(begin + i);
 }
 
 }  // namespace pruntrain

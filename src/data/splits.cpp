@@ -33,7 +33,7 @@ std::vector<index_t> quotas(const std::vector<index_t>& sizes, index_t total) {
     std::iota(order.begin(), order.end(), index_t{0});
     std::ranges::stable_sort(order, [&](index_t a, index_t b) { return remainder[a] > remainder[b]; });
     index_t left = total - std::accumulate(quota.begin(), quota.end(), index_t{0});
-    for (auto one = order.begin(); left > 0; ++one, --left) ++quota[static_cast<std::size_t>(*one)];
+    for (auto one = order.begin(); left > 0; ++one, --left) ++quota[*one];
     return quota;
 }
 
@@ -101,7 +101,7 @@ void Splits::stratify(std::span<const float> targets, index_t target_width) {
     std::array<std::vector<std::uint32_t>, 3> members;
     for (index_t n = 0; n < all; ++n) {
         const index_t place = (*order_)(n);
-        const std::uint32_t own = classes[static_cast<std::size_t>(place)];
+        const std::uint32_t own = classes[place];
         const std::size_t split = for_validation[own] > 0 ? 1 : for_test[own] > 0 ? 2 : 0;
         if (split > 0) --(split == 1 ? for_validation : for_test)[own];
         members[split].push_back(static_cast<std::uint32_t>(place));
@@ -113,7 +113,7 @@ index_t Splits::position(Split split, index_t sample) const {
     if (!in_train_files(split) || !order_) return sample;
     if (split != Split::train) sample += samples(Split::train);
     if (split == Split::test) sample += samples(Split::validation);
-    return moved_.empty() ? (*order_)(sample) : static_cast<index_t>(moved_[static_cast<std::size_t>(sample)]);
+    return moved_.empty() ? (*order_)(sample) : static_cast<index_t>(moved_[sample]);
 }
 
 }  // namespace pruntrain

@@ -25,7 +25,7 @@ std::vector<std::string> value_notes(std::span<const float> targets, index_t wid
     std::vector<std::string> notes;
     const auto rows = static_cast<double>(std::ssize(targets) / width);
     for (index_t column = 0; column < width; ++column) {
-        const auto first = static_cast<double>(targets[static_cast<std::size_t>(column)]);
+        const auto first = static_cast<double>(targets[column]);
         double sum = 0, squares = 0;
         for (auto i = static_cast<std::size_t>(column); i < targets.size(); i += static_cast<std::size_t>(width)) {
             const double difference = static_cast<double>(targets[i]) - first;
@@ -143,8 +143,7 @@ std::vector<std::string> Dataset::notes(index_t classes) const {
         const auto sizes = class_sizes(split, classes);
         const std::string name = names[static_cast<std::size_t>(split)];
         std::vector<index_t> absent, present;
-        for (index_t one = 0; one < classes; ++one)
-            (sizes[static_cast<std::size_t>(one)] == 0 ? absent : present).push_back(one);
+        for (index_t one = 0; one < classes; ++one) (sizes[one] == 0 ? absent : present).push_back(one);
         if (present.size() == 1)
             all.push_back(text("warning: all ", name, " samples have the label ", shown_classes(labels_, present)));
         else if (split == Split::train && !absent.empty())

@@ -26,7 +26,7 @@ void ArrayReader::read_targets(index_t first, index_t count, std::span<float> nu
     std::vector<double> exact_numbers;
     for (const index_t end = first + count; first < end; first += piece) {
         const index_t here = std::min(piece, end - first);
-        exact_numbers.resize(static_cast<std::size_t>(here * width));
+        exact_numbers.resize(here * width);
         read_doubles(first, here, exact_numbers);
         for (std::size_t i = 0; i < exact_numbers.size(); ++i) {
             const double number = exact_numbers[i];

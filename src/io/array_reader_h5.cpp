@@ -102,7 +102,7 @@ class H5Reader final : public ArrayReader {
                 size.front() = static_cast<hsize_t>(rows_here);
                 begin.back() = static_cast<hsize_t>(first + n);
                 size.back() = static_cast<hsize_t>(here);
-                piece.resize(static_cast<std::size_t>(rows_here * strips_of_row * here));
+                piece.resize(rows_here * strips_of_row * here);
                 check(h5::read_box(content_.dataset, type, begin, size, piece.data(), source()));
                 strips.scatter(piece.data(), row * strips_of_row, rows_here * strips_of_row, here,
                                numbers.data() + n * strips.count());

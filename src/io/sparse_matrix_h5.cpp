@@ -68,7 +68,7 @@ void read_numbers(const Pattern& pattern, const StoredPlace& place, index_t firs
     for_each_piece(place.pointers, [&](index_t row, index_t last) {
         if (pattern.kept_before(last) <= first || pattern.kept_before(row) >= end) return;
         const index_t before = place.pointers[row];
-        rows.resize(static_cast<std::size_t>(place.pointers[last] - before));
+        rows.resize(place.pointers[last] - before);
         read(before, std::span(rows));
         for (; row < last; ++row) {
             const index_t own = pattern.kept_before(row);
@@ -154,7 +154,7 @@ StoredPart read_tensor_part(const H5File& file, const std::string& path, index_t
     std::vector<index_t> pointers{0};
     std::vector<std::int32_t> indices, of_rows;
     for_each_piece(place.pointers, [&](index_t row, index_t last) {
-        of_rows.resize(static_cast<std::size_t>(place.pointers[last] - place.pointers[row]));
+        of_rows.resize(place.pointers[last] - place.pointers[row]);
         file.read_rows<std::int32_t>(path + "/indices_1", place.pointers[row], of_rows);
         for (; row < last; ++row) {
             const auto end = of_rows.begin() + (place.pointers[row + 1] - place.pointers[last]) + std::ssize(of_rows);

@@ -68,8 +68,8 @@ void StreamReader::read_strips(index_t first, index_t count, std::span<Result> n
         const index_t strips_here = std::min(most_strips, strips.count() - strip);
         for (index_t n = 0; n < count; n += most_samples) {
             const index_t samples_here = std::min(most_samples, count - n);
-            bytes.resize(static_cast<std::size_t>(strips_here * samples_here * type_.bytes()));
-            converted.resize(static_cast<std::size_t>(strips_here * samples_here));
+            bytes.resize(strips_here * samples_here * type_.bytes());
+            converted.resize(strips_here * samples_here);
             const auto read_one = [&](index_t from, std::span<std::byte> to) {
                 file_.read_at(position((strip + from) * strips.samples() + first + n), to);
             };

@@ -59,7 +59,7 @@ void Pattern::keep(std::span<const std::uint8_t> keep) {
     if (count == kept()) return;
     std::vector<index_t> pointers(static_cast<std::size_t>(rows_) + 1, 0);
     std::vector<std::int32_t> columns;
-    columns.reserve(static_cast<std::size_t>(count));
+    columns.reserve(count);
     for (index_t row = 0; row < rows_; ++row) {
         const index_t begin = full_ ? row * columns_ : row_pointers_[row];
         const index_t end = full_ ? begin + columns_ : row_pointers_[row + 1];
@@ -128,7 +128,7 @@ std::vector<index_t> row_sizes_side_by_side(std::span<const index_t> sizes, inde
 
 std::vector<index_t> places_side_by_side(std::span<const index_t> sizes, index_t rows) {
     std::vector<index_t> next = Pattern::pointers_of(row_sizes_side_by_side(sizes, rows)), places;
-    places.reserve(static_cast<std::size_t>(next.back()));
+    places.reserve(next.back());
     for (std::size_t i = 0; i < sizes.size(); ++i) {
         index_t& place = next[i % static_cast<std::size_t>(rows)];
         for (index_t k = 0; k < sizes[i]; ++k) places.push_back(place++);

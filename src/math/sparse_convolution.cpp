@@ -21,8 +21,7 @@ void for_each_group(index_t pixels, index_t most, Work work) {
 
 /// Memory for a padded image; its zeros are written once.
 void prepare(const PaddedImage& layout, AlignedVector<real>& padded) {
-    if (static_cast<index_t>(padded.size()) != layout.size())
-        padded.assign(static_cast<std::size_t>(layout.size()), real{0});
+    if (static_cast<index_t>(padded.size()) != layout.size()) padded.assign(layout.size(), real{0});
 }
 
 /// Output pixels before the first that a padded image of dy needs: input pixel y meets the output pixels (y + padding -

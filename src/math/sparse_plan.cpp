@@ -133,7 +133,7 @@ TransposedEntries plan_columns(const Pattern& pattern, index_t rows, std::span<c
             next.push_back(begin);
             begin += counts[row];
         }
-        sorted.resize(static_cast<std::size_t>(begin));
+        sorted.resize(begin);
         for_each_entry([&](index_t i, index_t k, index_t column) {
             sorted[next[row_of_column[column]]++] = {
                 static_cast<std::uint32_t>(i * input_stride) + column_offsets[column], static_cast<std::uint32_t>(k)};

@@ -22,7 +22,7 @@ void Arena::attach() {
     values_.resize(count);
     if (deferred_patterns_.empty()) {
         slot_range_ = own_slots();
-        for (auto& slot : slots_) slot.resize(static_cast<std::size_t>(slot_range_.size));
+        for (auto& slot : slots_) slot.resize(slot_range_.size);
     }
     if (own_gradients_.empty() && gradients_.size() >= count) {
         gradients_ = gradients_.first(count);
@@ -80,9 +80,7 @@ void Arena::keep(const std::vector<std::vector<std::uint8_t>>& keep) {
     if (keep.size() != parameters_.size())
         fault("flags were given for ", keep.size(), " of ", parameters_.size(), " parameters");
     if (!deferred_patterns_.empty()) fault("weights are removed while the optimizer state still has an old pattern");
-    const auto stays = [&](std::size_t i, index_t k) {
-        return keep[i].empty() || keep[i][static_cast<std::size_t>(k - offsets_[i])] != 0;
-    };
+    const auto stays = [&](std::size_t i, index_t k) { return keep[i].empty() || keep[i][k - offsets_[i]] != 0; };
     // The remaining elements of an array like the arena's, which starts at element `first`.
     const auto compacted = [&](const AlignedVector<real>& part, index_t first) {
         const index_t last = first + static_cast<index_t>(part.size());

@@ -30,7 +30,7 @@ ChannelBlock shard_channels(const LayerPlace& place, index_t outputs) {
         for (index_t number = 0; number <= shard.count; ++number)
             offsets.push_back(even_block(outputs, number, shard.count).first);
     }
-    return {offsets[static_cast<std::size_t>(shard.number)], outputs, offsets, configured};
+    return {offsets[shard.number], outputs, offsets, configured};
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ ModelHash hash_model(Network& network) {
     for (const auto* parameter : network.parameters()) {
         parameter->for_each_number([&](index_t k, weight_number_t number) {
             if (parameter->prunable) sums.pattern += hash(number);
-            sums.weights += hash(number, parameter->value[static_cast<std::size_t>(k)]);
+            sums.weights += hash(number, parameter->value[k]);
         });
         next = parameter->first_number + static_cast<weight_number_t>(parameter->tensor_size());
     }

@@ -199,7 +199,7 @@ void Network::initialize(std::uint64_t seed, std::uint32_t draw) {
                     value = uniform(n, std::sqrt(6 / (fan_in + fan_out)));
                     break;
             }
-            parameter->value[static_cast<std::size_t>(k)] = static_cast<real>(value);
+            parameter->value[k] = static_cast<real>(value);
         });
     }
 }
@@ -240,7 +240,7 @@ index_t Network::workspace_size() const {
 
 void Network::reserve(index_t samples, index_t slices) {
     const auto grow = [](AlignedVector<real>& array, index_t size) {
-        if (static_cast<index_t>(array.size()) < size) array.resize(static_cast<std::size_t>(size));
+        if (static_cast<index_t>(array.size()) < size) array.resize(size);
     };
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Tiling own = tiling(i, samples);
@@ -317,7 +317,7 @@ void Network::forward(const NetworkStep& step, std::size_t number) {
         sum_over_batch(step, number, [&](index_t slice, std::span<double> sums) {
             layer.forward_sums(step_of_slice(slice), x(slice), sums);
         });
-        layer.take_forward_sums(step, std::span(batch_sums_).last(static_cast<std::size_t>(layer.batch_sums())));
+        layer.take_forward_sums(step, std::span(batch_sums_).last(layer.batch_sums()));
     }
     for (index_t slice = 0; slice < slices; ++slice)
         layer.forward(step_of_slice(slice), x(slice), output_of(step, number, slice), workspace_);

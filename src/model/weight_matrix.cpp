@@ -51,7 +51,7 @@ std::span<const TransposedEntries> WeightMatrix::column_plans(index_t width, con
 const real* WeightMatrix::unpacked() {
     if (parameter_.pattern.full()) return parameter_.value.data();
     if (dense_made_ != made_now()) {
-        dense_.assign(static_cast<std::size_t>(parameter_.pattern.dense_size()), real{0});
+        dense_.assign(parameter_.pattern.dense_size(), real{0});
         dense_made_ = made_now();
     }
     parameter_.pattern.scatter(parameter_.value, dense_.data());
@@ -92,7 +92,7 @@ Parameter make_vector_parameter(std::string name, Block own, index_t size, Initi
 
 Bias::Bias(Block own, index_t size, Block outputs)
     : parameter_(make_vector_parameter("bias", own, size, Initializer::zeros)), before_(own.first - outputs.first) {
-    if (outputs.size > own.size) of_outputs_.resize(static_cast<std::size_t>(outputs.size));
+    if (outputs.size > own.size) of_outputs_.resize(outputs.size);
 }
 
 bool Bias::add(std::span<const double> constants) {

@@ -83,7 +83,7 @@ class Pair {
         if (layer(consumer_).computes_partial_sums()) shards_.all_reduce_sum(std::span(added));
         const Block block = block_of(own);
         const std::span<const double> here =
-            std::span(added).subspan(static_cast<std::size_t>(block.first), static_cast<std::size_t>(block.size));
+            std::span(added).subspan(block.first, static_cast<std::size_t>(block.size));
         if (layer(consumer_).take_constants(here)) return;
         const std::size_t behind = consumer_ + (layer(consumer_).computes_partial_sums() ? 2 : 1);
         if (behind < network_.layer_count()) layer(behind).take_constants(here);
@@ -211,7 +211,7 @@ void compact_network(Network& from, Network& to, const AliveChannels& alive, con
         // Offset of this shard's lines among those of the outputs that write or read them, and lines per output.
         const auto line_lives = [](const std::vector<std::uint8_t>* outputs, index_t first, index_t all) {
             return [outputs, first, of_output = outputs ? all / std::ssize(*outputs) : 1](index_t line) {
-                return outputs == nullptr || (*outputs)[static_cast<std::size_t>((first + line) / of_output)] != 0;
+                return outputs == nullptr || (*outputs)[(first + line) / of_output] != 0;
             };
         };
         const ChannelBlock& channels = layer.own_channels();
@@ -222,7 +222,7 @@ void compact_network(Network& from, Network& to, const AliveChannels& alive, con
         std::vector<index_t> now(static_cast<std::size_t>(own.columns()));  // new positions of the columns
         index_t columns_left = 0, rows_left = 0;
         for (index_t column = 0; column < own.columns(); ++column) {
-            now[static_cast<std::size_t>(column)] = columns_left;
+            now[column] = columns_left;
             columns_left += column_lives(column);
         }
         Route route{.pattern = {}, .send_order = std::vector<index_t>(), .sizes = {}, .receive_order = {}};
@@ -233,10 +233,10 @@ void compact_network(Network& from, Network& to, const AliveChannels& alive, con
             if (!row_lives(row)) continue;
             ++rows_left;
             for (index_t k = own.kept_before(row); k < own.kept_before(row + 1); ++k) {
-                const index_t column = all_columns[static_cast<std::size_t>(k)];
+                const index_t column = all_columns[k];
                 if (!column_lives(column)) continue;
                 route.send_order->push_back(k);
-                indices.push_back(static_cast<std::int32_t>(now[static_cast<std::size_t>(column)]));
+                indices.push_back(static_cast<std::int32_t>(now[column]));
             }
             pointers.push_back(std::ssize(indices));
         }

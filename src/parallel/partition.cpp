@@ -29,8 +29,7 @@ std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& sha
             any_sparse = any_sparse || matrix.sparse();
             const Pattern& pattern = matrix.parameter().pattern;
             const index_t of_output = pattern.columns() / outputs.of(shards.rank()).size;
-            for (const std::int32_t column : pattern.all_columns())
-                ++weights[static_cast<std::size_t>(outputs.first + column / of_output)];
+            for (const std::int32_t column : pattern.all_columns()) ++weights[outputs.first + column / of_output];
         }
         if (!any_sparse) continue;
         shards.all_reduce_sum(std::span(weights));
@@ -65,8 +64,8 @@ std::vector<index_t> filled_to(index_t most, std::span<const index_t> weights, i
     index_t row = 0;
     for (index_t shard = 1; shard < shards; ++shard) {
         index_t sum = 0;
-        do sum += weights[static_cast<std::size_t>(row++)];
-        while (row < rows - (shards - shard) && sum + weights[static_cast<std::size_t>(row)] <= most);
+        do sum += weights[row++];
+        while (row < rows - (shards - shard) && sum + weights[row] <= most);
         offsets.push_back(row);
     }
     offsets.push_back(rows);
@@ -178,8 +177,8 @@ class Move {
         const auto itself = [](index_t row) { return row; };
         std::vector<index_t> pointers =
             Pattern::pointers_of(sizes(itself, itself).exchange(std::span<const index_t>(own.row_sizes()), shards_));
-        MoveSizes numbers = sizes([&](index_t row) { return own.kept_before(row); },
-                                  [&](index_t row) { return pointers[static_cast<std::size_t>(row)]; });
+        MoveSizes numbers =
+            sizes([&](index_t row) { return own.kept_before(row); }, [&](index_t row) { return pointers[row]; });
         auto indices = numbers.exchange(std::span<const std::int32_t>(own.all_columns()), shards_);
         return {.pattern = {new_.size, columns, std::move(pointers), std::move(indices)},
                 .send_order = {},

@@ -40,9 +40,8 @@ void redistribute(Network& from, Network& to, const Grid& grid, std::optional<St
         all_gather_slot(old_arena, slot, grid.replicas(), whole);
         const std::span<const real> all(whole);
         for (std::size_t i = 0; i < count; ++i) {
-            const auto moved = routes[i].move(
-                all.subspan(static_cast<std::size_t>(old_arena.offset(i)), old_arena.parameters()[i]->value.size()),
-                shards);
+            const auto moved =
+                routes[i].move(all.subspan(old_arena.offset(i), old_arena.parameters()[i]->value.size()), shards);
             const Block own = arena.slot_range(i);
             std::copy_n(moved.begin() + (own.first - arena.offset(i)), own.size,
                         arena.slot(slot).begin() + (own.first - arena.slot_range().first));

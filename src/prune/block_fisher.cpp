@@ -75,14 +75,12 @@ void BlockFisher::add(std::span<const real> gradient) {
 
 void BlockFisher::invert(const Place& block) {
     std::fill(inverse_.begin(), inverse_.begin() + block.size * block.size, 0.0);
-    for (index_t i = 0; i < block.size; ++i)
-        inverse_[static_cast<std::size_t>(i * (block.size + 1))] = 1 / settings_.damping;
+    for (index_t i = 0; i < block.size; ++i) inverse_[i * (block.size + 1)] = 1 / settings_.damping;
     for (index_t n = 0; n < count_; ++n) {
         const real* const g = gradients_.data() + static_cast<std::size_t>(n) * own_size() + block.begin - own_begin();
         multiply(block.size, inverse_.data(), g, product_.data());
         auto divisor = static_cast<double>(count_);
-        for (index_t i = 0; i < block.size; ++i)
-            divisor += static_cast<double>(g[i]) * product_[static_cast<std::size_t>(i)];
+        for (index_t i = 0; i < block.size; ++i) divisor += static_cast<double>(g[i]) * product_[i];
         if (divisor > static_cast<double>(count_))  // else the gradient is 0
             subtract_square(block.size, product_.data(), divisor, inverse_.data());
     }
@@ -96,7 +94,7 @@ void BlockFisher::find_curvatures(std::span<real> curvatures) {
         invert(block);
         for (index_t i = 0; i < block.size; ++i)
             curvatures[block.begin + static_cast<std::size_t>(i)] =
-                static_cast<real>(1 / inverse_[static_cast<std::size_t>(i * (block.size + 1))]);
+                static_cast<real>(1 / inverse_[i * (block.size + 1)]);
     }
     replicas_.all_gather_v(own, curvatures, sizes_);
 }

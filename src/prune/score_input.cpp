@@ -23,13 +23,11 @@ const ScoreInput& loss_gradient() {
 void give_to_rows(std::span<const real> units, Parameter& weight, const Communicator& shards) {
     std::vector<real> rows(units.begin(), units.end());
     if (std::ssize(rows) < weight.pattern.rows()) {  // the shard has columns of all rows
-        rows.resize(static_cast<std::size_t>(weight.pattern.rows()));
+        rows.resize(weight.pattern.rows());
         shards.all_gather_v(units, rows, shards.all_gather(units.size()));
     }
-    weight.pattern.for_each_position([&](index_t k, index_t position) {
-        weight.gradient[static_cast<std::size_t>(k)] =
-            rows[static_cast<std::size_t>(position / weight.pattern.columns())];
-    });
+    weight.pattern.for_each_position(
+        [&](index_t k, index_t position) { weight.gradient[k] = rows[position / weight.pattern.columns()]; });
 }
 
 }  // namespace pruntrain

@@ -82,7 +82,7 @@ void mark_soft_pruned(Arena& arena, const std::vector<std::vector<std::uint8_t>>
         const Block own = arena.slot_range(i);
         for (index_t k = own.first; k < own.first + own.size; ++k) {
             const auto place = static_cast<std::size_t>(k - arena.offset(i));
-            real& mark = marks[static_cast<std::size_t>(k - arena.slot_range().first)];
+            real& mark = marks[k - arena.slot_range().first];
             if (used[i].empty() || used[i][place]) mark = 0;
             else mark = trained.empty() || trained[i][place] ? soft_pruned : frozen;
         }

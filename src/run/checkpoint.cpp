@@ -199,7 +199,7 @@ RunState read_parts(const fs::path& path, index_t format_version, Network& netwo
                 if (own.size == 0) continue;
                 read_part(file, slot_path(arena.slot_names()[number], parameter.layer, parameter.name),
                           parameter.pattern, places.at(parameter.full_name()), own.first - arena.offset(i),
-                          arena.slot(number).subspan(static_cast<std::size_t>(own.first - arena.slot_range().first),
+                          arena.slot(number).subspan(own.first - arena.slot_range().first,
                                                      static_cast<std::size_t>(own.size)));
             }
         history = read_history(file);

@@ -154,8 +154,8 @@ void write_slots(Job* job, Arena& arena, const Grid& grid) {
             // This rank's numbers of the parameter, then those of all replicas, then of all shards.
             const Block range = arena.slot_range(i);
             std::vector<real> of_replicas, of_shards;
-            std::span<const real> whole = arena.slot(number).subspan(
-                static_cast<std::size_t>(range.first - arena.slot_range().first), static_cast<std::size_t>(range.size));
+            std::span<const real> whole = arena.slot(number).subspan(range.first - arena.slot_range().first,
+                                                                     static_cast<std::size_t>(range.size));
             if (arena.state_is_partitioned()) whole = of_replicas = grid.replicas().gather_v(whole);
             if (!grid.replicas().is_root()) continue;
             if (grid.model_shards() > 1) {

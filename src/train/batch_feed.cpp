@@ -12,17 +12,17 @@ void BatchFeed::prepare(index_t step, index_t width, std::optional<index_t> afte
     if (is_ready(step, width)) return;
     step_ = -1;  // in case assembling throws
     const index_t features = dataset_.shape().size(), place = Tiling{slice_samples_, width}.size(features);
-    inputs_.resize(static_cast<std::size_t>(slices_.own().size * place));
+    inputs_.resize(slices_.own().size * place);
     batch_.slices.clear();
     for (index_t slice = 0; slice < slices_.own().size; ++slice) {
         const BatchPart part = sampler_.part(step, slices_.own().first + slice, slices_.count());
         batch_.slices.push_back({part.first, part.samples, inputs_.data() + slice * place});
         batch_.global_samples = part.global_samples;
     }
-    batch_.targets.resize(static_cast<std::size_t>(batch_.samples() * dataset_.target_width()));
+    batch_.targets.resize(batch_.samples() * dataset_.target_width());
     float* targets = batch_.targets.data();
     for (index_t slice = 0; slice < slices_.own().size; ++slice) {
-        const Slice& own = batch_.slices[static_cast<std::size_t>(slice)];
+        const Slice& own = batch_.slices[slice];
         sampler_.draw(step, sampler_.part(step, slices_.own().first + slice, slices_.count()), indices_);
         dataset_.assemble(Split::train, indices_, {own.samples, width}, own.input, targets);
         targets += own.samples * dataset_.target_width();

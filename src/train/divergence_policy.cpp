@@ -32,14 +32,13 @@ std::string describe_non_finite(Arena& arena, const Grid& grid, double loss, boo
     // The range of sums that this rank has; without model shards all replicas have the same.
     const bool own_part = to_owners && arena.state_is_partitioned();
     const Block own = own_part ? arena.slot_range() : Block{0, arena.size()};
-    const auto gradients =
-        arena.gradients().subspan(static_cast<std::size_t>(own.first), static_cast<std::size_t>(own.size));
+    const auto gradients = arena.gradients().subspan(own.first, static_cast<std::size_t>(own.size));
     std::uint64_t spoilt = !std::isfinite(loss) || !all_finite(gradients) ? 1 : 0;
     if (own_part || grid.model_shards() > 1) grid.world().all_reduce_sum(std::span(&spoilt, 1));
     if (spoilt == 0) return {};
     // Backward runs from the last layer to the first: the highest parameter index that is not finite is the origin.
     index_t parameter = std::ssize(arena.parameters());
-    while (parameter-- > 0 && all_finite(arena.parameters()[static_cast<std::size_t>(parameter)]->gradient)) continue;
+    while (parameter-- > 0 && all_finite(arena.parameters()[parameter]->gradient)) continue;
     const auto found = grid.world().all_gather(static_cast<std::uint64_t>(parameter + 1));  // 0: none here
     const std::uint64_t last = *std::ranges::max_element(found);
     std::string of_loss = text("the loss is ", loss);

@@ -37,11 +37,11 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
         index_t correct = 0;
         for (index_t first = block.first; first < block.first + block.size; first += evaluation_samples) {
             const index_t samples = std::min(evaluation_samples, block.first + block.size - first);
-            numbers.resize(static_cast<std::size_t>(samples));
+            numbers.resize(samples);
             std::iota(numbers.begin(), numbers.end(), first);
             targets.resize(numbers.size() * target_width);
             const Tiling tiles = network.input_tiling(samples);
-            input.resize(static_cast<std::size_t>(tiles.size(network.input_shape().size())));
+            input.resize(tiles.size(network.input_shape().size()));
             dataset.assemble(split, numbers, tiles, input.data(), targets.data());
             NetworkStep step;
             step.tiling.samples = step.global_samples = samples;

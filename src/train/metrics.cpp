@@ -28,7 +28,7 @@ void Metrics::add(const Tiling& tiling, const real* values, const float* targets
         if (classes_ == 0) {
             for (index_t o = 0; o < outputs_; ++o) {
                 const auto target = static_cast<double>(targets[sample * outputs_ + o]);
-                double* const sums = &sums_[static_cast<std::size_t>(o * sums_of_output)];
+                double* const sums = &sums_[o * sums_of_output];
                 sums[squares] += (output(o) - target) * (output(o) - target);
                 sums[absolute] += std::abs(output(o) - target);
                 sums[target_sum] += target;
@@ -42,7 +42,7 @@ void Metrics::add(const Tiling& tiling, const real* values, const float* targets
             if (outputs_ > 1 && output(o) > output(best)) best = o;
             if (outputs_ > 1 && (output(o) > output(actual) || (output(o) == output(actual) && o < actual))) ++before;
         }
-        ++counts_[static_cast<std::size_t>(actual * classes_ + best)];
+        ++counts_[actual * classes_ + best];
         if (before < 5) ++counts_.back();
     }
 }
@@ -53,7 +53,7 @@ void Metrics::reduce(const Communicator& ranks) {
 }
 
 index_t Metrics::count(index_t actual, index_t predicted) const {
-    return static_cast<index_t>(counts_[static_cast<std::size_t>(actual * classes_ + predicted)]);
+    return static_cast<index_t>(counts_[actual * classes_ + predicted]);
 }
 
 index_t Metrics::of_class(index_t actual) const {
@@ -80,7 +80,7 @@ double Metrics::r2() const {
     const auto samples = static_cast<double>(counts_[counts_.size() - 2]);
     double sum = 0;
     for (index_t o = 0; o < outputs_; ++o) {
-        const double* const sums = &sums_[static_cast<std::size_t>(o * sums_of_output)];
+        const double* const sums = &sums_[o * sums_of_output];
         const double spread = sums[target_square] - sums[target_sum] * sums[target_sum] / samples;
         sum += spread > 0 ? 1 - sums[squares] / spread : NAN;
     }
@@ -89,7 +89,7 @@ double Metrics::r2() const {
 
 double Metrics::mean_absolute_error() const {
     double sum = 0;
-    for (index_t o = 0; o < outputs_; ++o) sum += sums_[static_cast<std::size_t>(o * sums_of_output + absolute)];
+    for (index_t o = 0; o < outputs_; ++o) sum += sums_[o * sums_of_output + absolute];
     return sum / static_cast<double>(counts_[counts_.size() - 2]) / static_cast<double>(outputs_);
 }
 

@@ -67,7 +67,7 @@ Slices::Sum TrainingStep::start_loss(const Batch& batch, const StepOptions& opti
     std::vector<double> rows;  // per slice
     const float* targets = batch.targets.data();
     for (index_t slice = 0; slice < std::ssize(batch.slices); ++slice) {
-        const index_t samples = batch.slices[static_cast<std::size_t>(slice)].samples;
+        const index_t samples = batch.slices[slice].samples;
         const Tiling tiling = network.output_tiling(samples);
         const auto values = static_cast<std::size_t>(tiling.size(outputs));
         divide(std::span(network.output(slice), values), options.temperature);

@@ -80,7 +80,7 @@ class ShardStore final : public CopyingStore {
                 const auto to = features.first(bytes_of(here));
                 if (holder == nodes_.own)
                     std::ranges::copy(shard.window.bytes().subspan(offset, to.size()), to.begin());
-                else shard.shown.start_get(nodes_.roots[static_cast<std::size_t>(holder)], offset, to);
+                else shard.shown.start_get(nodes_.roots[holder], offset, to);
                 features = features.subspan(to.size());
                 first += here;
                 count -= here;

@@ -105,8 +105,7 @@ class Conv2d final : public Layer {
         const index_t width = step.tiling.width, row = output_shape().pixels() * width;
         real* const columns = workspace.data();
         real* const dcolumns = columns + columns_size(width);
-        real* const gradient = weight_.gradient_scratch(
-            gradients[0], workspace.subspan(static_cast<std::size_t>(2 * columns_size(width))));
+        real* const gradient = weight_.gradient_scratch(gradients[0], workspace.subspan(2 * columns_size(width)));
         if (step.tiling.tiles() == 0) std::fill_n(gradient, outputs_ * inputs_, real{0});
         if (const std::span<real> of_bias = bias_.gradient_scratch(gradients); !of_bias.empty()) {
             std::ranges::fill(of_bias, real{0});

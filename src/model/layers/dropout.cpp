@@ -52,7 +52,7 @@ class Dropout final : public Layer {
         const RandomStream random(step.seed, Purpose::dropout, number(), step.step);
         const auto threshold = static_cast<std::uint32_t>(std::min(rate_ * 0x1p32, 0x1p32 - 1));
         const index_t needed = (step.first_tile + step.tiling.tiles()) * draws_ * step.tiling.width;
-        if (static_cast<index_t>(kept_.size()) < needed) kept_.resize(static_cast<std::size_t>(needed));
+        if (static_cast<index_t>(kept_.size()) < needed) kept_.resize(needed);
         for_each_draw(step, [&](index_t tile, index_t d, std::uint8_t* kept, index_t features, index_t begin) {
             const index_t lanes = step.tiling.lanes(tile);
             for (index_t lane = 0; lane < lanes; ++lane) {

@@ -123,7 +123,7 @@ class CrossEntropy final : public Loss {
             for (index_t o = 0; o < outputs; ++o) largest = std::max(largest, static_cast<double>(z[output(o)]));
             for (index_t o = 0; o < outputs; ++o) {
                 const auto one = static_cast<double>(z[output(o)]);
-                sum += exponentials[static_cast<std::size_t>(o)] = std::exp(one - largest);
+                sum += exponentials[o] = std::exp(one - largest);
                 defect += one - one;
             }
             const double log_sum = std::log(sum) + largest + defect;
@@ -134,9 +134,8 @@ class CrossEntropy final : public Loss {
                 total += probability;
             }
             for (index_t o = 0; gradient != nullptr && o < outputs; ++o)
-                gradient[output(o)] = static_cast<real>(
-                    (total * exponentials[static_cast<std::size_t>(o)] / sum - static_cast<double>(p[o])) /
-                    static_cast<double>(global_samples));
+                gradient[output(o)] = static_cast<real>((total * exponentials[o] / sum - static_cast<double>(p[o])) /
+                                                        static_cast<double>(global_samples));
         }
         return sums;
     }

@@ -39,8 +39,7 @@ class OfRows final : public Regularizer {
         const Pattern& pattern = parameter.pattern;
         const auto values_of = [&](index_t row) {
             const index_t first = pattern.kept_before(row);
-            return parameter.value.subspan(static_cast<std::size_t>(first),
-                                           static_cast<std::size_t>(pattern.kept_before(row + 1) - first));
+            return parameter.value.subspan(first, static_cast<std::size_t>(pattern.kept_before(row + 1) - first));
         };
         std::vector<Group> rows;
         for (index_t row = 0; row < pattern.rows(); ++row) {
@@ -49,8 +48,7 @@ class OfRows final : public Regularizer {
         }
         const auto factors = factors_of(std::move(rows), step, !parameter.has_all_columns(), shards);
         for (index_t row = 0; row < pattern.rows(); ++row)
-            for (real& value : values_of(row))
-                value = static_cast<real>(factors[static_cast<std::size_t>(row)] * static_cast<double>(value));
+            for (real& value : values_of(row)) value = static_cast<real>(factors[row] * static_cast<double>(value));
     }
 };
 
@@ -68,8 +66,7 @@ class OfColumns final : public Regularizer {
             for (index_t row = 0; row < pattern.rows(); ++row) {
                 const index_t first = pattern.kept_before(row), last = pattern.kept_before(row + 1);
                 for (index_t k = first; k < last; ++k)
-                    work(input_of[static_cast<std::size_t>(pattern.full() ? k - first : pattern.column_indices()[k])],
-                         parameter.value[static_cast<std::size_t>(k)]);
+                    work(input_of[pattern.full() ? k - first : pattern.column_indices()[k]], parameter.value[k]);
             }
         };
         std::vector<Group> inputs(static_cast<std::size_t>(pattern.columns() / of_input));

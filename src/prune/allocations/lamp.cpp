@@ -25,7 +25,7 @@ class Lamp final : public Allocation {
         std::vector<real> all = shards.gather_v(std::span<const real>(scores));
         index_t count = static_cast<index_t>(all.size());
         shards.broadcast(std::span(&count, 1));
-        all.resize(static_cast<std::size_t>(count));
+        all.resize(count);
         shards.broadcast(std::span(all));
         std::sort(all.begin(), all.end(), std::greater<>());
         std::vector<double> sums(all.size());

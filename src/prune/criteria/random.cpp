@@ -12,9 +12,8 @@ class Random final : public Criterion {
 
     std::vector<real> scores(const Parameter& parameter) const override {
         std::vector<real> all(parameter.value.size());
-        parameter.for_each_number([&](index_t k, weight_number_t number) {
-            all[static_cast<std::size_t>(k)] = static_cast<real>(random_.uniform(number));
-        });
+        parameter.for_each_number(
+            [&](index_t k, weight_number_t number) { all[k] = static_cast<real>(random_.uniform(number)); });
         return all;
     }
 
