@@ -1,5 +1,5 @@
 // The lock of a run's folder: who gets it, and from whom.
-#include <doctest.h>
+#include <doctest/doctest.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
