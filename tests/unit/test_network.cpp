@@ -311,7 +311,7 @@ TEST_CASE("network: a model that does not fit is refused with what to do") {
     contains(message("", vector), "the model has no layers");
     contains(message("{layer: relu}", vector), "no layer with weights");
     contains(message("{layer: dense}", vector), "units");
-    contains(message("{layer: dense, units: 0}", vector), ">= 1");
+    contains(message("{layer: dense, units: 0}", vector), "1 <= x");
     contains(message("{layer: dense, units: 3}", image), "layer dense1 (dense) needs a flat input");
     const std::string too_long(201, 'x');
     for (const std::string name : {"a.b", "a/b", "../x", "..", "/x", "a b", "''", too_long.c_str()})

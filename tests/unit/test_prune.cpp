@@ -91,10 +91,11 @@ TEST_CASE("prune: schedules") {
     CHECK(once->sparsity_at(7) == 0.8);
 }
 
-TEST_CASE("prune: every schedule reaches its final sparsity within the run, however short it is") {
+TEST_CASE("prune: every schedule reaches its final sparsity within the run, however short it is, with clamp") {
     for (const auto& member : prune_schedules().members())
         for (const index_t steps : {0, 1, 30, 1000})
-            for (const std::string keys : {"", ", start_step: 20, end_step: 500, every_steps: 7", ", at_step: 400"}) {
+            for (const std::string keys :
+                 {"", ", start_step: 20, end_step: 500, every_steps: 7, clamp: true", ", at_step: 400, clamp: true"}) {
                 if (member.name == "rewinding") continue;  // several trainings: test_rewinding
                 if (keys.find("at_step") == 2 && member.name != "one_shot") continue;
                 if (keys.find("start") != std::string::npos && member.name == "one_shot") continue;
@@ -115,6 +116,22 @@ TEST_CASE("prune: every schedule reaches its final sparsity within the run, howe
     CHECK_THROWS_AS(schedule("type: cubic, start_step: 500, end_step: 400", 0.7), InputError);
     CHECK_THROWS_AS(schedule("type: cubic, start_step: 500, start_epoch: 4", 0.7), InputError);
     CHECK_THROWS_AS(schedule("type: cubic, initial_sparsity: 0.8", 0.7), InputError);
+}
+
+TEST_CASE("prune: a schedule that does not fit the run is refused") {
+    const RunLength run{.steps_per_epoch = 10, .steps = 40}, none{.steps_per_epoch = 10, .steps = 0};
+    for (const std::string keys : {"type: cubic, start_step: 41, end_step: 60", "type: one_shot, at_step: 41",
+                                   "type: ac_dc, start_epoch: 4.1, end_epoch: 5", "type: linear, start_epoch: 9",
+                                   "type: cubic, start_step: 40, end_step: 60",  // a single event, at the end
+                                   "type: exponential, start_step: 30, end_step: 60, every_steps: 10"}) {
+        INFO(keys);
+        CHECK_THROWS_WITH_AS(schedule(keys, 0.7, run), doctest::Contains("clamp: true"), InputError);
+        const bool late = keys.find("epoch: 9") != std::string::npos;  // after the default end
+        if (!late) CHECK(schedule(keys + ", clamp: true", 0.7, run)->sparsity_at(40) == 0.7);
+        if (!late) CHECK(schedule(keys, 0.7, none)->sparsity_at(0) == 0.7);
+    }
+    CHECK(schedule("type: cubic, start_step: 10, end_step: 60, every_steps: 10", 0.7, run)->end_step() == 40);
+    CHECK(schedule("type: one_shot, at_step: 40", 0.7, run)->event_at(40));
 }
 
 namespace {
