@@ -58,7 +58,8 @@ Config read_config(const std::string& path, const std::vector<std::string>& over
 
 void print_notes(const Config& config, const Communicator& world) {
     if (!world.is_root()) return;
-    for (const auto& note : config.notes()) std::cerr << text("pruntrain: note: ", note, "\n");
+    for (const auto& note : config.notes())
+        std::cerr << text("pruntrain: ", note.starts_with("warning: ") ? "" : "note: ", note, "\n");
 }
 
 void print(const std::string& text, const Communicator& world) {

@@ -87,11 +87,11 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
     auto entry_number = static_cast<std::uint32_t>(0);
     int exchanges = 0;
     std::optional<ChannelBlock> sums;  // the channels that the partial sums of the last layer become
-    const auto has_weights = [](const Config& entry) {
-        const std::string type = entry.choice("layer", std::nullopt, layers().names(), layer_meaning);
-        return layers().find(type).mixing == Mixing::linear;
-    };
-    const auto last_weights = std::find_if(model.rbegin(), model.rend(), has_weights).base();  // after it
+    std::size_t last_weights = 0;  // entry of the last layer with weights; read in order, as `resolved` writes the keys
+    for (std::size_t i = 0; i < model.size(); ++i) {
+        const std::string type = model[i].choice("layer", std::nullopt, layers().names(), layer_meaning);
+        if (layers().find(type).mixing == Mixing::linear) last_weights = i;
+    }
     const auto make_whole = [&](bool last) {
         const auto number = static_cast<std::uint32_t>(model.size());  // an exchange draws no random numbers
         const LayerPlace place{text("exchange", ++exchanges), number, builder.shape(),
@@ -110,7 +110,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         if (sums) make_whole(false);
         const LayerFactory& factory = layers().find(type);
         const auto make = [&] {
-            const bool is_last = model.begin() + entry_number + 1 == last_weights;
+            const bool is_last = entry_number == last_weights;
             return factory(
                 entry, {name, entry_number, builder.shape(), builder.channels(), shard, outputs_prunable || !is_last});
         };

@@ -451,10 +451,10 @@ class Exactness(EndToEnd):
             "later": "start_step: 4000, end_step: 5000, every_steps: 10",
             "mixed": "start_step: 5, end_epoch: 1, every_steps: 3",
         }
-        jobs = [(f"{schedule}-{name}", f"prune.schedule={{type: {schedule}, {window}}}")
+        jobs = [(f"{schedule}-{name}", f"prune.schedule={{type: {schedule}, {window}, clamp: true}}")
                 for schedule in ("linear", "cubic") for name, window in windows.items()]
         for name, time in {"step": "at_step: 7", "epoch": "at_epoch: 1.5", "late": "at_step: 999"}.items():
-            jobs.append((f"one_shot-{name}", f"prune.schedule={{type: one_shot, {time}}}"))
+            jobs.append((f"one_shot-{name}", f"prune.schedule={{type: one_shot, {time}, clamp: true}}"))
         at_once(lambda name, schedule: self.prune(name, 0.637, schedule, "train.epochs=3", "checkpoint.every_epochs=0"),
                 jobs)
 
