@@ -102,11 +102,12 @@ class IndexCheck {
 
 class CsvSource final : public SampleSource {
    public:
-    CsvSource(const std::vector<std::string>& paths, const CsvKeys& keys) {
+    CsvSource(const std::vector<std::string>& paths, const CsvKeys& keys, const std::string& with) {
         for (const std::string& path : paths) {
             readers_.emplace_back(path, keys.format);
             if (readers_.size() > 1) check_same_columns(readers_.front(), readers_.back());
         }
+        if (!with.empty()) check_same_columns(CsvReader(with, keys.format), readers_.front());
         columns_ = choose_columns(readers_.front(), keys);
         for (const CsvReader& reader : readers_) scan(reader);
         classes_ = words_.classes();
@@ -279,8 +280,9 @@ class CsvSource final : public SampleSource {
 
 }  // namespace
 
-std::unique_ptr<SampleSource> make_csv_source(const std::vector<std::string>& paths, const CsvKeys& keys) {
-    return std::make_unique<CsvSource>(paths, keys);
+std::unique_ptr<SampleSource> make_csv_source(const std::vector<std::string>& paths, const CsvKeys& keys,
+                                              const std::string& with) {
+    return std::make_unique<CsvSource>(paths, keys, with);
 }
 
 }  // namespace pruntrain

@@ -11,8 +11,8 @@ bool read_clamp(const Config& config) {
         "times after the end of the run mean its end, even if all weights are then removed by one event");
 }
 
-index_t read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
-                  const RunLength& length, TooLate too_late) {
+Time read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
+               const RunLength& length, TooLate too_late) {
     const std::string step_key = key + "_step", epoch_key = key + "_epoch";
     const auto last = static_cast<double>(length.steps);
     index_t time = 0;
@@ -24,7 +24,8 @@ index_t read_time(const Config& config, const std::string& key, double default_e
         time = std::llround(std::min(2 * last + 1, epoch * static_cast<double>(length.steps_per_epoch)));
     }
     const bool given = !config.is_describing() && (config.has(step_key) || config.has(epoch_key));
-    if (given && time > length.steps && length.steps > 0 && too_late != TooLate::allowed) {
+    const bool is_late = given && time > length.steps;
+    if (is_late && length.steps > 0 && too_late != TooLate::allowed) {
         const std::string& given_key = config.has(step_key) ? step_key : epoch_key;
         const std::string what = text(config.place_of(given_key), " is after the end of the run, which is epoch ",
                                       exact(length.epoch(last)), " (step ", length.steps, ")");
@@ -33,7 +34,7 @@ index_t read_time(const Config& config, const std::string& key, double default_e
                         ": true, which moves it to the end");
         config.note(text("warning: ", what, ": the end of the run is meant"));
     }
-    return std::min(time, length.steps);
+    return {std::min(time, length.steps), is_late};
 }
 
 index_t read_interval(const Config& config, index_t default_steps, const std::string& meaning,
@@ -58,25 +59,25 @@ GradualSchedule::GradualSchedule(const Config& config, std::string name, Shape s
         input_error(config.place_of("initial_sparsity"), " is ", initial_sparsity_,
                     ": allowed is at most the final sparsity, ", final_sparsity);
     const bool clamp = read_clamp(config);
-    start_ = read_time(config, "start", 0, "first event", length, clamp ? TooLate::allowed : TooLate::refused);
-    end_ = read_time(config, "end", length.epoch(static_cast<double>(length.steps)) / 2, "last event", length,
-                     clamp ? TooLate::allowed : TooLate::noted);
+    start_ = read_time(config, "start", 0, "first event", length, clamp ? TooLate::allowed : TooLate::refused).step;
+    const Time end = read_time(config, "end", length.epoch(static_cast<double>(length.steps)) / 2, "last event", length,
+                               clamp ? TooLate::allowed : TooLate::noted);
+    end_ = end.step;
     if (end_ < start_ && !config.is_describing())
         input_error("the prune schedule (", config.path_of("end_epoch"), ") ends at step ", end_,
                     ", before its start at step ", start_, ": give an end after the start");
     every_ = read_interval(config, 50, "from one event to the next", length);
-    if (!config.is_describing() && length.steps > 0 && !clamp) check_window(config, length);
+    if (!config.is_describing() && length.steps > 0 && !clamp) check_window(config, end.was_late);
 }
 
-void GradualSchedule::check_window(const Config& config, const RunLength& length) const {
+void GradualSchedule::check_window(const Config& config, bool is_cut) const {
     const index_t before_end = (end_ - start_ + every_ - 1) / every_;
     const index_t events = before_end + 1 - (initial_sparsity_ == 0 && before_end > 0 ? 1 : 0);
     if (events > 1 || final_sparsity_ == 0) return;
     const std::string what =
         text("the prune schedule (", config.place_of("start_epoch"), ") has a single event, at step ", end_,
              ", which removes all of ", exact(final_sparsity_), " at once");
-    const bool cut = end_ == length.steps && (config.has("end_epoch") || config.has("end_step"));
-    if (cut)
+    if (is_cut)
         input_error(
             what,
             ": its window ends with the run: give an earlier start or end, smaller intervals, more train.epochs, "

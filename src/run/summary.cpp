@@ -49,7 +49,7 @@ std::string summary_json(const RunResult& result, const Network& network) {
     json["peak_mb"] = result.peak_mb;
     json["resident_mb"] = result.resident_mb;
     json["ranks"] = result.state.ranks;
-    json["steps"] = result.state.step;
+    json["steps"] = result.state.updates();
     json["epochs"] = result.state.epoch;
     json["seed"] = result.state.seed;
     json["pattern_hash"] = result.state.pattern_hash;

@@ -58,7 +58,10 @@ StartFile look(Experiment& experiment) {
     const bool sparse = any([](const auto& tensor) { return tensor.sparse; });
     if (experiment.pruner) check_pruning(file, *experiment.pruner, units_removed, sparse);
     StartFile found{{.path = file, .partition = {}, .pattern_hash = {}, .weights_hash = summary.state.weights_hash},
-                    text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity))};
+                    text("step ", summary.state.step, ", sparsity ", exact(summary.state.sparsity),
+                         experiment.pruner && summary.state.sparsity > experiment.pruner->final_sparsity()
+                             ? ", above prune.final_sparsity: prune events remove nothing"
+                             : "")};
     if (units_removed)
         found.file.partition =
             partition_text(even_partition(parse_partition(summary.state.partition), experiment.grid.model_shards()));

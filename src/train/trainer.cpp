@@ -79,6 +79,10 @@ bool Trainer::resume() {
     progress_.note(text("resuming from ", point->file.path, " at step ", state_.updates()));
     convert_position(experiment_, state_, progress_);
     check_remaining_plan(*point, experiment_, state_, progress_);
+    if (experiment_.pruner && experiment_.pruner->final_sparsity() > point->final_sparsity_before) {
+        state_.best_score = -INFINITY;  // the best so far has fewer weights removed than the plan of now
+        state_.best_step = -1;
+    }
     if (point->pruning_changed) surgery_.catch_up(state_, run_seconds());
     return true;
 }

@@ -75,6 +75,8 @@ class Resumed(Trained):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(resumed.summary["kept"], kept(sparsity), name)
             self.assertRegex(done.stdout, r"the prune event of step \d+ is made up for")
+            with h5py.File(resumed.checkpoints[-1]) as file:
+                self.assertTrue(file.attrs["best_step"] == -1 or file.attrs["best_step"] > 120)    # not the dense one
             self.assertEqual(int(float(resumed.history[-1]["step"])), 160)
         self.assertEqual(results["rows"][0].summary["kept"], 10 * 12 + 80 + BIASES)     # the last layer's rows stay
         self.assertLess(float(results["partly"][0].history[6]["sparsity"]), 0.9)

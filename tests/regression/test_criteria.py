@@ -273,7 +273,8 @@ class Criteria(EndToEnd):
         behind = twin.activations(self.x)[1:]
         for criterion, score in (("activation", [numpy.abs(a).mean(axis=0) for a in behind]),
                                  ("apoz", [(a != 0).mean(axis=0) for a in behind])):
-            masks = self.masks(criterion, f"prune.criterion={criterion}", "prune.granularity={type: row, norm: mean}", ranks=2)
+            masks = self.masks(criterion, f"prune.criterion={criterion}", "prune.granularity={type: row, norm: mean}",
+                               "model.4.prunable=true", ranks=2)
             self.assertTrue(all((mask.all(axis=1) | ~mask.any(axis=1)).all() for mask in masks))
             kept = numpy.concatenate([mask.any(axis=1) for mask in masks])
             scores = numpy.concatenate(score)

@@ -44,10 +44,16 @@ enum class TooLate {
     allowed,  ///< the end of the run
 };
 
-/// A time given as KEY_step or KEY_epoch, in updates; one of the two. No later than the end of the run. A run without
-/// training (epochs: 0) allows all times.
-index_t read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
-                  const RunLength& length, TooLate too_late);
+/// A time of a schedule, in updates.
+struct Time {
+    index_t step;
+    bool was_late = false;  ///< it was given after the end of the run
+};
+
+/// A time given as KEY_step or KEY_epoch; one of the two. No later than the end of the run. A run without training
+/// (epochs: 0) allows all times.
+Time read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
+               const RunLength& length, TooLate too_late);
 
 /// The `clamp` key of a prune schedule: times after the end of the run mean its end.
 bool read_clamp(const Config& config);
@@ -72,7 +78,7 @@ class GradualSchedule : public PruneSchedule {
 
    private:
     /// Warns of a window with a single event. @throws InputError if that is so because the run is too short
-    void check_window(const Config& config, const RunLength& length) const;
+    void check_window(const Config& config, bool is_cut) const;
 
     std::string name_;
     Shape shape_;

@@ -18,7 +18,8 @@ class Csv final : public DataFormat {
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const auto& files = part == Part::train ? train_ : test_;
-        return files.empty() ? nullptr : make_csv_source(files.paths(), keys_);
+        if (files.empty()) return nullptr;
+        return make_csv_source(files.paths(), keys_, part == Part::test ? train_.paths().front() : "");
     }
 
    private:

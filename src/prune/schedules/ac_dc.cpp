@@ -13,9 +13,11 @@ class AcDc final : public PruneSchedule {
         const bool clamp = read_clamp(config);
         const double epochs = length.epoch(static_cast<double>(length.steps));
         start_ = read_time(config, "start", 0.1 * epochs, "first compression, ends the dense warm-up", length,
-                           clamp ? TooLate::allowed : TooLate::refused);
+                           clamp ? TooLate::allowed : TooLate::refused)
+                     .step;
         end_ = read_time(config, "end", 0.85 * epochs, "start of the last sparse phase", length,
-                         clamp ? TooLate::allowed : TooLate::noted);
+                         clamp ? TooLate::allowed : TooLate::noted)
+                   .step;
         if (end_ < start_ && !config.is_describing())
             input_error("the prune schedule (", config.path_of("end_epoch"), ") ends at step ", end_,
                         ", before its start at step ", start_, ": give an end after the start");

@@ -26,7 +26,8 @@ class OneShot final : public PruneSchedule {
 
 std::unique_ptr<PruneSchedule> make_one_shot(const Config& config, double final_sparsity, const RunLength& length) {
     const index_t step = read_time(config, "at", 0, "the event; 0: before training", length,
-                                   read_clamp(config) ? TooLate::allowed : TooLate::refused);
+                                   read_clamp(config) ? TooLate::allowed : TooLate::refused)
+                             .step;
     const index_t rounds =
         config.integer("rounds", 1, between(1, 10000),
                        "scores are computed again in each round, and each round removes the same fraction of the "

@@ -39,7 +39,8 @@ std::unique_ptr<PruneSchedule> make_rewinding(const Config& config, double final
                        "prune events, each between two trainings; the first training has train.epochs, "
                        "each other one the rest of these from the step to which it returns");
     const index_t to = read_time(config, "to", 0, "step of the first training to which the others return", length,
-                                 TooLate::allowed);  // refused below
+                                 TooLate::allowed)
+                           .step;  // refused below
     const std::string what =
         config.choice("rewind", "weights", {"weights", "learning_rate", "random"},
                       "what returns to the earlier step besides learning rate and data order; weights: weights and "
