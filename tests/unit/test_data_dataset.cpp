@@ -172,8 +172,7 @@ TEST_CASE("dataset: test files are the test split") {
     CHECK(contains(error_of(keys + ", test_samples: 5"), "there are test files with 2 samples"));
     put_content(folder / "b.csv", "-1,0,1\n");
     CHECK(contains(error_of(keys),
-                   "training and test samples have different shapes: inputs of 1 values and 1 target(s) against "
-                   "inputs of 2 values"));
+                   "b.csv' has other columns than '" + (folder / "a.csv").string() + "': 3 instead of 2"));
 }
 
 TEST_CASE("dataset: measured normalisation gives the training split mean 0 and deviation 1 in each channel") {
