@@ -113,8 +113,7 @@ std::vector<Path> meant_by(const Path& unknown, const std::set<Path>& known) {
 }  // namespace
 
 std::string hint_for(const Path& unknown, const std::set<Path>& known) {
-    const std::string blank = missing_blank(unknown.back());
-    if (!blank.empty()) return blank;
+    if (std::string blank = missing_blank(unknown.back()); !blank.empty()) return blank;
     if (const auto meant = meant_by(unknown, known); !meant.empty())
         return text("; did you mean ", join(meant.front(), "."), "?");
     Path parent(unknown.begin(), unknown.end() - 1), indexed = parent;

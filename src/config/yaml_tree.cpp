@@ -73,7 +73,7 @@ std::string missing_blank_near(const std::string& yaml, int line) {
     std::string words;
     for (int number = 0; number <= line && std::getline(lines, words); ++number)
         if (number >= line - 1)
-            if (const std::string found = missing_blank(words); !found.empty()) return found;
+            if (std::string found = missing_blank(words); !found.empty()) return found;
     return "";
 }
 

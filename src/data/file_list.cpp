@@ -73,7 +73,7 @@ class ConcatenatedSource final : public SampleSource {
 
     std::string why_sequential() const override {
         for (const auto& source : sources_)
-            if (const std::string reason = source->why_sequential(); !reason.empty()) return reason;
+            if (std::string reason = source->why_sequential(); !reason.empty()) return reason;
         return "";
     }
 

@@ -23,7 +23,8 @@ std::string shown_classes(const ClassLabels& labels, const std::vector<index_t>&
 std::vector<std::string> value_notes(std::span<const float> targets, index_t width) {
     constexpr double largest_ratio = 1 << 10;
     std::vector<std::string> notes;
-    const auto rows = static_cast<double>(std::ssize(targets) / width);
+    const index_t samples = std::ssize(targets) / width;
+    const auto rows = static_cast<double>(samples);
     for (index_t column = 0; column < width; ++column) {
         const auto first = static_cast<double>(targets[column]);
         double sum = 0, squares = 0;

@@ -100,7 +100,8 @@ class H5Reader final : public ArrayReader {
                 const index_t rows_here = std::min(most_rows, rows - row), here = std::min(most_samples, count - n);
                 begin.front() = static_cast<hsize_t>(row);
                 size.front() = static_cast<hsize_t>(rows_here);
-                begin.back() = static_cast<hsize_t>(first + n);
+                const index_t sample = first + n;
+                begin.back() = static_cast<hsize_t>(sample);
                 size.back() = static_cast<hsize_t>(here);
                 piece.resize(rows_here * strips_of_row * here);
                 check(h5::read_box(content_.dataset, type, begin, size, piece.data(), source()));
