@@ -51,7 +51,8 @@ class RunLock(EndToEnd):
         kill(process)
         self.assertTrue((folder / "run.lock").exists())
         begin = time.monotonic()
-        done = run(self.folder / "endless.yaml", f"run.output={self.folder}", "run.name=killed", "--resume", "train.epochs=0.1")
+        done = run(self.folder / "endless.yaml", f"run.output={self.folder}", "run.name=killed", "--resume", "train.epochs=0.1",
+                   "prune.schedule={type: one_shot, at_step: 0}")
         self.assertIn(done.returncode, (0, 2), done.stderr)
         self.assertNotIn("in use", done.stderr)
         self.assertLess(time.monotonic() - begin, 30)
@@ -78,7 +79,8 @@ class RunLock(EndToEnd):
             os.utime(lock, (time.time() - age_s,) * 2)
             environment = {key: value for key, value in ENVIRONMENT.items() if not key.startswith("SLURM_")}
             begin = time.monotonic()
-            done = subprocess.run([PRUNTRAIN, config, f"run.output={self.folder}", f"run.name={name}", "train.epochs=1"],
+            done = subprocess.run([PRUNTRAIN, config, f"run.output={self.folder}", f"run.name={name}", "train.epochs=1",
+                                   "prune.schedule={type: one_shot, at_step: 5}"],
                                   env=dict(environment, **variables), cwd=ROOT, capture_output=True, text=True, timeout=HANG_S)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(messages(done.stderr), [])
