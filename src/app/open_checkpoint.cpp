@@ -28,6 +28,11 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     const std::string source = path + ":/config";
     if (needs_pruner && !Config::parse(summary.config, source, {}).has_section("prune"))
         all.emplace_back("prune.final_sparsity=0");
+    const Config stored = Config::parse(summary.config, source, {});
+    const bool prunes = stored.has("prune") && stored.section("prune").has("schedule");
+    // Nothing is trained: a window that does not fit the run of then is no matter. Rewinding has no window.
+    if (prunes && stored.section("prune").section("schedule").word("type", "cubic", "") != "rewinding")
+        all.emplace_back("prune.schedule.clamp=true");
     all.insert(all.end(), overrides.begin(), overrides.end());
     return Config::parse(summary.config, source, all);
 }

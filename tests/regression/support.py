@@ -42,7 +42,7 @@ model:
   - {layer: dropout, rate: 0.2}
   - {layer: dense, units: 11}
   - {layer: relu}
-  - {layer: dense, units: 3}
+  - {layer: dense, units: 3, prunable: true}
 train: {execution: sparse, epochs: 4, global_batch: 50, loss: cross_entropy}
 optimizer: {type: adam, learning_rate: 0.003}
 prune:
@@ -66,7 +66,7 @@ model:
   - {layer: conv2d, channels: 7, kernel: 3}
   - {layer: relu}
   - {layer: flatten}
-  - {layer: dense, units: 3}
+  - {layer: dense, units: 3, prunable: true}
 train: {execution: sparse, epochs: 1, global_batch: 30, loss: cross_entropy}
 optimizer: {type: sgd, learning_rate: 0.05}
 prune: {criterion: magnitude, allocation: global, schedule: {type: one_shot}, final_sparsity: 0.8}
