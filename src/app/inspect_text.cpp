@@ -1,24 +1,11 @@
 #include "pruntrain/app/inspect_text.hpp"
 
-#include <algorithm>
-#include <span>
 #include <sstream>
 
-#include "pruntrain/base/error.hpp"
 #include "pruntrain/base/table.hpp"
 #include "pruntrain/base/text.hpp"
 
 namespace pruntrain {
-
-namespace {
-
-std::string classes_text(const std::vector<std::string>& names) {
-    constexpr std::size_t most = 20;
-    const auto first = std::span(names).first(std::min(names.size(), most));
-    return text(names.size(), ": ", join({first.begin(), first.end()}), names.size() > most ? ", ..." : "");
-}
-
-}  // namespace
 
 std::string inspect_text(const CheckpointSummary& summary, const std::string& file) {
     Rows rows{{"tensor", "shape", "kept", "of", "density", "stored", "bytes"}};
@@ -31,6 +18,7 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
         size += tensor.full_size;
     }
     const RunState& state = summary.state;
+    constexpr std::size_t most_classes = 20;
     std::ostringstream out;
     out << file << ": " << bytes_text(static_cast<double>(summary.file_bytes)) << ", written by pruntrain "
         << summary.program_version << "\n\n"
@@ -39,7 +27,9 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
         << "  sparsity             " << exact(state.sparsity) << "\n"
         << "  numbers              " << grouped(kept) << " kept of " << grouped(size) << "\n"
         << "  validation accuracy  " << number_or_dash(state.validation_accuracy, 4) << "\n"
-        << (state.class_names.empty() ? "" : text("  classes              ", classes_text(state.class_names), "\n"))
+        << (state.class_names.empty() ? ""
+                                      : text("  classes              ", state.class_names.size(), ": ",
+                                             join_some(state.class_names, most_classes), "\n"))
         << "  optimizer slots      " << (summary.slots.empty() ? "none" : join(summary.slots)) << "\n"
         << "  written on           " << state.ranks << (state.ranks == 1 ? " rank" : " ranks") << " (grid "
         << state.grid << "), seed " << state.seed << "\n"

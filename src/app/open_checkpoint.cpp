@@ -26,13 +26,12 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     // Words of other files get the numbers that they had in training.
     if (!summary.state.class_names.empty()) all.push_back("data.class_names=" + yaml_list(summary.state.class_names));
     const std::string source = path + ":/config";
-    if (needs_pruner && !Config::parse(summary.config, source, {}).has_section("prune"))
-        all.emplace_back("prune.final_sparsity=0");
     const Config stored = Config::parse(summary.config, source, {});
-    const bool prunes = stored.has("prune") && stored.section("prune").has("schedule");
-    // Nothing is trained: a window that does not fit the run of then is no matter. Rewinding has no window.
-    if (prunes && stored.section("prune").section("schedule").word("type", "cubic", "") != "rewinding")
-        all.emplace_back("prune.schedule.clamp=true");
+    if (!stored.has_section("prune")) {
+        if (needs_pruner) all.emplace_back("prune.final_sparsity=0");
+    } else if (stored.section("prune").section("schedule").word("type", "cubic", "") != "rewinding") {
+        all.emplace_back("prune.schedule.clamp=true");  // nothing is trained, so no window has to fit
+    }
     all.insert(all.end(), overrides.begin(), overrides.end());
     return Config::parse(summary.config, source, all);
 }

@@ -121,6 +121,11 @@ std::string shown(std::string_view words) {
     return plain;
 }
 
+std::string join_some(const std::vector<std::string>& words, std::size_t most) {
+    if (words.size() <= most) return join(words);
+    return join({words.begin(), words.begin() + static_cast<std::ptrdiff_t>(most)}) + ", ...";
+}
+
 std::string csv_field(const std::string& value) {
     if (value.find_first_of(",\"\r\n") == std::string::npos) return value;
     std::string quoted = "\"";

@@ -135,7 +135,7 @@ class ArraySource final : public SampleSource {
             inputs_->read_doubles(first, here, numbers);
             if (permutes_) channels_first(header_.shape, numbers.data(), here);
             for (index_t n = 0; n < here; ++n)
-                take(first + n, std::span<const double>(numbers).subspan(n * size, static_cast<std::size_t>(size)));
+                take(first + n, std::span<const double>(numbers).subspan(n * size, size));
         }
     }
 
@@ -187,9 +187,7 @@ class FilePairFormat final : public DataFormat {
             auto of_inputs = open_(inputs[i]);
             pairs.push_back(make_array_source(std::move(of_inputs), open_(targets[i]), options_));
         }
-        auto source = concatenate(std::move(pairs));
-        note_warnings(config_, *source);
-        return source;
+        return concatenate(std::move(pairs), config_);
     }
 
    private:

@@ -11,11 +11,7 @@ namespace pruntrain {
 
 namespace {
 
-std::string list_of(const std::vector<std::string>& names) {
-    constexpr std::size_t most = 20;
-    const auto shown_names = std::span(names).first(std::min(names.size(), most));
-    return join({shown_names.begin(), shown_names.end()}) + (names.size() > most ? ", ..." : "");
-}
+constexpr std::size_t most_shown = 20;
 
 }  // namespace
 
@@ -47,7 +43,7 @@ std::vector<float> map_classes(const SampleSource& source, const std::vector<std
     if (source.classes()->empty()) {
         if (train_has_words)
             input_error("the targets of the test files are numbers, but those of the training files are words (",
-                        list_of(names), "): write both in the same way");
+                        join_some(names, most_shown), "): write both in the same way");
         return {};
     }
     std::vector<float> map;
@@ -57,8 +53,8 @@ std::vector<float> map_classes(const SampleSource& source, const std::vector<std
             input_error(one.place, ": the target '", one.name,
                         "' is a word, but those of the training files are numbers: write both in the same way");
         if (found == names.end())
-            input_error(one.place, ": the class '", one.name, "' is unknown: the classes are ", list_of(names),
-                        " (data.class_names, the checkpoint, or the training files)");
+            input_error(one.place, ": the class '", one.name, "' is unknown: the classes are ",
+                        join_some(names, most_shown), " (data.class_names, the checkpoint, or the training files)");
         map.push_back(static_cast<float>(found - names.begin()));
     }
     return map;

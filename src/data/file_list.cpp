@@ -177,17 +177,15 @@ bool natural_less(const std::string& one, const std::string& other) {
     return one_ends && other_ends ? one < other : one_ends;
 }
 
-std::unique_ptr<SampleSource> concatenate(std::vector<std::unique_ptr<SampleSource>> sources) {
-    if (sources.size() == 1) return std::move(sources.front());
-    return std::make_unique<ConcatenatedSource>(std::move(sources));
-}
-
-void note_warnings(const Config& config, const SampleSource& source) {
-    for (const std::string& warning : source.warnings()) {
+std::unique_ptr<SampleSource> concatenate(std::vector<std::unique_ptr<SampleSource>> sources, const Config& config) {
+    auto source =
+        sources.size() == 1 ? std::move(sources.front()) : std::make_unique<ConcatenatedSource>(std::move(sources));
+    for (const std::string& warning : source->warnings()) {
         const std::string note = "warning: " + warning;
         const auto notes = config.notes();
         if (std::ranges::find(notes, note) == notes.end()) config.note(note);
     }
+    return source;
 }
 
 }  // namespace pruntrain

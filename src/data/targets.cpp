@@ -79,7 +79,7 @@ void Dataset::use_probabilities() {
         for (std::size_t row = 0; row < targets.size(); row += static_cast<std::size_t>(width)) {
             double sum = 0;
             bool negative = false;
-            for (const float value : targets.subspan(row, static_cast<std::size_t>(width))) {
+            for (const float value : targets.subspan(row, width)) {
                 sum += static_cast<double>(value);
                 negative = negative || value < 0;
                 one_hot = one_hot && (value == 0 || value == 1);

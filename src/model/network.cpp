@@ -87,10 +87,11 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
     auto entry_number = static_cast<std::uint32_t>(0);
     int exchanges = 0;
     std::optional<ChannelBlock> sums;  // the channels that the partial sums of the last layer become
-    std::size_t last_weights = 0;  // entry of the last layer with weights; read in order, as `resolved` writes the keys
-    for (std::size_t i = 0; i < model.size(); ++i) {
-        const std::string type = model[i].choice("layer", std::nullopt, layers().names(), layer_meaning);
-        if (layers().find(type).mixing == Mixing::linear) last_weights = i;
+    std::vector<std::string> types;
+    std::size_t last_weights = 0;  // entry of the last layer with weights
+    for (const auto& entry : model) {
+        types.push_back(entry.choice("layer", std::nullopt, layers().names(), layer_meaning));
+        if (layers().find(types.back()).mixing == Mixing::linear) last_weights = types.size() - 1;
     }
     const auto make_whole = [&](bool last) {
         const auto number = static_cast<std::uint32_t>(model.size());  // an exchange draws no random numbers
@@ -100,7 +101,7 @@ Network::Network(const std::vector<Config>& model, const Shape& input, const Mod
         sums.reset();
     };
     for (const auto& entry : model) {
-        const std::string type = entry.choice("layer", std::nullopt, layers().names(), layer_meaning);
+        const std::string& type = types[entry_number];
         const std::string name = entry.word("name", text(type, ++counts[type]), "layer name in tables and files");
         constexpr std::size_t longest = 200;  // an HDF5 link may have some 60,000 bytes, a table row far fewer
         if (name.empty() || name.size() > longest || name.find_first_of("/. ") != std::string::npos)

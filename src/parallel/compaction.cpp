@@ -82,8 +82,7 @@ class Pair {
         });
         if (layer(consumer_).computes_partial_sums()) shards_.all_reduce_sum(std::span(added));
         const Block block = block_of(own);
-        const std::span<const double> here =
-            std::span(added).subspan(block.first, static_cast<std::size_t>(block.size));
+        const std::span<const double> here = std::span(added).subspan(block.first, block.size);
         if (layer(consumer_).take_constants(here)) return;
         const std::size_t behind = consumer_ + (layer(consumer_).computes_partial_sums() ? 2 : 1);
         if (behind < network_.layer_count()) layer(behind).take_constants(here);

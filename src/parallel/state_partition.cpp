@@ -62,7 +62,7 @@ void all_gather_values(Arena& arena, const Communicator& replicas) {
         sizes.push_back(static_cast<std::size_t>(firsts[rank + 1] - firsts[rank]));
     const Block own = arena.slot_range();
     const auto values = arena.values();
-    replicas.all_gather_v(values.subspan(own.first, static_cast<std::size_t>(own.size)), values, sizes);
+    replicas.all_gather_v(values.subspan(own.first, own.size), values, sizes);
 }
 
 }  // namespace pruntrain

@@ -13,7 +13,7 @@ const std::string values_slot = prefix + "values";
 
 /// The values whose optimizer state this rank has.
 std::span<real> own_values(Arena& arena) {
-    return arena.values().subspan(arena.slot_range().first, static_cast<std::size_t>(arena.slot_range().size));
+    return arena.values().subspan(arena.slot_range().first, arena.slot_range().size);
 }
 
 /// Calls work(elements, slot) for the weights and each optimizer slot, with the slot that has their copy.

@@ -32,7 +32,7 @@ std::string describe_non_finite(Arena& arena, const Grid& grid, double loss, boo
     // The range of sums that this rank has; without model shards all replicas have the same.
     const bool own_part = to_owners && arena.state_is_partitioned();
     const Block own = own_part ? arena.slot_range() : Block{0, arena.size()};
-    const auto gradients = arena.gradients().subspan(own.first, static_cast<std::size_t>(own.size));
+    const auto gradients = arena.gradients().subspan(own.first, own.size);
     std::uint64_t spoilt = !std::isfinite(loss) || !all_finite(gradients) ? 1 : 0;
     if (own_part || grid.model_shards() > 1) grid.world().all_reduce_sum(std::span(&spoilt, 1));
     if (spoilt == 0) return {};

@@ -52,7 +52,7 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
              .partition_state = settings.shard_optimizer,
              .execution = settings.execution,
              .slice_samples = slice_samples(grid.replica_count()),
-             .outputs_prunable = !config.has("prune") || !prunes_whole_outputs(config.section("prune"))},
+             .outputs_prunable = !config.has_section("prune") || !prunes_whole_outputs(config.section("prune"))},
             !look),
       loss(choose_loss(config)),
       sampler(dataset.samples(Split::train), settings.global_batch, settings.seed),

@@ -114,10 +114,10 @@ void ModelSurgery::warn_of_dead_outputs(const RunState& state) {
     if (dead.empty() || std::ssize(dead) == dead_outputs_) return;
     dead_outputs_ = std::ssize(dead);
     constexpr std::size_t most_shown = 10;
-    std::vector<std::string> shown;
-    for (std::size_t i = 0; i < std::min(dead.size(), most_shown); ++i) shown.push_back(std::to_string(dead[i]));
-    progress_.note(text("warning: step ", state.updates(), ": outputs ", join(shown),
-                        dead.size() > most_shown ? ", .." : "", " of the network (", dead.size(),
+    std::vector<std::string> outputs;
+    for (const index_t output : dead) outputs.push_back(std::to_string(output));
+    progress_.note(text("warning: step ", state.updates(), ": outputs ", join_some(outputs, most_shown),
+                        " of the network (", dead.size(),
                         " in all) have no weights left: they no longer depend on the input"));
 }
 

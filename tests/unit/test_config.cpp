@@ -1,28 +1,17 @@
 #include <doctest/doctest.h>
 
+#include "../support/data_files.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/config/config.hpp"
 
 using namespace pruntrain;
+using namespace pruntrain::test;
 
 namespace {
 
 Config parse(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
     return Config::parse(yaml, "test.yaml", overrides);
 }
-
-/// The message of the InputError that `read` throws; "" if it throws none.
-template <class Read>
-std::string error_of(Read&& read) {
-    try {
-        read();
-    } catch (const InputError& error) {
-        return error.what();
-    }
-    return "";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
@@ -39,40 +28,40 @@ TEST_CASE("config: typed reads, defaults, required keys") {
     CHECK(a.numbers("list", std::nullopt, Range{}, "") == std::vector{1.0, 2.5});
     CHECK(a.numbers("x", std::nullopt, Range{}, "") == std::vector{0.5});
     config.finish();
-    CHECK(
-        contains(error_of([&] { a.integer("needed", std::nullopt, at_least(2), "how many"); }), "a.needed is missing"));
+    CHECK(contains(input_error_of([&] { a.integer("needed", std::nullopt, at_least(2), "how many"); }),
+                   "a.needed is missing"));
 }
 
 TEST_CASE("config: wrong type and range name key, line, value and what is allowed") {
     const Config config = parse("a:\n  n: many\n  x: 1.5\n  e:\n  half: 2.5\n");
     const Config a = config.section("a");
-    std::string message = error_of([&] { a.integer("n", 1, at_least(1), "count"); });
+    std::string message = input_error_of([&] { a.integer("n", 1, at_least(1), "count"); });
     CHECK(contains(message, "a.n (test.yaml, line 2)"));
     CHECK(contains(message, "'many'"));
-    message = error_of([&] { a.number("x", 0.0, between(0, 1), "share"); });
+    message = input_error_of([&] { a.number("x", 0.0, between(0, 1), "share"); });
     CHECK(contains(message, "a.x (test.yaml, line 3) is 1.5"));
     CHECK(contains(message, "0 <= x <= 1"));
-    CHECK(contains(error_of([&] { a.number("e", 0.0, between(0, 1), ""); }), "has no value"));
-    CHECK(contains(error_of([&] { a.integer("half", 0, between(0, 9), ""); }), "whole number"));
-    CHECK(contains(error_of([&] { a.choice("n", "few", {"few", "mane"}, ""); }), "did you mean 'mane'"));
-    CHECK(contains(error_of([&] { parse("x: .nan").number("x", 0.0, Range{}, ""); }), "x"));
+    CHECK(contains(input_error_of([&] { a.number("e", 0.0, between(0, 1), ""); }), "has no value"));
+    CHECK(contains(input_error_of([&] { a.integer("half", 0, between(0, 9), ""); }), "whole number"));
+    CHECK(contains(input_error_of([&] { a.choice("n", "few", {"few", "mane"}, ""); }), "did you mean 'mane'"));
+    CHECK(contains(input_error_of([&] { parse("x: .nan").number("x", 0.0, Range{}, ""); }), "x"));
 }
 
 TEST_CASE("config: a key that nobody reads is an error with the nearest known name") {
     const Config config = parse("optimizer: {learning_rat: 1}");
     config.section("optimizer").number("learning_rate", 0.1, above(0), "");
-    const std::string message = error_of([&] { config.finish(); });
+    const std::string message = input_error_of([&] { config.finish(); });
     CHECK(contains(message, "optimizer.learning_rat"));
     CHECK(contains(message, "did you mean optimizer.learning_rate?"));
 
     const Config section = parse("optimiser: {learning_rate: 1}");
     section.section("optimizer").number("learning_rate", 0.1, above(0), "");
-    CHECK(contains(error_of([&] { section.finish(); }), "did you mean optimizer?"));
+    CHECK(contains(input_error_of([&] { section.finish(); }), "did you mean optimizer?"));
 
     const Config entry = parse("model: [{layer: dense, unit: 3}]");
     entry.list("model")[0].word("layer", std::nullopt, "");
     entry.list("model")[0].integer("units", 1, at_least(1), "");
-    CHECK(contains(error_of([&] { entry.finish(); }), "model.0.unit"));
+    CHECK(contains(input_error_of([&] { entry.finish(); }), "model.0.unit"));
 }
 
 TEST_CASE("config: an empty section that is read is no unknown key, one that is not is") {
@@ -80,12 +69,12 @@ TEST_CASE("config: an empty section that is read is no unknown key, one that is 
         const Config config = parse(yaml);
         config.section("parallel").integer("shards", 1, at_least(1), "");
         config.section("optimizer").number("rate", 0.1, above(0), "");
-        CHECK(error_of([&] { config.finish(); }) == "");
+        CHECK(input_error_of([&] { config.finish(); }) == "");
     }
     for (const char* yaml : {"paralel: {}", "parallel: {shards: {}}", "parallel: {chards: {}}", "other: []"}) {
         const Config config = parse(yaml);
         config.section("parallel");
-        CHECK(contains(error_of([&] { config.finish(); }), "unknown key"));
+        CHECK(contains(input_error_of([&] { config.finish(); }), "unknown key"));
     }
 }
 
@@ -99,9 +88,9 @@ TEST_CASE("config: overrides") {
     CHECK(config.section("c").word("type", std::nullopt, "") == "magnitude");
     CHECK(config.section("c").word("norm", std::nullopt, "") == "l2");
     config.finish();
-    CHECK(contains(error_of([] { parse("a: 1", {"a"}); }), "key.path=value"));
-    CHECK(contains(error_of([] { parse("m: [1]", {"m.4=1"}); }), "below 1"));
-    CHECK(contains(error_of([] { parse("a: 1", {"b=[1"}); }), "no valid YAML"));
+    CHECK(contains(input_error_of([] { parse("a: 1", {"a"}); }), "key.path=value"));
+    CHECK(contains(input_error_of([] { parse("m: [1]", {"m.4=1"}); }), "below 1"));
+    CHECK(contains(input_error_of([] { parse("a: 1", {"b=[1"}); }), "no valid YAML"));
 }
 
 TEST_CASE("config: a word stands for the type of its section") {
@@ -113,9 +102,9 @@ TEST_CASE("config: a word stands for the type of its section") {
 }
 
 TEST_CASE("config: syntax errors and twin keys") {
-    CHECK(contains(error_of([] { parse("a: [1"); }), "test.yaml"));
-    CHECK(contains(error_of([] { parse("- 1"); }), "holds no configuration"));
-    CHECK(contains(error_of([] { parse("a: 1\nb: {c: 1, c: 2}"); }), "'c' is given twice"));
+    CHECK(contains(input_error_of([] { parse("a: [1"); }), "test.yaml"));
+    CHECK(contains(input_error_of([] { parse("- 1"); }), "holds no configuration"));
+    CHECK(contains(input_error_of([] { parse("a: 1\nb: {c: 1, c: 2}"); }), "'c' is given twice"));
 }
 
 TEST_CASE("config: the resolved text reads back as the same configuration") {
@@ -189,7 +178,7 @@ TEST_CASE("config: describing returns defaults and prints every key") {
 TEST_CASE("config: a wrong value of an override is said to stand on the command line") {
     const Config config = parse("a:\n  n: 1\n  m: x\nlist: [{n: 1}]\n", {"a.n=many", "list.0={n: few}"});
     const auto message_at = [](const Config& section, const std::string& key) {
-        return error_of([&] { section.integer(key, 1, at_least(1), "count"); });
+        return input_error_of([&] { section.integer(key, 1, at_least(1), "count"); });
     };
     CHECK(contains(message_at(config.section("a"), "n"), "a.n (command line) is 'many'"));
     CHECK(contains(message_at(config.section("a"), "m"), "a.m (test.yaml, line 3) is 'x'"));
@@ -197,11 +186,12 @@ TEST_CASE("config: a wrong value of an override is said to stand on the command 
 }
 
 TEST_CASE("config: circles and deep nesting are refused, in overrides too") {
-    CHECK(contains(error_of([] { parse("a: &all [*all]"); }), "an alias is inside of what it names"));
-    CHECK(contains(error_of([] { parse("a: 1", {"b=&all {c: *all}"}); }), "override 'b=&all {c: *all}'"));
-    CHECK(contains(error_of([] { parse("a: 1", {"b={c: 1, c: 2}"}); }), "'c' is given twice"));
-    CHECK(contains(error_of([] { parse("a: " + std::string(150, '[') + std::string(150, ']')); }), "nested deeper"));
-    CHECK(error_of([] { parse("a: &one {n: 1}\nb: *one"); }) == "");
+    CHECK(contains(input_error_of([] { parse("a: &all [*all]"); }), "an alias is inside of what it names"));
+    CHECK(contains(input_error_of([] { parse("a: 1", {"b=&all {c: *all}"}); }), "override 'b=&all {c: *all}'"));
+    CHECK(contains(input_error_of([] { parse("a: 1", {"b={c: 1, c: 2}"}); }), "'c' is given twice"));
+    CHECK(contains(input_error_of([] { parse("a: " + std::string(150, '[') + std::string(150, ']')); }),
+                   "nested deeper"));
+    CHECK(input_error_of([] { parse("a: &one {n: 1}\nb: *one"); }) == "");
 }
 
 TEST_CASE("config: aliases that stand for more than there is time for are refused") {
@@ -212,16 +202,17 @@ TEST_CASE("config: aliases that stand for more than there is time for are refuse
         for (int k = 0; k < 10; ++k) yaml += alias + ", ";
         yaml += "]\n";
     }
-    CHECK(contains(error_of([&] { parse(yaml); }), "test.yaml has more than 1000000 values"));
+    CHECK(contains(input_error_of([&] { parse(yaml); }), "test.yaml has more than 1000000 values"));
 }
 
 TEST_CASE("config: control characters and broken UTF-8 are refused, in keys, values and overrides") {
     const std::string refusal = "has a control character or is no UTF-8";
     for (const std::string yaml : {"a: 1\nname: \"x\\ny\"", "a: 1\nname: \"x\\0y\"", "a: 1\nname: x\xFFy",
                                    "a: 1\n\"x\\e\": 1", "a: 1\nlist: [\"\\x9B\"]", "a: 1\nname: |\n  x\n"})
-        CHECK_MESSAGE(contains(error_of([&] { parse(yaml); }), "test.yaml line 2: a key or value " + refusal), yaml);
-    CHECK(contains(error_of([] { parse("a: 1", {"b=\"\\r\""}); }), refusal));
-    CHECK(error_of([] { parse("a: größe\nb: >-\n  two\n  lines\n"); }) == "");
+        CHECK_MESSAGE(contains(input_error_of([&] { parse(yaml); }), "test.yaml line 2: a key or value " + refusal),
+                      yaml);
+    CHECK(contains(input_error_of([] { parse("a: 1", {"b=\"\\r\""}); }), refusal));
+    CHECK(input_error_of([] { parse("a: größe\nb: >-\n  two\n  lines\n"); }) == "");
 }
 
 TEST_CASE("config: a tag makes nothing but the word behind it") {
@@ -290,11 +281,11 @@ TEST_CASE("config: overrides by old names, of texts with either name") {
 }
 
 TEST_CASE("config: a key that is given under both names is refused") {
-    const std::string refusal = error_of([] { Renamed(parse("prune:\n  granularity: row\n  grouping: row")); });
+    const std::string refusal = input_error_of([] { Renamed(parse("prune:\n  granularity: row\n  grouping: row")); });
     CHECK(contains(refusal, "prune.grouping (test.yaml, line 3) and prune.granularity (test.yaml, line 2)"));
-    CHECK(contains(error_of([] { Renamed(parse("{}", {"prune={granularity: row, grouping: row}"})); }),
+    CHECK(contains(input_error_of([] { Renamed(parse("{}", {"prune={granularity: row, grouping: row}"})); }),
                    "prune.grouping (command line) and prune.granularity (command line)"));
-    CHECK(contains(error_of([] { Renamed(parse("prune:\n  grouping: {rows: 0}")); }),
+    CHECK(contains(input_error_of([] { Renamed(parse("prune:\n  grouping: {rows: 0}")); }),
                    "prune.granularity.rows (test.yaml, line 2) is 0"));
 }
 

@@ -7,28 +7,18 @@
 #include <utility>
 #include <vector>
 
+#include "../support/data_files.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/config/config.hpp"
 
 using namespace pruntrain;
+using namespace pruntrain::test;
 
 namespace {
 
 Config parse(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
     return Config::parse(yaml, "test.yaml", overrides);
 }
-
-template <class Read>
-std::string error_of(Read&& read) {
-    try {
-        read();
-    } catch (const InputError& error) {
-        return error.what();
-    }
-    return "";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 double rate_of(const Config& config, const std::string& section = "optimizer") {
     return config.section(section).number("rate", std::nullopt, {}, "");
@@ -94,8 +84,8 @@ TEST_CASE("config forms: merge keys") {
     const Config listed = parse("x-d: &d {rate: 2}\nlist: [{<<: *d}, {rate: 5}]");
     CHECK(listed.list("list")[0].number("rate", std::nullopt, {}, "") == 2);
     for (const char* wrong : {"optimizer: {<<: 3}", "optimizer: {<<: [1]}", "optimizer: {<<: }"})
-        CHECK(contains(error_of([&] { parse(wrong); }), "merge key"));
-    CHECK(contains(error_of([&] { parse("x-d: &d {a: 1}\no: {<<: *d, <<: *d}"); }), "<<: [*one, *other]"));
+        CHECK(contains(input_error_of([&] { parse(wrong); }), "merge key"));
+    CHECK(contains(input_error_of([&] { parse("x-d: &d {a: 1}\no: {<<: *d, <<: *d}"); }), "<<: [*one, *other]"));
 }
 
 TEST_CASE("config forms: an override changes one place, not the others that are an alias of it") {
@@ -113,11 +103,11 @@ TEST_CASE("config forms: an override changes one place, not the others that are 
 
 TEST_CASE("config forms: top-level keys that begin with x- are ignored, and a message names them") {
     CHECK_NOTHROW(load("x-anything: [1, {a: b}]\n" + good));
-    const std::string message = error_of([] { load("defaults: &d {learning_rate: 0.1}\n" + good); });
+    const std::string message = input_error_of([] { load("defaults: &d {learning_rate: 0.1}\n" + good); });
     CHECK(contains(message, "unknown key defaults (test.yaml, line 1)"));
     CHECK(contains(message, "x-defaults"));
-    CHECK_FALSE(contains(error_of([] { load("defaults: {learning_rate: 0.1}\n" + good); }), "x-"));
-    CHECK(contains(error_of([] { load(changed("{epochs", "{x-more: 1, epochs")); }), "unknown key train.x-more"));
+    CHECK_FALSE(contains(input_error_of([] { load("defaults: {learning_rate: 0.1}\n" + good); }), "x-"));
+    CHECK(contains(input_error_of([] { load(changed("{epochs", "{x-more: 1, epochs")); }), "unknown key train.x-more"));
 }
 
 TEST_CASE("config forms: an empty section has no keys, none and null are no section") {
@@ -130,8 +120,8 @@ TEST_CASE("config forms: an empty section has no keys, none and null are no sect
     for (const char* none : {"prune=none", "prune=null", "prune=~"})
         CHECK_FALSE(load(good + "prune: {final_sparsity: 0.5}\n", {none}).has_section("prune"));
     CHECK(load(good + "prune: {final_sparsity: 0.5}\n").has_section("prune"));
-    CHECK(contains(error_of([] { load(good + "prune: {}\n"); }), "prune.final_sparsity is missing"));
-    CHECK(contains(error_of([] { load(good + "prune: cubic\n"); }), "prune"));
+    CHECK(contains(input_error_of([] { load(good + "prune: {}\n"); }), "prune.final_sparsity is missing"));
+    CHECK(contains(input_error_of([] { load(good + "prune: cubic\n"); }), "prune"));
 }
 
 TEST_CASE("config forms: a wrong name is reported before a missing one") {
@@ -147,15 +137,17 @@ TEST_CASE("config forms: a wrong name is reported before a missing one") {
         {"epochs: 3", "xyzzyxyzzy: 3", "unknown key train.xyzzyxyzzy", "known here: epochs, global_batch"},
     };
     for (const auto& [from, to, unknown, hint] : cases) {
-        const std::string message = error_of([&] { load(changed(from, to)); });
+        const std::string message = input_error_of([&] { load(changed(from, to)); });
         CHECK_MESSAGE(contains(message, unknown), message);
         CHECK_MESSAGE(contains(message, hint), message);
     }
-    CHECK(contains(error_of([] { load(changed("epochs: 3, ", "")); }), "train.epochs is missing"));
-    CHECK(contains(error_of([] { load(good, {"train.lr=3"}); }), "unknown key train.lr (command line)"));
-    CHECK(contains(error_of([] { load(good, {"train.nothing=null"}); }), "unknown key train.nothing (command line)"));
+    CHECK(contains(input_error_of([] { load(changed("epochs: 3, ", "")); }), "train.epochs is missing"));
+    CHECK(contains(input_error_of([] { load(good, {"train.lr=3"}); }), "unknown key train.lr (command line)"));
+    CHECK(contains(input_error_of([] { load(good, {"train.nothing=null"}); }),
+                   "unknown key train.nothing (command line)"));
     // Names that are right: of the other member, old ones, those that the user chooses.
-    CHECK(contains(error_of([] { load(changed("momentum: 0.8", "beta1: 0.8")); }), "unknown key optimizer.beta1"));
+    CHECK(
+        contains(input_error_of([] { load(changed("momentum: 0.8", "beta1: 0.8")); }), "unknown key optimizer.beta1"));
     CHECK_NOTHROW(load(changed("epochs", "rounds")));
     CHECK_NOTHROW(load(good + "prune: {final_sparsity: 0.5, table: {dense1: 0.1, lr: 0.2}}"));
 }
@@ -170,11 +162,11 @@ TEST_CASE("config forms: a blank is missing after a colon") {
         {"train: {", "train:{", "'train:"},
     };
     for (const auto& [from, to, word] : cases) {
-        const std::string message = error_of([&] { load(changed(from, to)); });
+        const std::string message = input_error_of([&] { load(changed(from, to)); });
         CHECK_MESSAGE(contains(message, "a blank is missing after the colon in " + word), message);
     }
-    CHECK(contains(error_of([] { parse("run:3"); }), "a blank is missing"));
-    CHECK_FALSE(contains(error_of([] { load(changed("epochs: 3", "epochs: http://host:3/x")); }), "blank"));
+    CHECK(contains(input_error_of([] { parse("run:3"); }), "a blank is missing"));
+    CHECK_FALSE(contains(input_error_of([] { load(changed("epochs: 3", "epochs: http://host:3/x")); }), "blank"));
 }
 
 TEST_CASE("config forms: an override that chooses another member leaves the keys of the former one out") {
@@ -187,12 +179,12 @@ TEST_CASE("config forms: an override that chooses another member leaves the keys
     CHECK(load(good, {"optimizer.type=sgd"}).section("optimizer").has("momentum"));
     CHECK(load(good, {"optimizer.type=sgd"}).notes().empty());
     // What the command line gives itself stays, and is wrong.
-    CHECK(contains(error_of([] {
+    CHECK(contains(input_error_of([] {
                        load(good, {"optimizer.type=adam", "optimizer.momentum=0.5"});
                    }),
                    "unknown key optimizer.momentum (command line)"));
     // In the file it is wrong too.
-    CHECK(contains(error_of([] { load(changed("type: sgd", "type: adam")); }), "unknown key optimizer.momentum"));
+    CHECK(contains(input_error_of([] { load(changed("type: sgd", "type: adam")); }), "unknown key optimizer.momentum"));
 }
 
 TEST_CASE("config forms: null takes a key away") {
@@ -200,9 +192,10 @@ TEST_CASE("config forms: null takes a key away") {
         CHECK_FALSE(load(good, {"optimizer.type=adam", std::string("optimizer.momentum=") + null})
                         .section("optimizer")
                         .has("momentum"));
-    CHECK(contains(error_of([] { load(good, {"train.epochs=null"}); }), "train.epochs (command line) is missing"));
-    CHECK(contains(error_of([] { load(good, {"train.epochs="}); }), "has no value"));
-    CHECK(contains(error_of([] { load(good, {"model.0=null"}); }), "not an entry of a list"));
+    CHECK(
+        contains(input_error_of([] { load(good, {"train.epochs=null"}); }), "train.epochs (command line) is missing"));
+    CHECK(contains(input_error_of([] { load(good, {"train.epochs="}); }), "has no value"));
+    CHECK(contains(input_error_of([] { load(good, {"model.0=null"}); }), "not an entry of a list"));
     CHECK_NOTHROW(load(good, {"checkpoint.keep=null"}));
 }
 
@@ -229,7 +222,7 @@ TEST_CASE("config forms: whole numbers are decimal, as in YAML 1.2") {
     }
     for (const char* word : {"0o8", "0o", "0x", "1_000", "--1", "0b1", "99999999999999999999", "1 2"})
         CHECK_MESSAGE(
-            contains(error_of([&] { parse(std::string("n: ") + word).integer("n", 1, {}, ""); }), "whole number"),
+            contains(input_error_of([&] { parse(std::string("n: ") + word).integer("n", 1, {}, ""); }), "whole number"),
             word);
     CHECK(parse("n: 9007199254740993").integer("n", 1, {}, "") == 9007199254740993);
 }
@@ -254,7 +247,7 @@ TEST_CASE("config forms: home and variables in paths") {
         CHECK(config.word("p", std::nullopt, "") == given);
     }
     const auto error = [](const std::string& given) {
-        return error_of([&] { parse("p: '" + given + "'").path("p", std::nullopt, ""); });
+        return input_error_of([&] { parse("p: '" + given + "'").path("p", std::nullopt, ""); });
     };
     CHECK(contains(error("$PRUNTRAIN_UNSET/x"), "p (test.yaml, line 1) is '$PRUNTRAIN_UNSET/x'"));
     CHECK(contains(error("$PRUNTRAIN_UNSET/x"), "variable PRUNTRAIN_UNSET is not set"));
@@ -264,7 +257,7 @@ TEST_CASE("config forms: home and variables in paths") {
 }
 
 TEST_CASE("config forms: several documents, tabs, Windows") {
-    const std::string message = error_of([] { load(good + "---\nrun: {name: other}\n"); });
+    const std::string message = input_error_of([] { load(good + "---\nrun: {name: other}\n"); });
     CHECK(contains(message, "test.yaml line 5"));
     CHECK(contains(message, "second YAML document"));
     CHECK_NOTHROW(load("---\n" + good));
@@ -275,7 +268,7 @@ TEST_CASE("config forms: several documents, tabs, Windows") {
     for (const char c : good) windows += c == '\n' ? std::string("\r\n") : std::string(1, c);
     CHECK_NOTHROW(load(windows));
     CHECK_NOTHROW(load("\xEF\xBB\xBF" + windows));
-    CHECK(contains(error_of([] { load("train:\n\tepochs: 3\n"); }), "tabs"));
-    const std::string twice = error_of([] { load(good + "train: {epochs: 5}\n"); });
+    CHECK(contains(input_error_of([] { load("train:\n\tepochs: 3\n"); }), "tabs"));
+    const std::string twice = input_error_of([] { load(good + "train: {epochs: 5}\n"); });
     CHECK(contains(twice, "test.yaml line 4: key 'train' is given twice, before in line 2"));
 }

@@ -40,6 +40,9 @@ bool is_plain_text(std::string_view words);
 /// For messages: text of a file, which may have any content, with ? for each byte that is not plain text.
 std::string shown(std::string_view words);
 
+/// The first words with commas, and "..." if there are more than `most`.
+std::string join_some(const std::vector<std::string>& words, std::size_t most);
+
 /// As a field of a CSV file: quoted if it has commas or quotes.
 std::string csv_field(const std::string& value);
 

@@ -33,11 +33,8 @@ class FileList {
 /// The order of names in which digits compare as whole numbers.
 bool natural_less(const std::string& one, const std::string& other);
 
-/// The samples of several sources, one after the other.
+/// The samples of several sources, one after the other. Their warnings become notes of the configuration, once.
 /// @throws InputError naming two sources whose samples have different shapes or types
-std::unique_ptr<SampleSource> concatenate(std::vector<std::unique_ptr<SampleSource>> sources);
-
-/// Adds what the user should know of the data to the notes of the configuration, once.
-void note_warnings(const Config& config, const SampleSource& source);
+std::unique_ptr<SampleSource> concatenate(std::vector<std::unique_ptr<SampleSource>> sources, const Config& config);
 
 }  // namespace pruntrain

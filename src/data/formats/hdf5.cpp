@@ -30,9 +30,7 @@ class Hdf5 final : public DataFormat {
             auto targets = open_h5_dataset(file, place.targets, order_);
             sources.push_back(make_array_source(std::move(inputs), std::move(targets), options_));
         }
-        auto source = concatenate(std::move(sources));
-        note_warnings(config_, *source);
-        return source;
+        return concatenate(std::move(sources), config_);
     }
 
    private:

@@ -39,7 +39,7 @@ class OfRows final : public Regularizer {
         const Pattern& pattern = parameter.pattern;
         const auto values_of = [&](index_t row) {
             const index_t first = pattern.kept_before(row);
-            return parameter.value.subspan(first, static_cast<std::size_t>(pattern.kept_before(row + 1) - first));
+            return parameter.value.subspan(first, pattern.kept_before(row + 1) - first);
         };
         std::vector<Group> rows;
         for (index_t row = 0; row < pattern.rows(); ++row) {
