@@ -105,7 +105,7 @@ void Experiment::check_criterion(const Config& config) {
 }
 
 Config Experiment::description() {
-    const Config config = Config::describing();
+    Config config = Config::describing();
     config.has_section("prune");
     const Settings settings(config);
     Dataset::describe(config.section("data"));
