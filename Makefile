@@ -94,7 +94,7 @@ $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 
 # The only user of LibLZF.
-%/src/io/h5_prepare.o: CXXFLAGS += $(LZF_CFLAGS)
+%/src/io/h5_prepare.o %/src/io/h5_prepare.ok: CXXFLAGS += $(LZF_CFLAGS)
 # These know the version, which is set above.
 $(BUILD)/release/src/app/cli.o $(BUILD)/release/src/run/checkpoint_write.o $(BUILD)/release/tests/unit/test_checkpoint.o: Makefile
 
