@@ -137,8 +137,11 @@ CLI::App& add_evaluate(CLI::App& app, EvaluateOptions& options) {
         ->add_option("--confusion", options.confusion,
                      "write the confusion matrix to this .csv file: a row for each class, a column for each answer")
         ->type_name("FILE");
+    command->add_flag("--no-targets", options.no_targets,
+                      "the test files have no targets: only --outputs is written, without loss and accuracy");
     command->footer(
         "Examples:\n"
+        "  ./pruntrain evaluate runs/NAME --outputs outputs.npy --no-targets data.test_inputs=new.npy\n"
         "  ./pruntrain evaluate runs/NAME/checkpoints/step_00017200.h5 --split validation\n"
         "  mpirun -n 2 ./pruntrain evaluate runs/NAME/checkpoints/step_00017200.h5 --outputs outputs.npy\n");
     return *command;

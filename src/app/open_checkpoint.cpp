@@ -13,7 +13,7 @@ namespace {
 
 /// The configuration of the checkpoint's run, for a network that is not split over shards.
 Config config_of(const CheckpointSummary& summary, const std::string& path, const std::vector<std::string>& overrides,
-                 bool needs_pruner) {
+                 const CheckpointNeeds& needs) {
     // The network was trained on data normalized in this way; other data must be normalized alike.
     const auto list = [](const std::vector<double>& values) {
         std::vector<std::string> words;
@@ -27,8 +27,10 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     if (!summary.state.class_names.empty()) all.push_back("data.class_names=" + yaml_list(summary.state.class_names));
     const std::string source = path + ":/config";
     const Config stored = Config::parse(summary.config, source, {});
-    if (!stored.has_section("prune")) {
-        if (needs_pruner) all.emplace_back("prune.final_sparsity=0");
+    if (!needs.pruner) {
+        all.emplace_back("prune=none");
+    } else if (!stored.has_section("prune")) {
+        all.emplace_back("prune.final_sparsity=0");
     } else if (stored.section("prune").section("schedule").word("type", "cubic", "") != "rewinding") {
         all.emplace_back("prune.schedule.clamp=true");  // nothing is trained, so no window has to fit
     }
@@ -44,9 +46,9 @@ CheckpointSummary inspect(const std::string& path, const Communicator& world) {
     return summary;
 }
 
-OpenCheckpoint::OpenCheckpoint(const std::string& path, const std::vector<std::string>& overrides, bool needs_pruner,
-                               const Communicator& world)
-    : summary(inspect(path, world)), experiment(config_of(summary, path, overrides, needs_pruner), world) {
+OpenCheckpoint::OpenCheckpoint(const std::string& path, const std::vector<std::string>& overrides,
+                               const CheckpointNeeds& needs, const Communicator& world)
+    : summary(inspect(path, world)), experiment(config_of(summary, path, overrides, needs), world, {}, needs.data) {
     Model& model = experiment.model;
     const bool soft_pruned = std::ranges::find(summary.slots, soft_pruned_slot) != summary.slots.end();
     model.create_slots(soft_pruned ? summary.slots : std::vector<std::string>());

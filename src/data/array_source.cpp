@@ -22,20 +22,9 @@ Dimensions without_ones(const Dimensions& targets, index_t samples) {
     return shorter;
 }
 
-SampleHeader header_of(const ArrayReader& inputs, const ArrayReader& targets, const ArrayOptions& options) {
+/// Checks the targets. @return the number of their columns
+index_t columns_of(const ArrayReader& targets, const ArrayReader& inputs, const ArrayOptions& options) {
     const Dimensions& in = inputs.dimensions();
-    const bool channels_last = options.layout == ImageLayout::nhwc;
-    SampleHeader header;
-    if (in.size() == 2) header.shape = {in[1], 1, 1};
-    else if (in.size() == 3) header.shape = {1, in[1], in[2]};
-    else if (in.size() == 4) header.shape = channels_last ? Shape{in[3], in[1], in[2]} : Shape{in[1], in[2], in[3]};
-    else
-        input_error(inputs.source(), " holds inputs of ", in.empty() ? "a single value" : crossed(in),
-                    ": allowed are (samples, features), (samples, rows, columns) and (samples, channels, rows, "
-                    "columns)",
-                    in.size() == 1  ? "; for one feature per sample use array.reshape(-1, 1)"
-                    : in.size() > 4 ? "; for dense layers use array.reshape(len(array), -1)"
-                                    : "");
     const Dimensions out = without_ones(targets.dimensions(), in[0]);
     // Sample counts that agree only as the last dimensions, which are the longer ones if targets have two as well.
     const Dimensions& stored = targets.dimensions();
@@ -58,6 +47,24 @@ SampleHeader header_of(const ArrayReader& inputs, const ArrayReader& targets, co
     if (columns > 1 && options.needs_label_column && targets.holds_integers())
         input_error(targets.source(), " holds targets of ", crossed(targets.dimensions()),
                     ": set data.label_column to the column with the class labels (0 in QMNIST), or to all");
+    return columns;
+}
+
+SampleHeader header_of(const ArrayReader& inputs, const ArrayReader* targets, const ArrayOptions& options) {
+    const Dimensions& in = inputs.dimensions();
+    const bool channels_last = options.layout == ImageLayout::nhwc;
+    SampleHeader header;
+    if (in.size() == 2) header.shape = {in[1], 1, 1};
+    else if (in.size() == 3) header.shape = {1, in[1], in[2]};
+    else if (in.size() == 4) header.shape = channels_last ? Shape{in[3], in[1], in[2]} : Shape{in[1], in[2], in[3]};
+    else
+        input_error(inputs.source(), " holds inputs of ", in.empty() ? "a single value" : crossed(in),
+                    ": allowed are (samples, features), (samples, rows, columns) and (samples, channels, rows, "
+                    "columns)",
+                    in.size() == 1  ? "; for one feature per sample use array.reshape(-1, 1)"
+                    : in.size() > 4 ? "; for dense layers use array.reshape(len(array), -1)"
+                                    : "");
+    const index_t columns = targets != nullptr ? columns_of(*targets, inputs, options) : 1;
     header.samples = in[0];
     header.target_width = options.label_column ? 1 : columns;
     header.element = inputs.holds_bytes() ? Element::byte : Element::float32;
@@ -97,7 +104,7 @@ class ArraySource final : public SampleSource {
         : inputs_(std::move(inputs)),
           targets_(std::move(targets)),
           options_(std::move(options)),
-          header_(header_of(*inputs_, *targets_, options_)),
+          header_(header_of(*inputs_, targets_.get(), options_)),
           permutes_(options_.layout == ImageLayout::nhwc && inputs_->dimensions().size() == 4) {}
 
     SampleHeader header() const override { return header_; }
@@ -115,10 +122,10 @@ class ArraySource final : public SampleSource {
     }
 
     std::string why_sequential() const override { return inputs_->why_sequential(); }
-    SampleNames names() const override { return {inputs_->source(), targets_->source()}; }
+    SampleNames names() const override { return {inputs_->source(), (targets_ ? targets_ : inputs_)->source()}; }
 
     std::vector<std::string> warnings() const override {
-        std::vector<std::string> found{inputs_->warning(), targets_->warning(),
+        std::vector<std::string> found{inputs_->warning(), targets_ ? targets_->warning() : "",
                                        layout_warning(*inputs_, header_.shape, options_.layout)};
         std::erase(found, "");
         return found;
@@ -141,6 +148,7 @@ class ArraySource final : public SampleSource {
 
    private:
     void read_targets(index_t first, index_t count, std::span<float> targets) const {
+        if (!targets_) return static_cast<void>(std::ranges::fill(targets, 0.0F));
         if (targets_->dimensions().front() != header_.samples) {  // (1,N)
             std::vector<float> all(static_cast<std::size_t>(targets_->size()));
             targets_->read_targets(0, 1, all);
@@ -167,25 +175,29 @@ class FilePairFormat final : public DataFormat {
     struct Pair {
         FileList inputs, targets;
     };
-    FilePairFormat(Config config, Pair train, Pair test, Open opener, ArrayOptions options)
+    FilePairFormat(Config config, Pair train, Pair test, Open opener, ArrayOptions options, const DataNeeds& needs)
         : config_(std::move(config)),
           train_(std::move(train)),
           test_(std::move(test)),
           open_(opener),
-          options_(std::move(options)) {}
+          options_(std::move(options)),
+          needs_(needs) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const Pair& files = part == Part::train ? train_ : test_;
         if (files.inputs.empty()) return nullptr;
-        const auto inputs = files.inputs.paths(), targets = files.targets.paths();
-        if (inputs.size() != targets.size())
+        const bool has_targets = needs_.targets || part == Part::train;
+        const auto inputs = files.inputs.paths();
+        const auto targets = has_targets ? files.targets.paths() : std::vector<std::string>();
+        if (has_targets && inputs.size() != targets.size())
             input_error(files.inputs.place(), " names ", inputs.size(), " files from '", inputs.front(), "' to '",
                         inputs.back(), "', but ", files.targets.place(), " names ", targets.size(), " from '",
                         targets.front(), "' to '", targets.back(), "': each file of inputs needs one of targets");
         std::vector<std::unique_ptr<SampleSource>> pairs;
         for (std::size_t i = 0; i < inputs.size(); ++i) {
             auto of_inputs = open_(inputs[i]);
-            pairs.push_back(make_array_source(std::move(of_inputs), open_(targets[i]), options_));
+            auto of_targets = has_targets ? open_(targets[i]) : nullptr;
+            pairs.push_back(make_array_source(std::move(of_inputs), std::move(of_targets), options_));
         }
         return concatenate(std::move(pairs), config_);
     }
@@ -195,6 +207,7 @@ class FilePairFormat final : public DataFormat {
     Pair train_, test_;
     Open open_;
     ArrayOptions options_;
+    DataNeeds needs_;
 };
 
 }  // namespace
@@ -227,7 +240,7 @@ std::unique_ptr<SampleSource> make_array_source(std::unique_ptr<ArrayReader> inp
 
 std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults,
                                                   std::unique_ptr<ArrayReader> (*open)(const std::string& path),
-                                                  ArrayOptions options) {
+                                                  ArrayOptions options, const DataNeeds& needs) {
     const std::string directory = read_directory(config, defaults.directory);
     const auto files = [&](const char* key, const std::optional<std::string>& fallback, const char* meaning) {
         return FileList(config, directory, key, fallback, meaning);
@@ -241,9 +254,10 @@ std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const Fi
         files("test_targets", defaults.test_targets, "file with the test targets, or several; '' for none")};
     if (train.inputs.empty() || train.targets.empty())
         input_error(config.place_of("train_inputs"), " and train_targets must name files");
-    if (test.inputs.empty() != test.targets.empty())
-        input_error(config.place_of("test_inputs"), " and test_targets must both name a file, or both be ''");
-    return std::make_unique<FilePairFormat>(config, std::move(train), std::move(test), open, std::move(options));
+    if (needs.targets && test.inputs.empty() != test.targets.empty())
+        input_error(config.place_of("test_inputs"), " and test_targets must both name a file, or both be ''",
+                    needs.training ? "" : "; for outputs of samples without targets: evaluate --no-targets");
+    return std::make_unique<FilePairFormat>(config, std::move(train), std::move(test), open, std::move(options), needs);
 }
 
 }  // namespace pruntrain

@@ -69,7 +69,11 @@ CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys) {
 
     CsvColumns columns;
     const bool first = keys.target.front() == "first";
-    if (first || keys.target.front() == "last") {
+    if (!keys.has_targets) {
+        for (const std::string& word : keys.target)
+            if (const auto named = std::ranges::find(layout.names, word); named != layout.names.end())
+                std::erase(left, static_cast<std::size_t>(named - layout.names.begin()));
+    } else if (first || keys.target.front() == "last") {
         const auto count = static_cast<std::size_t>(keys.target_columns);
         const std::size_t taken = std::min(count, left.size());
         const auto begin = first ? left.begin() : left.end() - static_cast<std::ptrdiff_t>(taken);

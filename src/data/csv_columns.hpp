@@ -16,6 +16,7 @@ struct CsvKeys {
     CsvFormat format;
     std::vector<std::string> target{"last"};  ///< first, last, or columns by name or number
     index_t target_columns = 1;               ///< of first and last
+    bool has_targets = true;                  ///< false: there are none; a column that `target` names is left out
     std::vector<std::string> leave_out;       ///< columns by name or number
     IndexColumn index_column = IndexColumn::refuse;
     std::vector<index_t> shape;  ///< empty: flat, one feature per column

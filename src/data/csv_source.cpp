@@ -113,7 +113,7 @@ class CsvSource final : public SampleSource {
         classes_ = words_.classes();
         const auto inputs = static_cast<index_t>(columns_.inputs.size());
         header_ = {keys.shape.empty() ? Shape{inputs, 1, 1} : to_shape(keys.shape), begins_.back(),
-                   static_cast<index_t>(columns_.targets.size()), Element::float32};
+                   static_cast<index_t>(std::max<std::size_t>(1, columns_.targets.size())), Element::float32};
         if (header_.shape.size() != inputs)
             input_error("'", readers_.front().path(), "' has ", inputs, " input columns, but data.shape ",
                         header_.shape.describe(), " needs ", header_.shape.size());
@@ -144,6 +144,7 @@ class CsvSource final : public SampleSource {
             if (inputs != nullptr)
                 for (const std::size_t column : columns_.inputs)
                     *inputs++ = static_cast<float>(input(reader, sample, line, column, cells));
+            if (outputs != nullptr && columns_.targets.empty()) *outputs++ = 0;
             if (outputs != nullptr)
                 for (const std::size_t column : columns_.targets)
                     *outputs++ = target(reader, line, column, cells[column]);
@@ -188,7 +189,7 @@ class CsvSource final : public SampleSource {
     /// Counts the rows of a file and looks at its targets and first column.
     void scan(const CsvReader& reader) {
         const bool decimal_comma = reader.format().decimal_comma, has_words = columns_.targets.size() == 1;
-        const std::size_t target = columns_.targets.front();
+        const std::size_t target = has_words ? columns_.targets.front() : 0;
         std::string first_word;
         IndexCheck index;
         index_t rows = 0;

@@ -23,9 +23,9 @@ struct Keys {
     std::vector<std::string> class_names;
 };
 
-Keys read_keys(const Config& section) {
+Keys read_keys(const Config& section, const DataNeeds& needs) {
     Keys keys;
-    keys.format = choose(data_formats(), section, "format", std::nullopt, "format of the data files");
+    keys.format = choose(data_formats(), section, "format", std::nullopt, "format of the data files", needs);
     keys.residency = section.choice(
         "residency", "node", sample_stores().names(),
         "where the samples are stored; node: all of them in the memory of each node; shard: partitioned over the "
@@ -51,28 +51,32 @@ Keys read_keys(const Config& section) {
     return keys;
 }
 
-/// The headers of the training and the test files. Sent as bytes between ranks.
+/// What the training and the test files hold. Sent as bytes between ranks.
 struct Headers {
-    SampleHeader train, test;
-    bool has_test = false;
+    SampleHeader common;  // of all samples
+    index_t train = 0, test = 0;
 
     friend bool operator==(const Headers&, const Headers&) = default;
 };
 static_assert(std::is_trivially_copyable_v<Headers>);
 
-Headers headers_of(const SampleSource& train, const SampleSource* test) {
-    Headers headers{train.header(), {}, test != nullptr};
-    if (test == nullptr) return headers;
-    headers.test = test->header();
-    SampleHeader as_test = headers.train;
-    as_test.samples = headers.test.samples;
+/// @param train, test  null if there are no such files; not both
+Headers headers_of(const SampleSource* train, const SampleSource* test) {
+    Headers headers;
+    headers.common = (train != nullptr ? train : test)->header();
+    if (train != nullptr) headers.train = train->header().samples;
+    if (test != nullptr) headers.test = test->header().samples;
+    headers.common.samples = headers.train + headers.test;
+    if (train == nullptr || test == nullptr) return headers;
     const auto describe = [](const SampleHeader& header) {
         return text("inputs of ", header.shape.describe(), header.element == Element::byte ? " bytes" : " values",
                     " and ", header.target_width, " target(s)");
     };
-    if (headers.test != as_test)
-        input_error("training and test samples have different shapes: ", describe(headers.train), " against ",
-                    describe(headers.test));
+    SampleHeader as_train = test->header();
+    as_train.samples = headers.train;
+    if (train->header() != as_train)
+        input_error("training and test samples have different shapes: ", describe(train->header()), " against ",
+                    describe(test->header()));
     return headers;
 }
 
@@ -94,10 +98,12 @@ void check_length(const Config& section, const std::string& key, const std::vect
 
 }  // namespace
 
-Dataset::Dataset(const Config& section, const Communicator& world) : Dataset(section, world, world.node()) {}
+Dataset::Dataset(const Config& section, const Communicator& world, const DataNeeds& needs)
+    : Dataset(section, world, world.node(), needs) {}
 
-Dataset::Dataset(const Config& section, const Communicator& world, const Communicator& node) {
-    const Keys keys = read_keys(section);
+Dataset::Dataset(const Config& section, const Communicator& world, const Communicator& node, const DataNeeds& needs)
+    : targets_are_(needs.targets ? Targets::as_stored : Targets::absent) {
+    const Keys keys = read_keys(section, needs);
     residency_ = keys.residency;
     splits_ = keys.splits;
     labels_ = keys.labels;
@@ -109,12 +115,18 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     bool wide = false;
     world.rethrow_collectively([&] {
         if (!node.is_root()) return;
-        for (const Part part : {Part::train, Part::test}) sources[static_cast<std::size_t>(part)] = format.open(part);
-        own = headers_of(*sources[0], sources[1].get());
-        wide = sources[0]->is_wide();
+        sources[1] = format.open(Part::test);
+        if (!needs.targets && !sources[1])
+            input_error(
+                "samples without targets must be in test files: name them, as data.test_file or "
+                "data.test_inputs");
+        if (needs.training || !sources[1]) sources[0] = format.open(Part::train);
+        own = headers_of(sources[0].get(), sources[1].get());
+        const SampleSource& first = sources[0] ? *sources[0] : *sources[1];
+        wide = first.is_wide();
         for (std::size_t part = 0; part < sources.size(); ++part)
             if (sources[part]) names_[part] = sources[part]->names();
-        class_names_ = names_of_classes(keys.class_names, *sources[0]);
+        class_names_ = sources[0] ? names_of_classes(keys.class_names, first) : keys.class_names;
     });
     broadcast(class_names_, world);
     Headers headers = own;
@@ -124,14 +136,21 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         world.broadcast_text(names.inputs);
         world.broadcast_text(names.targets);
     }
-    header_ = headers.train;
-    part_samples_ = {headers.train.samples, headers.has_test ? headers.test.samples : 0};
+    header_ = headers.common;
+    part_samples_ = {headers.train, headers.test};
     splits_.set_sizes(samples_of(Part::train), samples_of(Part::test));
-    if (!labels_.plain() && header_.target_width != 1)
+    if (has_targets() && !labels_.plain() && header_.target_width != 1)
         input_error(labels_.key(), " is for one label per sample, but the targets have ", header_.target_width,
                     " values: leave it out");
     if (!keys.measured) {
         normalization_ = keys.given;
+        const index_t trained = std::ssize(normalization_.mean), found = header_.shape.channels;
+        if (!needs.training && trained > 1 && trained != found)
+            input_error(names_[headers.train > 0 ? 0 : 1].inputs, " has samples of ", found, " channels or features, ",
+                        "but the network was trained on ", trained,
+                        found > trained ? ": leave the others out (csv: data.leave_out, data.target)"
+                        : needs.targets ? ": if the file has no targets, evaluate it with --no-targets"
+                                        : "");
         check_length(section, "mean", normalization_.mean, header_.shape);
         check_length(section, "std", normalization_.deviation, header_.shape);
         if (wide) offsets_ = offsets_of(normalization_, header_.shape.channels);
@@ -142,12 +161,13 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     });
     world.rethrow_collectively([&] {
         for (std::size_t part = 0; part < sources.size(); ++part)
-            if (sources[part]) class_maps_[part] = map_classes(*sources[part], class_names_, !class_maps_[0].empty());
+            if (sources[part] && has_targets())
+                class_maps_[part] = map_classes(*sources[part], class_names_, !class_maps_[0].empty());
     });
 
     format.set_offsets(offsets_);
     load(offsets_.empty() ? std::move(sources) : Sources{}, format, world, node);
-    if (splits_.stratified()) splits_.stratify(targets_of(Part::train), header_.target_width);
+    if (splits_.stratified() && headers.train > 0) splits_.stratify(targets_of(Part::train), header_.target_width);
     if (keys.measured && measure_normalization(format, wide, world)) {
         format.set_offsets(offsets_);
         store_.reset();  // before the next one takes memory
@@ -161,15 +181,15 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     for (real& scale : feature_scale_) scale = 1 / scale;
 }
 
-void Dataset::describe(const Config& section) { read_keys(section); }
+void Dataset::describe(const Config& section) { read_keys(section, {}); }
 
 void Dataset::load(Sources sources, const CheckedFormat& format, const Communicator& world, const Communicator& node) {
     SampleFiles files{format, {}};
     for (const Part part : {Part::train, Part::test}) {
-        if (samples_of(part) == 0) continue;
         auto& of_part = files.parts[static_cast<std::size_t>(part)];
         of_part.header = header_;
         of_part.header.samples = samples_of(part);
+        if (samples_of(part) == 0) continue;
         auto& targets = targets_[static_cast<std::size_t>(part)];
         targets = SharedWindow(node, static_cast<std::size_t>(samples_of(part) * header_.target_width) * sizeof(float));
         of_part.targets = targets_of(part);
@@ -177,6 +197,7 @@ void Dataset::load(Sources sources, const CheckedFormat& format, const Communica
     world.rethrow_collectively([&] {
         if (!node.is_root()) return;
         for (const Part part : {Part::train, Part::test}) {
+            if (samples_of(part) == 0) continue;
             auto& source = sources[static_cast<std::size_t>(part)];
             files.parts[static_cast<std::size_t>(part)].source = source ? std::move(source) : format.open(part);
         }

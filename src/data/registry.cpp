@@ -21,7 +21,7 @@
 
 namespace pruntrain {
 
-#define DECLARE(name, meaning) std::unique_ptr<DataFormat> make_##name(const Config&);
+#define DECLARE(name, meaning) std::unique_ptr<DataFormat> make_##name(const Config&, const DataNeeds&);
 #define LIST(name, meaning) {#name, make_##name, meaning},
 
 DATA_FORMATS(DECLARE)

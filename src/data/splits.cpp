@@ -58,8 +58,12 @@ index_t Splits::count_of(double wanted, index_t train_files) const {
 }
 
 void Splits::set_sizes(index_t train_files, index_t test_files) {
-    const index_t validation = count_of(validation_, train_files), test = count_of(test_, train_files);
     test_files_ = test_files > 0;
+    if (train_files == 0) {
+        samples_ = {0, 0, test_files};
+        return;
+    }
+    const index_t validation = count_of(validation_, train_files), test = count_of(test_, train_files);
     if (test_files_ && test > 0)
         input_error("data.test_samples is ", exact(test_), ", but there are test files with ", test_files,
                     " samples: set it to 0, or name no test files");

@@ -47,7 +47,7 @@ std::vector<std::string> value_notes(std::span<const float> targets, index_t wid
 
 void Dataset::check_classes(index_t classes) const {
     labels_.check_count(classes);
-    if (one_hot_) return;
+    if (targets_are_ == Targets::one_hot) return;
     for (const Part part : {Part::train, Part::test}) {
         const auto targets = targets_of(part);
         for (std::size_t i = 0; i < targets.size(); ++i) {
@@ -92,14 +92,18 @@ void Dataset::use_probabilities() {
                             " classes, at least 0 with the sum 1; real values are for mean_squared_error");
         }
     }
-    one_hot_ = one_hot;
+    if (one_hot) targets_are_ = Targets::one_hot;
 }
 
-std::string Dataset::label(index_t index) const { return exact(labels_.label_of(index)); }
+std::string Dataset::label(index_t index) const {
+    return index < std::ssize(class_names_) ? class_names_[static_cast<std::size_t>(index)]
+                                            : exact(labels_.label_of(index));
+}
 
 float* Dataset::take_target(const float* stored, float* targets) const {
     const index_t width = header_.target_width;
-    if (one_hot_) *targets = static_cast<float>(std::max_element(stored, stored + width) - stored);
+    if (targets_are_ == Targets::one_hot)
+        *targets = static_cast<float>(std::max_element(stored, stored + width) - stored);
     else if (!labels_.plain()) *targets = static_cast<float>(labels_.class_of(*stored));
     else return std::copy_n(stored, width, targets);
     return targets + 1;

@@ -50,17 +50,19 @@ Evaluation evaluate(Network& network, const Loss& loss, const Dataset& dataset, 
             network.forward(step);
             const real* const values = network.output();
             const Tiling tiling = network.output_tiling(samples);
+            if (outputs) append_outputs(tiling, network.outputs(), values, *outputs);
+            if (!dataset.has_targets()) continue;
             const LossSums sums = loss.evaluate(tiling, network.outputs(), values, targets.data(),
                                                 dataset.target_width(), samples, nullptr);
             sum += sums.loss;
             correct += sums.correct;
             if (metrics) metrics->add(tiling, values, targets.data());
-            if (outputs) append_outputs(tiling, network.outputs(), values, *outputs);
         }
         rows.insert(rows.end(), {sum, static_cast<double>(correct)});
     }
     std::array<double, 2> totals{};
     slices.finish(slices.start_sum(rows), totals);
+    if (!dataset.has_targets()) return result;
     const auto count = static_cast<double>(result.samples);
     result.loss = totals[0] / count;
     if (loss.classifies(network.outputs(), dataset.target_width())) result.accuracy = totals[1] / count;

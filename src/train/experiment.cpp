@@ -43,10 +43,11 @@ std::unique_ptr<Regularizer> choose_regularizer(const Config& config) {
 
 }  // namespace
 
-Experiment::Experiment(const Config& config, const Communicator& world, std::optional<index_t> look)
+Experiment::Experiment(const Config& config, const Communicator& world, std::optional<index_t> look,
+                       const DataNeeds& needs)
     : settings(checked(config)),
       grid(look ? Grid::to_look_at(world, settings.model_shards, *look) : Grid(world, settings.model_shards)),
-      dataset(config.section("data"), world),
+      dataset(config.section("data"), world, needs),
       model(config.list("model"), dataset.shape(), grid,
             {.allow_row_parallel = settings.allow_row_parallel,
              .partition_state = settings.shard_optimizer,
@@ -55,21 +56,14 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
              .outputs_prunable = !config.has_section("prune") || !prunes_whole_outputs(config.section("prune"))},
             !look),
       loss(choose_loss(config)),
-      sampler(dataset.samples(Split::train), settings.global_batch, settings.seed),
+      sampler(std::max(index_t{1}, dataset.samples(Split::train)), settings.global_batch, settings.seed),
       length(length_of(settings, sampler)),
       optimizer(choose_optimizer(config)),
       regularizer(choose_regularizer(config)),
       learning_rate(config.section("optimizer").section("schedule"), settings.learning_rate, length),
       configuration(config) {
     const Network& network = model.network();
-    loss->check(network.outputs(), dataset.target_width());
-    if (loss->takes_probabilities(network.outputs(), dataset.target_width())) dataset.use_probabilities();
-    if (classes() > 0) dataset.check_classes(classes());
-    else dataset.check_values();
-    if (classes() == 0 && dataset.class_names().size() > 2)
-        input_error("the targets are words of ", dataset.class_names().size(), " classes, but loss ",
-                    config.section("train").place_of("loss"),
-                    " compares values: use cross_entropy, and one output for each class");
+    if (dataset.has_targets()) check_targets();
     if (regularizer) {
         const auto applies = [&](const auto* parameter) { return regularizer->applies_to(*parameter); };
         if (std::ranges::none_of(network.parameters(), applies))
@@ -91,6 +85,18 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
     resolved = config.resolved();
     model.create_slots(slot_names());
     if (!look) model.network().initialize(settings.seed);
+}
+
+void Experiment::check_targets() {
+    const Network& network = model.network();
+    loss->check(network.outputs(), dataset.target_width());
+    if (loss->takes_probabilities(network.outputs(), dataset.target_width())) dataset.use_probabilities();
+    if (classes() > 0) dataset.check_classes(classes());
+    else dataset.check_values();
+    if (classes() == 0 && dataset.class_names().size() > 2)
+        input_error("the targets are words of ", dataset.class_names().size(), " classes, but loss ",
+                    configuration.section("train").place_of("loss"),
+                    " compares values: use cross_entropy, and one output for each class");
 }
 
 void Experiment::check_criterion(const Config& config) {

@@ -54,9 +54,10 @@ struct EvaluateOptions {
     std::string checkpoint;
     std::vector<std::string> overrides;
     std::string split = "test";
-    std::string outputs;    ///< .npy file for the network's outputs; empty: none
-    bool metrics = false;   ///< print precision, recall and F1, or R2
-    std::string confusion;  ///< .csv file for the confusion matrix; empty: none
+    std::string outputs;      ///< .npy file for the network's outputs; empty: none
+    bool metrics = false;     ///< print precision, recall and F1, or R2
+    std::string confusion;    ///< .csv file for the confusion matrix; empty: none
+    bool no_targets = false;  ///< the test files have no targets, or they are not read
     bool independent = false;
 };
 

@@ -12,12 +12,16 @@ namespace pruntrain {
 /// Verifies a checkpoint and describes it. Collective.
 CheckpointSummary inspect(const std::string& path, const Communicator& world);
 
+struct CheckpointNeeds {
+    bool pruner = false;  ///< a run that did not prune gets a pruner too, with the default criterion
+    DataNeeds data;
+};
+
 /// A checkpoint with the experiment of its run: the weights are read, and the network computes as in the run.
 struct OpenCheckpoint {
     /// Collective.
-    /// @param overrides     key.path=value: replace keys of the configuration in the checkpoint
-    /// @param needs_pruner  a run that did not prune gets a pruner too, with the default criterion
-    OpenCheckpoint(const std::string& path, const std::vector<std::string>& overrides, bool needs_pruner,
+    /// @param overrides  key.path=value: replace keys of the configuration in the checkpoint
+    OpenCheckpoint(const std::string& path, const std::vector<std::string>& overrides, const CheckpointNeeds& needs,
                    const Communicator& world);
 
     /// @param name  train, validation or test

@@ -24,7 +24,7 @@ struct ArrayOptions {
 ArrayOptions read_array_options(const Config& config);
 
 /// @param inputs   (N,F) flat, (N,H,W) or (N,C,H,W) images; bytes stay bytes, all else becomes float32
-/// @param targets  (N), (1,N) or (N,D)
+/// @param targets  (N), (1,N) or (N,D); null: none are stored, and all are read as 0
 /// @throws InputError for other dimensions, or if the two sample counts differ
 std::unique_ptr<SampleSource> make_array_source(std::unique_ptr<ArrayReader> inputs,
                                                 std::unique_ptr<ArrayReader> targets, ArrayOptions options = {});
@@ -38,6 +38,6 @@ struct FilePairs {
 /// A format with one file for each array, or several for each, named by the keys of `FilePairs`.
 std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults,
                                                   std::unique_ptr<ArrayReader> (*open)(const std::string& path),
-                                                  ArrayOptions options);
+                                                  ArrayOptions options, const DataNeeds& needs);
 
 }  // namespace pruntrain

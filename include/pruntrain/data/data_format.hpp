@@ -80,7 +80,13 @@ class DataFormat {
     virtual std::unique_ptr<SampleSource> open(Part part) const = 0;
 };
 
-using DataFormatFactory = std::unique_ptr<DataFormat> (*)(const Config&);
+/// What a command needs of the data.
+struct DataNeeds {
+    bool training = true;  ///< false: if there are test files, the training files need not exist
+    bool targets = true;   ///< false: the test files have no targets, or their targets are not read; `targets` are 0
+};
+
+using DataFormatFactory = std::unique_ptr<DataFormat> (*)(const Config&, const DataNeeds&);
 const Registry<DataFormatFactory>& data_formats();
 
 /// The `data.directory` key.

@@ -26,17 +26,19 @@ class Dataset {
    public:
     /// Collective over `world`; all ranks throw the same error.
     /// @param section  the `data` section
-    Dataset(const Config& section, const Communicator& world);
+    /// @param needs    without `training` normalization must be given, and without `targets` there must be test files
+    Dataset(const Config& section, const Communicator& world, const DataNeeds& needs = {});
     /// @param node  ranks treated as one node; they share memory
-    Dataset(const Config& section, const Communicator& world, const Communicator& node);
+    Dataset(const Config& section, const Communicator& world, const Communicator& node, const DataNeeds& needs = {});
 
     /// Reads the keys of the section and of all formats, for --describe.
     static void describe(const Config& section);
 
     const Shape& shape() const { return header_.shape; }
     /// Values per target, 1 for one-hot rows that have become classes.
-    index_t target_width() const { return one_hot_ ? 1 : header_.target_width; }
+    index_t target_width() const { return targets_are_ == Targets::one_hot ? 1 : header_.target_width; }
     index_t samples(Split split) const { return splits_.samples(split); }
+    bool has_targets() const { return targets_are_ != Targets::absent; }
     /// In the order of their numbers; none if the targets are numbers without names.
     const std::vector<std::string>& class_names() const { return class_names_; }
     const Normalization& normalization() const { return normalization_; }
@@ -52,7 +54,7 @@ class Dataset {
     /// The targets are probabilities of the classes, one per column. If all are 0 or 1, they become class labels.
     /// @throws InputError with file and sample of a row that does not sum to 1
     void use_probabilities();
-    /// The label in the files of a class.
+    /// The name of a class, or its label in the files.
     std::string label(index_t index) const;
     /// Notes and warnings about values and classes, one line each. Local, with the same result on all ranks.
     /// @param classes  0 for a regression
@@ -73,6 +75,8 @@ class Dataset {
     void pause_reading() const { store_->pause(); }
 
    private:
+    /// One-hot targets are stored as rows of 0 and a single 1, and used as classes.
+    enum class Targets { absent, as_stored, one_hot };
     index_t& samples_of(Part part) { return part_samples_[static_cast<std::size_t>(part)]; }
     index_t samples_of(Part part) const { return part_samples_[static_cast<std::size_t>(part)]; }
     std::span<float> targets_of(Part part) const;
@@ -107,8 +111,8 @@ class Dataset {
     std::unique_ptr<SampleStore> store_;  // a read changes it, even of a const data set
     Splits splits_;
     ClassLabels labels_;
-    bool one_hot_ = false;  // targets are stored as rows of 0 and a single 1
-    Offsets offsets_;       // per channel, subtracted from the stored inputs; empty: none
+    Targets targets_are_;
+    Offsets offsets_;  // per channel, subtracted from the stored inputs; empty: none
     Normalization normalization_;
     std::vector<real> feature_mean_;   // per feature
     std::vector<real> feature_scale_;  // 1 / std

@@ -17,7 +17,7 @@ namespace pruntrain {
 /// node holds all of them.
 struct SampleFiles {
     struct OfPart {
-        SampleHeader header;                   ///< 0 samples: there is no such part
+        SampleHeader header;  ///< the same of both parts but for `samples`; 0 samples: there is no such part
         std::unique_ptr<SampleSource> source;  ///< on the root of each node
         std::span<float> targets;              ///< of all samples, in memory shared by the node
     };

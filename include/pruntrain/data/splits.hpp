@@ -21,6 +21,7 @@ class Splits {
     /// Reads the keys, without the sizes of the files.
     explicit Splits(const Config& section);
 
+    /// @param train_files  samples of the training files; 0: they are not read
     /// @throws InputError if no training samples are left, or there are two kinds of test samples
     void set_sizes(index_t train_files, index_t test_files);
     bool stratified() const { return stratified_; }

@@ -26,7 +26,9 @@ class Experiment {
     /// Reads every key; throws InputError if one is unknown, wrong or does not fit the data.
     /// @param look  inspects the model without weights, not for a run. Number of ranks of the run; 0: as many replicas
     /// as there are ranks here
-    Experiment(const Config& config, const Communicator& world, std::optional<index_t> look = {});
+    /// @param needs  less than all of the data is not enough for a run
+    Experiment(const Config& config, const Communicator& world, std::optional<index_t> look = {},
+               const DataNeeds& needs = {});
 
     /// All keys of all members.
     static Config description();
@@ -60,6 +62,8 @@ class Experiment {
     index_t slices_of_rank() const;
 
    private:
+    /// @throws InputError if the targets do not fit the loss and the network
+    void check_targets();
     /// @throws InputError if the criterion does not fit the model, the data or the reduction settings
     void check_criterion(const Config& config);
 };

@@ -25,13 +25,23 @@ Metrics empty_metrics(const Experiment& experiment, bool confusion) {
     return {classes, outputs};
 }
 
+void check_options(const EvaluateOptions& options) {
+    if (!options.no_targets) return;
+    if (options.split != "test")
+        input_error("--no-targets is for test files, and --split is ", options.split, ": use --split test");
+    if (options.outputs.empty() || options.metrics || !options.confusion.empty())
+        input_error("--no-targets computes only the outputs: give --outputs FILE, without --metrics and --confusion");
+}
+
 }  // namespace
 
 ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
     const Communicator& world = session.world;
     const std::string checkpoint = find_checkpoint(options.checkpoint, world);
     check_output_files({options.outputs, options.confusion}, {checkpoint}, world);
-    OpenCheckpoint opened(checkpoint, options.overrides, false, world);
+    check_options(options);
+    const DataNeeds needs{.training = options.split != "test", .targets = !options.no_targets};
+    OpenCheckpoint opened(checkpoint, options.overrides, {.pruner = false, .data = needs}, world);
     Experiment& experiment = opened.experiment;
     Network& network = experiment.model.network();
     const Split split = opened.split(options.split);
@@ -41,7 +51,7 @@ ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
     std::vector<float> outputs;
     const Evaluation result = evaluate(network, *experiment.loss, experiment.dataset, split, experiment.slices(),
                                        writes ? &outputs : nullptr, metrics ? &*metrics : nullptr);
-    require_finite(result, options.split);
+    if (!options.no_targets) require_finite(result, options.split);
     if (writes) {
         // Each replica has evaluated a contiguous block of the split, in the order of the ranks.
         const std::vector<real> own(outputs.begin(), outputs.end());
@@ -51,7 +61,8 @@ ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
             write_npy(options.outputs, {result.samples, network.outputs()}, std::vector<float>(all.begin(), all.end()));
         });
     }
-    std::string found = evaluation_text(result, options.split);
+    std::string found = options.no_targets ? text("split     test, ", result.samples, " samples without targets\n")
+                                           : evaluation_text(result, options.split);
     if (metrics) {
         metrics->reduce(experiment.grid.replicas());
         std::vector<std::string> labels;

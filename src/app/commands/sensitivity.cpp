@@ -14,7 +14,7 @@ ExitStatus run_command(const SensitivityOptions& options, const Session& session
     const Communicator& world = session.world;
     const std::string checkpoint = find_checkpoint(options.checkpoint, world);
     check_output_files({options.table, options.allocation}, {checkpoint}, world);
-    OpenCheckpoint opened(checkpoint, options.overrides, true, world);
+    OpenCheckpoint opened(checkpoint, options.overrides, {.pruner = true, .data = {}}, world);
     Experiment& experiment = opened.experiment;
     if (!options.allocation.empty() &&
         !experiment.loss->classifies(experiment.model.network().outputs(), experiment.dataset.target_width()))

@@ -13,18 +13,22 @@ namespace {
 
 class Csv final : public DataFormat {
    public:
-    Csv(FileList train, FileList test, CsvKeys keys)
-        : train_(std::move(train)), test_(std::move(test)), keys_(std::move(keys)) {}
+    Csv(FileList train, FileList test, CsvKeys keys, const DataNeeds& needs)
+        : train_(std::move(train)), test_(std::move(test)), keys_(std::move(keys)), needs_(needs) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const auto& files = part == Part::train ? train_ : test_;
         if (files.empty()) return nullptr;
-        return make_csv_source(files.paths(), keys_, part == Part::test ? train_.paths().front() : "");
+        CsvKeys keys = keys_;
+        keys.has_targets = needs_.targets || part == Part::train;
+        const bool compares = part == Part::test && needs_.training;
+        return make_csv_source(files.paths(), keys, compares ? train_.paths().front() : "");
     }
 
    private:
     FileList train_, test_;
     CsvKeys keys_;
+    DataNeeds needs_;
 };
 
 char read_separator(const Config& config) {
@@ -72,7 +76,7 @@ CsvFormat read_format(const Config& config) {
 
 }  // namespace
 
-std::unique_ptr<DataFormat> make_csv(const Config& config) {
+std::unique_ptr<DataFormat> make_csv(const Config& config, const DataNeeds& needs) {
     const std::string directory = read_directory(config, ".");
     const FileList train(config, directory, "train_file", std::nullopt,
                          "files with the training samples, read one after the other; part_*.csv: all that match");
@@ -98,7 +102,7 @@ std::unique_ptr<DataFormat> make_csv(const Config& config) {
     if (by_place ? keys.target.size() > 1 : keys.target_columns > 1 && !config.is_describing())
         input_error(config.place_of("target"), ": give either the names of all target columns, or first or last with ",
                     "data.target_columns");
-    return std::make_unique<Csv>(train, test, keys);
+    return std::make_unique<Csv>(train, test, keys, needs);
 }
 
 }  // namespace pruntrain

@@ -14,12 +14,13 @@ class Hdf5 final : public DataFormat {
         FileList files;
         std::string inputs, targets;
     };
-    Hdf5(Config config, Place train, Place test, DimensionOrder order, ArrayOptions options)
+    Hdf5(Config config, Place train, Place test, DimensionOrder order, ArrayOptions options, const DataNeeds& needs)
         : config_(std::move(config)),
           train_(std::move(train)),
           test_(std::move(test)),
           order_(order),
-          options_(std::move(options)) {}
+          options_(std::move(options)),
+          needs_(needs) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const Place& place = part == Part::train ? train_ : test_;
@@ -27,7 +28,8 @@ class Hdf5 final : public DataFormat {
         std::vector<std::unique_ptr<SampleSource>> sources;
         for (const std::string& file : place.files.paths()) {
             auto inputs = open_h5_dataset(file, place.inputs, order_);
-            auto targets = open_h5_dataset(file, place.targets, order_);
+            std::unique_ptr<ArrayReader> targets;
+            if (needs_.targets || part == Part::train) targets = open_h5_dataset(file, place.targets, order_);
             sources.push_back(make_array_source(std::move(inputs), std::move(targets), options_));
         }
         return concatenate(std::move(sources), config_);
@@ -38,11 +40,12 @@ class Hdf5 final : public DataFormat {
     Place train_, test_;
     DimensionOrder order_;
     ArrayOptions options_;
+    DataNeeds needs_;
 };
 
 }  // namespace
 
-std::unique_ptr<DataFormat> make_hdf5(const Config& config) {
+std::unique_ptr<DataFormat> make_hdf5(const Config& config, const DataNeeds& needs) {
     const std::string directory = read_directory(config, ".");
     Hdf5::Place train{FileList(config, directory, "train_file", std::nullopt,
                                "file with the training samples; several: a list, or a pattern as part_*.h5, sorted by "
@@ -66,7 +69,7 @@ std::unique_ptr<DataFormat> make_hdf5(const Config& config) {
                                   : "if the samples are the last dimension, as MATLAB, Julia and R write it, set "
                                     "data.transposed to true";
     return std::make_unique<Hdf5>(config, std::move(train), std::move(test),
-                                  transposed ? DimensionOrder::reversed : DimensionOrder::as_stored, options);
+                                  transposed ? DimensionOrder::reversed : DimensionOrder::as_stored, options, needs);
 }
 
 }  // namespace pruntrain

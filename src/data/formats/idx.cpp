@@ -17,11 +17,11 @@ std::unique_ptr<ArrayReader> open_plain_or_gz(const std::string& path) {
 
 }  // namespace
 
-std::unique_ptr<DataFormat> make_idx(const Config& config) {
+std::unique_ptr<DataFormat> make_idx(const Config& config, const DataNeeds& needs) {
     const FilePairs defaults{"/usr/share/datasets/fashion-mnist",  // of Debian's package dataset-fashion-mnist
                              "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
                              "t10k-labels-idx1-ubyte"};
-    return make_file_pair_format(config, defaults, open_plain_or_gz, read_array_options(config));
+    return make_file_pair_format(config, defaults, open_plain_or_gz, read_array_options(config), needs);
 }
 
 }  // namespace pruntrain

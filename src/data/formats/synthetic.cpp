@@ -115,7 +115,7 @@ class Synthetic final : public DataFormat {
 
 }  // namespace
 
-std::unique_ptr<DataFormat> make_synthetic(const Config& config) {
+std::unique_ptr<DataFormat> make_synthetic(const Config& config, const DataNeeds&) {
     constexpr double largest = 0xFFFFFFFF;  // random streams are indexed by 32 bits
     Recipe recipe;
     recipe.samples = config.integer("samples", 10000, between(1, largest), "number of samples in all splits together");

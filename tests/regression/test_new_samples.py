@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+"""A trained network is used on new files: the training files may be gone, and the new samples may have no targets."""
+
+import unittest
+
+import h5py
+import numpy
+
+from support import EndToEnd, messages, run
+
+SAMPLES, NEW = 300, 50
+CONFIG = """
+run: {{name: {name}, output: {folder}, progress: lines}}
+data: {{{data}, directory: {folder}, test_samples: 30, normalization: measured}}
+model: [{{layer: dense, units: 16}}, {{layer: relu}}, {{layer: dense, units: 3}}]
+train: {{epochs: 4, global_batch: 20, execution: dense}}
+optimizer: {{learning_rate: 0.01}}
+prune: {{final_sparsity: 0.5}}
+"""
+KINDS = ["cat", "dog", "eel"]
+
+
+class NewSamples(EndToEnd):
+    def setUp(self):
+        super().setUp()
+        random = numpy.random.default_rng(3)
+        self.y = numpy.arange(SAMPLES) % 3
+        self.x = (random.normal(size=(SAMPLES, 4)) + 2 * numpy.eye(4)[self.y]).astype("f4")
+        numpy.save(self.folder / "x.npy", self.x)
+        numpy.save(self.folder / "y.npy", self.y)
+        numpy.save(self.folder / "new.npy", self.x[:NEW])
+        numpy.save(self.folder / "new_y.npy", self.y[:NEW])
+        self.table("all.csv", self.x, self.y)
+        self.table("new.csv", self.x[:NEW])
+        self.table("labeled.csv", self.x[:NEW], self.y[:NEW])
+        for name, count in (("all", SAMPLES), ("new", NEW)):
+            with h5py.File(self.folder / f"{name}.h5", "w") as file:
+                file["inputs"] = self.x[:count]
+                if name == "all":
+                    file["targets"] = self.y
+
+    def table(self, name, inputs, labels=None):
+        rows = [",".join(map(str, row)) + ("" if labels is None else f",{KINDS[label]}")
+                for row, label in zip(inputs, range(len(inputs)) if labels is None else labels)]
+        heading = "a,b,c,d" + ("" if labels is None else ",kind")
+        (self.folder / name).write_text("\n".join([heading, *rows]) + "\n")
+
+    def trained(self, name, data, *files):
+        """Trains on files, which are then removed. @return folder of the run"""
+        config = self.folder / f"{name}.yaml"
+        config.write_text(CONFIG.format(folder=self.folder, name=name, data=data))
+        done = run(config)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for file in files:
+            (self.folder / file).unlink()
+        return self.folder / name
+
+    def outputs(self, run_folder, *options, ranks=None):
+        path = self.folder / "outputs.npy"
+        done = run("evaluate", run_folder, "--outputs", path, *options, ranks=ranks)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return numpy.load(path), done.stdout
+
+    def assert_refused(self, expected, run_folder, *options):
+        done = run("evaluate", run_folder, "--outputs", self.folder / "none.npy", *options)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn(expected, messages(done.stderr)[-1])
+
+    def test_arrays(self):
+        folder = self.trained("arrays", "format: npy, train_inputs: x.npy, train_targets: y.npy", "x.npy", "y.npy")
+        new = "data.test_inputs=new.npy"
+        bare, said = self.outputs(folder, "--no-targets", new)
+        self.assertIn(f"split     test, {NEW} samples without targets", said)
+        self.assertNotIn("loss", said)
+        full, said = self.outputs(folder, new, "data.test_targets=new_y.npy")
+        numpy.testing.assert_array_equal(bare, full)
+        self.assertIn(f"accuracy  {(full.argmax(1) == self.y[:NEW]).mean()}", said)
+        self.assertGreater((full.argmax(1) == self.y[:NEW]).mean(), 0.7)
+        for residency, ranks in (("shard", 2), ("disk", 3)):
+            other, _ = self.outputs(folder, "--no-targets", new, f"data.residency={residency}", ranks=ranks)
+            numpy.testing.assert_allclose(other, bare, rtol=1e-5, atol=1e-6)
+
+        # Without the option, without test files, and with options that need targets.
+        for options, expected in (((new,), "for outputs of samples without targets: evaluate --no-targets"),
+                                  (("--no-targets",), "samples without targets must be in test files"),
+                                  (("--no-targets", "--metrics", new), "--no-targets computes only the outputs"),
+                                  (("--no-targets", "--split", "train", new), "use --split test"),
+                                  (("--split", "train"), "x.npy")):
+            self.assert_refused(expected, folder, *options)
+
+    def test_tables(self):
+        folder = self.trained("table", "format: csv, train_file: all.csv, target: kind", "all.csv")
+        bare, _ = self.outputs(folder, "--no-targets", "data.test_file=new.csv")
+        unread, _ = self.outputs(folder, "--no-targets", "data.test_file=labeled.csv")
+        numpy.testing.assert_array_equal(bare, unread)
+        # Classes have the names and numbers of the training files.
+        confusion = self.folder / "confusion.csv"
+        full, said = self.outputs(folder, "--metrics", "--confusion", confusion, "data.test_file=labeled.csv", ranks=2)
+        numpy.testing.assert_allclose(full, bare, rtol=1e-5, atol=1e-6)
+        self.assertRegex(said, r"(?m)^ +eel +16 ")
+        self.assertEqual(confusion.read_text().splitlines()[0], "label,cat,dog,eel")
+        self.assert_refused("samples of 5 channels or features, but the network was trained on 4", folder, "--no-targets",
+                            "data.test_file=labeled.csv", "data.target=last")
+        self.assert_refused("if the file has no targets, evaluate it with --no-targets", folder, "data.test_file=new.csv",
+                            "data.target=last")
+
+    def test_hdf5(self):
+        folder = self.trained("h5", "format: hdf5, train_file: all.h5", "all.h5")
+        bare, _ = self.outputs(folder, "--no-targets", "data.test_file=new.h5")
+        self.assertGreater((bare.argmax(1) == self.y[:NEW]).mean(), 0.7)
+
+
+if __name__ == "__main__":
+    unittest.main()
