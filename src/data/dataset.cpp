@@ -60,23 +60,25 @@ struct Headers {
 };
 static_assert(std::is_trivially_copyable_v<Headers>);
 
-/// @param train, test  null if there are no such files; not both
-Headers headers_of(const SampleSource* train, const SampleSource* test) {
+/// @param sources  of the training and the test files; null if there are none
+Headers headers_of(const std::array<std::unique_ptr<SampleSource>, 2>& sources) {
+    std::array<SampleHeader, 2> of_part;
     Headers headers;
-    headers.common = (train != nullptr ? train : test)->header();
-    if (train != nullptr) headers.train = train->header().samples;
-    if (test != nullptr) headers.test = test->header().samples;
+    for (std::size_t part = 0; part < sources.size(); ++part)
+        if (sources[part]) headers.common = of_part[part] = sources[part]->header();
+    headers.train = of_part[0].samples;
+    headers.test = of_part[1].samples;
     headers.common.samples = headers.train + headers.test;
-    if (train == nullptr || test == nullptr) return headers;
+    if (!sources[0] || !sources[1]) return headers;
     const auto describe = [](const SampleHeader& header) {
         return text("inputs of ", header.shape.describe(), header.element == Element::byte ? " bytes" : " values",
                     " and ", header.target_width, " target(s)");
     };
-    SampleHeader as_train = test->header();
+    SampleHeader as_train = of_part[1];
     as_train.samples = headers.train;
-    if (train->header() != as_train)
-        input_error("training and test samples have different shapes: ", describe(train->header()), " against ",
-                    describe(test->header()));
+    if (of_part[0] != as_train)
+        input_error("training and test samples have different shapes: ", describe(of_part[0]), " against ",
+                    describe(of_part[1]));
     return headers;
 }
 
@@ -121,7 +123,7 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
                 "samples without targets must be in test files: name them, as data.test_file or "
                 "data.test_inputs");
         if (needs.training || !sources[1]) sources[0] = format.open(Part::train);
-        own = headers_of(sources[0].get(), sources[1].get());
+        own = headers_of(sources);
         const SampleSource& first = sources[0] ? *sources[0] : *sources[1];
         wide = first.is_wide();
         for (std::size_t part = 0; part < sources.size(); ++part)

@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
              data[1] & 128 ? ", comment: ''" : "", "}");
     fuzz::accepted([&] {
         const Config section = Config::parse("data: " + keys, "fuzz.yaml", {}).section("data");
-        const auto source = data_formats().find("csv")(section)->open(Part::train);
+        const auto source = data_formats().find("csv")(section, {})->open(Part::train);
         const SampleHeader header = source->header();
         const auto samples = static_cast<std::size_t>(header.samples);
         const std::size_t features = samples * static_cast<std::size_t>(header.shape.size());

@@ -59,7 +59,7 @@ struct Samples {
 
 inline Samples read_part(const std::string& keys, Part part = Part::train) {
     const Config section = data_section(keys);
-    const auto format = data_formats().find(section.word("format", std::nullopt, ""))(section);
+    const auto format = data_formats().find(section.word("format", std::nullopt, ""))(section, {});
     const auto source = format->open(part);
     if (!source) throw std::logic_error("there is no such part");
     Samples samples;

@@ -266,7 +266,7 @@ TEST_CASE("csv: files that are no such text are named") {
 TEST_CASE("csv: words as classes") {
     const File file;
     const auto classes_of = [&](const std::string& keys) {
-        const auto source = data_formats().find("csv")(data_section(keys))->open(Part::train);
+        const auto source = data_formats().find("csv")(data_section(keys), {})->open(Part::train);
         std::vector<std::string> names;
         for (const ClassName& one : *source->classes()) names.push_back(one.name);
         return names;

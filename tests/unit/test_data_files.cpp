@@ -67,7 +67,7 @@ TEST_CASE("files: ranges over several files, and files that do not agree") {
     folder.put_floats("lb.npy", "1,", {4});
     folder.put_floats("lc.npy", "2,", {5, 6});
     const Config section = data_section(folder.keys + ", train_inputs: [a.npy, b.npy, c.npy], train_targets: 'l?.npy'");
-    const auto source = data_formats().find("npy")(section)->open(Part::train);
+    const auto source = data_formats().find("npy")(section, {})->open(Part::train);
     REQUIRE(source->header().samples == 6);
     CHECK(source->reads_anywhere());
     for (index_t first = 0; first < 6; ++first)
@@ -173,7 +173,7 @@ TEST_CASE("layout: dimensions that look like another layout give a note, once") 
         folder.put_floats("x.npy", shape, std::vector<float>(2 * 8 * 8 * 3));
         const Config section =
             data_section(folder.keys + ", train_inputs: x.npy, train_targets: y.npy, layout: " + layout);
-        const auto format = data_formats().find("npy")(section);
+        const auto format = data_formats().find("npy")(section, {});
         format->open(Part::train);
         format->open(Part::train);
         return section.notes();
@@ -200,7 +200,7 @@ TEST_CASE("targets: (1,N) and (N,1,1) are (N); what is not clear is refused") {
     const Config section = data_section(folder.keys + ", train_inputs: x.npy, train_targets: y.npy");
     folder.put("y.npy", npy_of("<i8", "1, 3", std::vector<std::int64_t>{7, 8, 9}));
     std::vector<float> last(1);
-    data_formats().find("npy")(section)->open(Part::train)->read(2, 1, {}, last);
+    data_formats().find("npy")(section, {})->open(Part::train)->read(2, 1, {}, last);
     CHECK(last[0] == 9);
     folder.put_floats("y.npy", "1, 4", {1, 2, 3, 4});
     CHECK(contains(folder.error_of("x.npy", "y.npy"), "of the same samples (their dimensions are 3x2 and 1x4)"));

@@ -72,7 +72,7 @@ TEST_CASE("hdf5: training and test samples in one file or two") {
     const std::string one_file = file.keys + ", test_file: a.h5" + train_names;
     CHECK(read_part(one_file + test_names, Part::test).header.samples == 1);
     CHECK(read_part(one_file, Part::test).header.samples == 2);  // the same names as in training
-    CHECK(data_formats().find("hdf5")(data_section("train_file: a.h5"))->open(Part::test) == nullptr);
+    CHECK(data_formats().find("hdf5")(data_section("train_file: a.h5"), {})->open(Part::test) == nullptr);
 }
 
 TEST_CASE("hdf5: what is not read is refused by its reason") {

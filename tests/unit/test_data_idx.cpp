@@ -101,7 +101,7 @@ TEST_CASE("idx: of several columns of labels, one is chosen by its key") {
 TEST_CASE("idx: no test files") {
     const auto open_test = [](const std::string& keys) {
         const Config section = data_section(keys);
-        return data_formats().find("idx")(section)->open(Part::test);
+        return data_formats().find("idx")(section, {})->open(Part::test);
     };
     CHECK(open_test("test_inputs: '', test_targets: ''") == nullptr);
     CHECK(contains(input_error_of([&] { open_test("test_inputs: ''"); }), "test_inputs"));
@@ -144,10 +144,10 @@ TEST_CASE("idx: a compressed file that may hold what it announces is counted bef
     put_gz_content(folder / "x.gz", idx_content({60000, 40, 40}, numbers));
     put_content(folder / "y", labels);
     const Config section = data_section("directory: " + folder.path().string() + ", train_inputs: x, train_targets: y");
-    CHECK(contains(input_error_of([&] { data_formats().find("idx")(section)->open(Part::train); }),
+    CHECK(contains(input_error_of([&] { data_formats().find("idx")(section, {})->open(Part::train); }),
                    "x.gz' is too short: it ends 95800000 bytes before what its header announces"));
     put_gz_content(folder / "x.gz", idx_content({3, 5000, 5000}, std::string(75'000'000, '\0')));  // it does hold that
-    CHECK(data_formats().find("idx")(section)->open(Part::train)->header().samples == 3);
+    CHECK(data_formats().find("idx")(section, {})->open(Part::train)->header().samples == 3);
 }
 
 TEST_CASE("idx: a compressed file that is cut off or changed is refused") {

@@ -96,7 +96,8 @@ TEST_CASE("ranges: csv and synthetic samples, and features or targets alone") {
          {"format: csv, train_file: a.csv, index_column: keep, directory: " + folder.path().string(),
           text("format: synthetic, noise: 0.3, shape: 5, samples: ", samples)}) {
         const Config section = data_section(keys);
-        const auto source = data_formats().find(section.word("format", std::nullopt, ""))(section)->open(Part::train);
+        const auto source =
+            data_formats().find(section.word("format", std::nullopt, ""))(section, {})->open(Part::train);
         CHECK_FALSE(source->reads_anywhere());
         const Samples whole = read_part(keys);
         const index_t size = whole.header.shape.size();

@@ -51,7 +51,7 @@ TEST_CASE("synthetic: noise replaces that fraction of the labels") {
 }
 
 TEST_CASE("synthetic: has no test part and refuses what makes no sense") {
-    CHECK(data_formats().find("synthetic")(data_section("samples: 10"))->open(Part::test) == nullptr);
+    CHECK(data_formats().find("synthetic")(data_section("samples: 10"), {})->open(Part::test) == nullptr);
     const auto error_of = [](const std::string& keys) {
         return input_error_of([&] { read_part("format: synthetic, " + keys); });
     };
