@@ -10,7 +10,13 @@ class LossGradient final : public ScoreInput {
         return nullptr;
     }
     index_t arrays_held(index_t, index_t) const override { return 0; }
-    Requirements requirements() const override { return {.gradients_only = true}; }
+    Requirements requirements() const override {
+        return {.gradients_only = true,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = 0,
+                .channel_scale = false};
+    }
 };
 
 }  // namespace

@@ -62,7 +62,13 @@ class InputStd final : public ScoreInput {
         return nullptr;
     }
     index_t arrays_held(index_t, index_t) const override { return 0; }
-    Requirements requirements() const override { return {.gradients_only = false}; }
+    Requirements requirements() const override {
+        return {.gradients_only = false,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = 0,
+                .channel_scale = false};
+    }
 
    private:
     /// Appends the sums of a slice. @param x  (tile, feature, sample)
@@ -100,7 +106,11 @@ class AbsoluteGradient final : public ScoreInput {
         return 1 + static_cast<index_t>(std::bit_width(static_cast<std::uint64_t>(slices - 1)));
     }
     Requirements requirements() const override {
-        return {.gradients_only = true, .micro_batch_samples = micro_batches_.samples};
+        return {.gradients_only = true,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = micro_batches_.samples,
+                .channel_scale = false};
     }
 
    private:
@@ -113,7 +123,13 @@ class Hungry final : public ScoreInput {
     explicit Hungry(index_t arrays) : arrays_(arrays) {}
     std::unique_ptr<Compensation> find(ScoreContext&) const override { return nullptr; }
     index_t arrays_held(index_t replicas, index_t slices) const override { return arrays_ * replicas * slices; }
-    Requirements requirements() const override { return {.gradients_only = true}; }
+    Requirements requirements() const override {
+        return {.gradients_only = true,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = 0,
+                .channel_scale = false};
+    }
 
    private:
     index_t arrays_;

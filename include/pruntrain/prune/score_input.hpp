@@ -75,13 +75,14 @@ class ScoreInput {
     /// Number of temporary arrays of the arena's size in `find`. @param slices  of a rank
     virtual index_t arrays_held(index_t replicas, index_t slices) const = 0;
 
+    /// Without defaults: a new quantity answers every question, and the compiler warns of one that is left out.
     struct Requirements {
-        bool gradients_only;       ///< uses gradients of the loss only, so it can be computed without a run
-        bool exact_sums = false;   ///< requires gradients that are not rounded for transfer
-        bool all_weights = false;  ///< cannot be used with soft-pruned weights
-        index_t micro_batch_samples =
-            0;                       ///< allowed are at most the samples of the training split; 0: no micro-batches
-        bool channel_scale = false;  ///< every prunable layer must be followed by a batch-norm
+        bool gradients_only;  ///< uses gradients of the loss only, so it can be computed without a run
+        bool exact_sums;      ///< requires gradients that are not rounded for transfer
+        bool all_weights;     ///< cannot be used with soft-pruned weights
+        /// Allowed are at most the samples of the training split; 0: no micro-batches.
+        index_t micro_batch_samples;
+        bool channel_scale;  ///< every prunable layer must be followed by a batch-norm
     };
     virtual Requirements requirements() const = 0;
 };

@@ -40,7 +40,11 @@ class SquaredGradients final : public ScoreInput {
         return 1 + static_cast<index_t>(std::bit_width(static_cast<std::uint64_t>(slices - 1)));
     }
     Requirements requirements() const override {
-        return {.gradients_only = true, .micro_batch_samples = micro_batches_.samples};
+        return {.gradients_only = true,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = micro_batches_.samples,
+                .channel_scale = false};
     }
 
    private:
@@ -73,7 +77,11 @@ class Curvature final : public ScoreInput {
         return 1 + (micro_batches_.count + replicas - 1) / replicas;
     }
     Requirements requirements() const override {
-        return {.gradients_only = true, .all_weights = blocks_.update, .micro_batch_samples = micro_batches_.samples};
+        return {.gradients_only = true,
+                .exact_sums = false,
+                .all_weights = blocks_.update,
+                .micro_batch_samples = micro_batches_.samples,
+                .channel_scale = false};
     }
 
    private:

@@ -56,7 +56,11 @@ class HessianGradientProduct final : public ScoreInput {
     }
     index_t arrays_held(index_t, index_t) const override { return 3; }
     Requirements requirements() const override {
-        return {.gradients_only = false, .exact_sums = true, .all_weights = true};
+        return {.gradients_only = false,
+                .exact_sums = true,
+                .all_weights = true,
+                .micro_batch_samples = 0,
+                .channel_scale = false};
     }
 
    private:

@@ -32,7 +32,13 @@ class Flow final : public ScoreInput {
         return nullptr;
     }
     index_t arrays_held(index_t, index_t) const override { return 1; }
-    Requirements requirements() const override { return {.gradients_only = false}; }
+    Requirements requirements() const override {
+        return {.gradients_only = false,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = 0,
+                .channel_scale = false};
+    }
 };
 
 class SynFlow final : public Criterion {

@@ -22,7 +22,13 @@ class ChannelScale final : public ScoreInput {
         return nullptr;
     }
     index_t arrays_held(index_t, index_t) const override { return 0; }
-    Requirements requirements() const override { return {.gradients_only = false, .channel_scale = true}; }
+    Requirements requirements() const override {
+        return {.gradients_only = false,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = 0,
+                .channel_scale = true};
+    }
 };
 
 /// Of all weights into a unit or channel, over a global batch, the mean absolute activation or the share of activations
@@ -71,7 +77,13 @@ class Activations final : public ScoreInput {
         return nullptr;
     }
     index_t arrays_held(index_t, index_t) const override { return 0; }
-    Requirements requirements() const override { return {.gradients_only = false}; }
+    Requirements requirements() const override {
+        return {.gradients_only = false,
+                .exact_sums = false,
+                .all_weights = false,
+                .micro_batch_samples = 0,
+                .channel_scale = false};
+    }
 
    private:
     ActivationSum sum_;
