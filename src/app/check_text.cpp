@@ -20,7 +20,7 @@ std::string check_text(Experiment& experiment) {
         rows.push_back({layer.name(), layer.describe(), layer.output_shape().describe(), grouped(parameters)});
     }
 
-    const auto slots = static_cast<index_t>(network.arena().slot_names().size());
+    const index_t slots = network.arena().slot_names().size();
     const PrunableCount prunable = count_prunable(network, tensor_sizes(network));
     const bool prunes = experiment.pruner && experiment.pruner->final_sparsity() > 0;
     const index_t removed = prunes ? removed_count(experiment.pruner->final_sparsity(), prunable.size) : 0;

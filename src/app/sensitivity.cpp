@@ -121,8 +121,7 @@ Sensitivity analyze_sensitivity(Experiment& experiment, std::vector<double> spar
     world.rethrow_collectively([&] {
         find_score_input(experiment, step, grid);
         Snapshot snapshot(network.arena());
-        for (auto i = static_cast<std::size_t>(world.rank()); i <= points;
-             i += static_cast<std::size_t>(world.size())) {
+        for (std::size_t i = world.rank(); i <= points; i += static_cast<std::size_t>(world.size())) {
             if (i < points) {
                 const index_t keep = kept_at(result.points[i].sparsity, result.points[i].size);
                 if (keep < weights[i]->pattern.kept())

@@ -267,7 +267,7 @@ void Communicator::reduce_scatter(std::span<const real> all, std::span<real> own
 template <class T>
 std::vector<T> Communicator::gather_v(std::span<const T> own) const {
     const Blocks blocks(all_gather(own.size()));
-    std::vector<T> all(static_cast<std::size_t>(is_root() ? blocks.total : 0));
+    std::vector<T> all(is_root() ? blocks.total : 0);
     check(MPI_Gatherv(own.data(), static_cast<int>(own.size()), datatype<T>(), all.data(), blocks.sizes.data(),
                       blocks.offsets.data(), datatype<T>(), 0, handle_->comm),
           "MPI_Gatherv");
@@ -296,7 +296,7 @@ void Communicator::broadcast_text(std::string& value, int root) const {
 }
 
 std::vector<std::uint64_t> Communicator::all_gather(std::uint64_t value) const {
-    std::vector<std::uint64_t> all(static_cast<std::size_t>(size()));
+    std::vector<std::uint64_t> all(size());
     check(MPI_Allgather(&value, 1, MPI_UINT64_T, all.data(), 1, MPI_UINT64_T, handle_->comm), "MPI_Allgather");
     return all;
 }

@@ -53,7 +53,7 @@ struct AllTerms {
 
 AllTerms gather_terms(const Communicator& ranks, const std::vector<TreeNode>& own) {
     AllTerms all;
-    const auto most = static_cast<std::size_t>(ranks.all_reduce_max(static_cast<index_t>(own.size())));
+    const std::size_t most = ranks.all_reduce_max(static_cast<index_t>(own.size()));
     std::vector<std::uint64_t> sent(2 * most, 0), received(sent.size() * static_cast<std::size_t>(ranks.size()));
     for (std::size_t i = 0; i < own.size(); ++i) {
         sent[2 * i] = static_cast<std::uint64_t>(own[i].first);
@@ -126,7 +126,7 @@ std::span<real> SharedSum::allocate(index_t size) {
         for (std::size_t term = 0; term < most_terms_; ++term)
             arrays_.push_back(reinterpret_cast<real*>(at + 2 * line_bytes + term * array));
     }
-    const auto own = static_cast<std::size_t>(node_.rank());
+    const std::size_t own = node_.rank();
     *counters_[own].started = *counters_[own].finished = before_ = 0;
     window_.publish();
     values_ = {arrays_[own * most_terms_], static_cast<std::size_t>(size)};
@@ -249,7 +249,7 @@ bool SharedSum::crossed(const Range& share, Crossing& crossing) {
     }
     if (!crossing.gathering) {
         const std::vector<index_t> offsets = pieces(share);
-        const auto node = static_cast<std::size_t>(across_.rank());
+        const std::size_t node = across_.rank();
         const Range piece{offsets[node], offsets[node + 1]};
         add_pieces(piece, crossing);
         if (!firsts_.empty()) {
@@ -285,7 +285,7 @@ void SharedSum::add_pieces(const Range& piece, Crossing& crossing) {
 
 void SharedSum::return_total(const Range& share, const Range& piece, Crossing& crossing) {
     const auto sizes = piece_sizes(share);
-    const auto size = static_cast<std::size_t>(piece.end - piece.begin);
+    const std::size_t size = piece.end - piece.begin;
     const std::span<const real> total(arrays_[0] + piece.begin, size);
     if (message_ == Message::bf16) {
         const auto own = std::span(crossing.sent).first(size);

@@ -67,7 +67,7 @@ std::string label_hint(std::span<const float> train, std::span<const float> test
             if (seen.size() <= most_outputs) seen.insert(label);
     const std::vector<double> labels(seen.begin(), seen.end());
     const bool whole = std::ranges::all_of(labels, [](double label) { return label == std::floor(label); });
-    const auto count = static_cast<index_t>(labels.size());
+    const index_t count = labels.size();
     const double low = labels.front(), high = labels.back();
     if (!whole || labels.size() > most_outputs)
         return "real values are for train.loss: mean_squared_error, with one output";

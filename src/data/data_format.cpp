@@ -12,7 +12,7 @@
 namespace pruntrain {
 
 void SampleSource::visit(index_t first, index_t count, const Take& take) const {
-    const auto size = static_cast<std::size_t>(header().shape.size());
+    const std::size_t size = header().shape.size();
     std::vector<float> values(static_cast<std::size_t>(count) * size);
     read(first, count, std::as_writable_bytes(std::span(values)), {});
     const std::vector<double> doubles(values.begin(), values.end());

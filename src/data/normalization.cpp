@@ -31,8 +31,8 @@ Offsets offsets_of(const Normalization& normalization, index_t channels) {
 
 Normalization measure_in_double(const SampleSource& source, const std::vector<bool>& left_out) {
     const SampleHeader header = source.header();
-    const auto channels = static_cast<std::size_t>(header.shape.channels);
-    const auto pixels = static_cast<std::size_t>(header.shape.pixels());
+    const std::size_t channels = header.shape.channels;
+    const std::size_t pixels = header.shape.pixels();
     const auto counted = static_cast<double>(std::ranges::count(left_out, false)) * static_cast<double>(pixels);
     const auto mean_of = [&](const auto& term) {
         std::vector<double> sums(channels, 0.0);

@@ -18,7 +18,7 @@ bool SampleCopies::find(Part wanted_part, std::span<const index_t> wanted, std::
     for (std::size_t i = 0; i < wanted.size(); ++i) {
         const auto found = std::ranges::lower_bound(samples, wanted[i]);
         if (found == samples.end() || *found != wanted[i]) return false;
-        const auto place = static_cast<std::size_t>(found - samples.begin());
+        const std::size_t place = found - samples.begin();
         places[i] = features.data() + place * (features.size() / samples.size());
     }
     return true;

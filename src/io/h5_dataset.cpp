@@ -134,7 +134,7 @@ Handle open_dataset(hid_t file, const std::string& name, const std::string& sour
 std::vector<index_t> extents_of(hid_t dataset, const std::string& source) {
     const Handle space(H5Dget_space(dataset), H5Sclose, source);
     if (H5Sget_simple_extent_type(space) == H5S_NULL) input_error(source, " is empty: it has no elements");
-    std::vector<hsize_t> extents(static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space), source)));
+    std::vector<hsize_t> extents(check(H5Sget_simple_extent_ndims(space), source));
     check(H5Sget_simple_extent_dims(space, extents.data(), nullptr), source);
     constexpr hsize_t most = std::numeric_limits<index_t>::max();
     std::vector<index_t> result;
@@ -200,7 +200,7 @@ void check_storage(hid_t dataset, const std::string& path, const std::string& so
 Room room_of(hid_t dataset, const std::vector<index_t>& extents, std::uint64_t file_bytes, const std::string& source) {
     const Handle creation(H5Dget_create_plist(dataset), H5Pclose, source);
     const Handle type(H5Dget_type(dataset), H5Tclose, source);
-    const auto in_file = static_cast<index_t>(room_for(dataset, file_bytes, H5Tget_size(type), source));
+    const index_t in_file = room_for(dataset, file_bytes, H5Tget_size(type), source);
     std::uint64_t size = 1;
     for (const index_t extent : extents) size = product(size, static_cast<std::uint64_t>(extent));
     if (size == 0) return {in_file, ""};

@@ -436,7 +436,7 @@ std::string H5File::read_text(const std::string& path) const {
 std::vector<index_t> H5File::shape(const std::string& path) const {
     const Handle dataset = state_->dataset(path);
     const Handle space(H5Dget_space(dataset), H5Sclose, path);
-    std::vector<hsize_t> sizes(static_cast<std::size_t>(check(H5Sget_simple_extent_ndims(space), path)));
+    std::vector<hsize_t> sizes(check(H5Sget_simple_extent_ndims(space), path));
     check(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), path);
     state_->points(dataset, path);
     return {sizes.begin(), sizes.end()};

@@ -39,8 +39,7 @@ class Strips {
         std::vector<index_t> places;
         for (index_t strip = 0; strip < strips; ++strip) places.push_back(place(first_strip + strip));
         for (index_t n = 0; n < samples; ++n, numbers += count_)
-            for (index_t strip = 0; strip < strips; ++strip)
-                numbers[places[static_cast<std::size_t>(strip)]] = from[strip * samples + n];
+            for (index_t strip = 0; strip < strips; ++strip) numbers[places[strip]] = from[strip * samples + n];
     }
 
    private:

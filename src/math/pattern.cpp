@@ -41,7 +41,7 @@ std::vector<index_t> Pattern::row_sizes() const {
 }
 
 std::vector<std::int32_t> Pattern::all_columns() const {
-    std::vector<std::int32_t> columns(static_cast<std::size_t>(kept()));
+    std::vector<std::int32_t> columns(kept());
     for_each_position(
         [&](index_t k, index_t position) { columns[k] = static_cast<std::int32_t>(position % columns_); });
     return columns;
@@ -73,7 +73,7 @@ void Pattern::keep(std::span<const std::uint8_t> keep) {
 }
 
 std::vector<index_t> Pattern::dense_positions() const {
-    std::vector<index_t> positions(static_cast<std::size_t>(kept()));
+    std::vector<index_t> positions(kept());
     for_each_position([&](index_t k, index_t position) { positions[k] = position; });
     return positions;
 }
@@ -121,7 +121,7 @@ std::vector<index_t> sizes_in_blocks(const Pattern& pattern, std::span<const ind
 }
 
 std::vector<index_t> row_sizes_side_by_side(std::span<const index_t> sizes, index_t rows) {
-    std::vector<index_t> of_rows(static_cast<std::size_t>(rows));
+    std::vector<index_t> of_rows(rows);
     for (std::size_t i = 0; i < sizes.size(); ++i) of_rows[i % of_rows.size()] += sizes[i];
     return of_rows;
 }

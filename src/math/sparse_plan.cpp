@@ -123,7 +123,7 @@ TransposedEntries plan_columns(const Pattern& pattern, index_t rows, std::span<c
                     if (row_of_column[column] >= 0) work(i, k, column);
                 }
         };
-        std::vector<index_t> counts(static_cast<std::size_t>(rows), 0);
+        std::vector<index_t> counts(rows, 0);
         for_each_entry([&](index_t, index_t, index_t column) { ++counts[row_of_column[column]]; });
         found.clear();
         next.clear();

@@ -18,7 +18,7 @@ void Arena::attach() {
         offsets_[i] = size;
         size += parameters_[i]->pattern.kept();
     }
-    const auto count = static_cast<std::size_t>(size);
+    const std::size_t count = size;
     values_.resize(count);
     if (deferred_patterns_.empty()) {
         slot_range_ = own_slots();
@@ -34,8 +34,8 @@ void Arena::attach() {
     std::fill(gradients_.begin(), gradients_.end(), real{0});
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
         auto& parameter = *parameters_[i];
-        const auto offset = static_cast<std::size_t>(offsets_[i]);
-        const auto kept = static_cast<std::size_t>(parameter.pattern.kept());
+        const std::size_t offset = offsets_[i];
+        const std::size_t kept = parameter.pattern.kept();
         parameter.value = std::span(values_).subspan(offset, kept);
         parameter.gradient = gradients_.subspan(offset, kept);
     }
@@ -46,7 +46,7 @@ void Arena::create_slots(std::vector<std::string> names, std::optional<StatePart
     slot_names_ = std::move(names);
     sharing_ = std::move(sharing);
     slot_range_ = own_slots();
-    slots_.assign(slot_names_.size(), AlignedVector<real>(static_cast<std::size_t>(slot_range_.size), real{0}));
+    slots_.assign(slot_names_.size(), AlignedVector<real>(slot_range_.size, real{0}));
 }
 
 bool Arena::has_slot(const std::string& name) const {

@@ -64,7 +64,7 @@ Layer::Layer(LayerPlace place, Shape output, const OutputShare& share)
 }
 
 std::vector<double> Layer::repeat_constants(const std::vector<double>& inputs) const {
-    const auto pixels = static_cast<std::size_t>(output_.channels / std::max<index_t>(1, place_.input.channels));
+    const std::size_t pixels = output_.channels / std::max<index_t>(1, place_.input.channels);
     std::vector<double> outputs;  // after flatten, all features of a constant channel are constant
     for (const double input : inputs) outputs.insert(outputs.end(), pixels, input);
     return outputs;

@@ -257,7 +257,7 @@ void Network::reserve(index_t samples, index_t slices) {
 
 real* Network::input(index_t slice) {
     AlignedVector<real>& array = activations_.front();
-    const auto size = static_cast<std::size_t>(slices_ * input_tiling(slice_samples_).size(input_.size()));
+    const std::size_t size = slices_ * input_tiling(slice_samples_).size(input_.size());
     if (array.size() < size) array.resize(size);
     return place(array, 0, input_.size(), slice);
 }
@@ -291,7 +291,7 @@ void Network::backward(const NetworkStep& step) {
 
 template <class Set>
 void Network::sum_over_batch(const NetworkStep& step, std::size_t number, Set set) {
-    const auto numbers = static_cast<std::size_t>(layers_[number]->batch_sums());
+    const std::size_t numbers = layers_[number]->batch_sums();
     const std::size_t slices = step.slice_count();
     batch_sums_.resize((slices + 1) * numbers);
     const std::span<double> rows(batch_sums_);
@@ -304,7 +304,7 @@ void Network::sum_over_batch(const NetworkStep& step, std::size_t number, Set se
 
 void Network::forward(const NetworkStep& step, std::size_t number) {
     Layer& layer = *layers_[number];
-    const auto slices = static_cast<index_t>(step.slice_count());
+    const index_t slices = step.slice_count();
     const auto step_of_slice = [&](index_t slice) { return step_of(step, number, static_cast<std::size_t>(slice)); };
     const auto x = [&](index_t slice) { return input_of(step, number, slice); };
     if (retiles(number))
@@ -361,7 +361,7 @@ void Network::backward_node(const Backward& backward, const TreeNode& node, real
         backward_slice(backward, node.first - backward.step.terms.front().node.first, gradients);
         return;
     }
-    const auto size = static_cast<std::size_t>(finished(backward.layer) - begin);
+    const std::size_t size = finished(backward.layer) - begin;
     if (tree_scratch_.size() <= depth) tree_scratch_.resize(depth + 1);
     if (tree_scratch_[depth].size() < size) tree_scratch_[depth].resize(size);
     backward_node(backward, node.left(), gradients, depth);
@@ -374,7 +374,7 @@ void Network::backward_slice(const Backward& backward, index_t slice, real* grad
     Layer& layer = *layers_[number];
     StepContext own = step_of(step, number, static_cast<std::size_t>(slice));
     const index_t inputs = layer.input_shape().size(), outputs = layer.output_shape().size();
-    if (const auto numbers = static_cast<std::size_t>(layer.batch_sums()); numbers > 0) {
+    if (const std::size_t numbers = layer.batch_sums(); numbers > 0) {
         own.own_sums = std::span(batch_sums_).subspan(static_cast<std::size_t>(slice) * numbers, numbers);
         own.global_sums = std::span(batch_sums_).last(numbers);
     }

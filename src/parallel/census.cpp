@@ -34,7 +34,7 @@ std::vector<index_t> count_kept(const Network& network, const Communicator& shar
 
 std::vector<index_t> outputs_without_weights(Network& network, const Communicator& shards) {
     const Parameter& weight = network.layer(network.layers_with_weights().back()).weight_matrix()->parameter();
-    std::vector<std::uint64_t> kept(static_cast<std::size_t>(weight.tensor_shape[0]));
+    std::vector<std::uint64_t> kept(weight.tensor_shape[0]);
     for (index_t row = 0; row < weight.pattern.rows(); ++row)
         kept[weight.first_row + row] = weight.pattern.kept_before(row + 1) - weight.pattern.kept_before(row);
     shards.all_reduce_sum(std::span(kept));

@@ -25,7 +25,7 @@ class Pair {
    public:
     Pair(Network& network, std::size_t producer, std::size_t consumer, const Communicator& shards)
         : network_(network), producer_(producer), consumer_(consumer), shards_(shards) {
-        const auto inputs = static_cast<std::size_t>(layer(consumer).input_channels().total);
+        const std::size_t inputs = layer(consumer).input_channels().total;
         features_ = inputs / outputs();
         of_output_ = static_cast<std::size_t>(weight(consumer).tensor_columns()) / outputs();
         of_feature_ = static_cast<std::size_t>(weight(consumer).tensor_columns()) / inputs;
@@ -56,7 +56,7 @@ class Pair {
 
     /// True if outputs without incoming weights can be removed: the consumer's inputs from them are known constants.
     bool knows_constants() const {
-        std::vector<double> values(static_cast<std::size_t>(block_of(layer(producer_).own_channels()).size), 0.0);
+        std::vector<double> values(block_of(layer(producer_).own_channels()).size, 0.0);
         for (std::size_t between = producer_ + 1; between < consumer_; ++between) {
             if (is_exchange(between)) continue;
             auto constants = layer(between).of_constants(std::move(values));
@@ -76,7 +76,7 @@ class Pair {
                         kept.begin() + static_cast<std::ptrdiff_t>(output * features_));
         const Parameter& matrix = weight(consumer_);
         const ChannelBlock& own = layer(consumer_).own_channels();
-        std::vector<double> added(static_cast<std::size_t>(own.total));
+        std::vector<double> added(own.total);
         for_each_weight(matrix, [&](std::size_t row, std::size_t column, std::size_t k) {
             added[row] += static_cast<double>(matrix.value[k]) * kept[column / of_feature_];
         });
@@ -99,7 +99,7 @@ class Pair {
     /// The consumer's inputs, over all shards, if no output of the producer had incoming weights.
     std::vector<double> constants_behind() const {
         const Block own = block_of(layer(producer_).own_channels());
-        std::vector<double> values(static_cast<std::size_t>(own.size), 0.0);
+        std::vector<double> values(own.size, 0.0);
         for (const auto* parameter : layer(producer_).parameters())
             if (parameter->name == "bias") std::ranges::copy(parameter->value, values.begin());
         for (std::size_t between = producer_ + 1; between < consumer_; ++between)
@@ -126,8 +126,7 @@ void spare_one_of_each_block(const ChannelBlock& channels, const std::vector<std
     for (std::size_t block = 0; block + 1 < offsets.size(); ++block) {
         std::size_t first = alive.size();
         bool all_die = true;
-        for (auto output = static_cast<std::size_t>(offsets[block]);
-             output < static_cast<std::size_t>(offsets[block + 1]); ++output) {
+        for (std::size_t output = offsets[block]; output < static_cast<std::size_t>(offsets[block + 1]); ++output) {
             if (!alive[output]) continue;
             first = std::min(first, output);
             all_die = all_die && dies[output];
@@ -218,7 +217,7 @@ void compact_network(Network& from, Network& to, const AliveChannels& alive, con
         const auto row_lives = line_lives(rows, weight ? weight->first_row : channels.first, channels.total);
         const auto column_lives =
             line_lives(is_matrix ? columns : nullptr, weight ? weight->first_column : 0, tensor_columns);
-        std::vector<index_t> now(static_cast<std::size_t>(own.columns()));  // new positions of the columns
+        std::vector<index_t> now(own.columns());  // new positions of the columns
         index_t columns_left = 0, rows_left = 0;
         for (index_t column = 0; column < own.columns(); ++column) {
             now[column] = columns_left;

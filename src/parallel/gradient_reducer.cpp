@@ -25,7 +25,7 @@ void GradientReducer::begin(Arena& arena, bool to_owners) {
     if (arena.version() != version_) sum_.reset_residual();  // the residual belongs to other weights
     version_ = arena.version();
     // Not after every prune event: allocation costs as much as several steps of a small network.
-    const auto held = static_cast<index_t>(sum_.values().size());
+    const index_t held = sum_.values().size();
     if (arena.gradients().data() != sum_.values().data() || 4 * size_ < 3 * held)
         arena.place_gradients(sum_.allocate(size_));
     to_owners = to_owners && arena.state_is_partitioned();

@@ -17,7 +17,7 @@ std::vector<SparseLayer> sparse_layers(Network& network, const Communicator& sha
     for (std::size_t i = 0; i < numbers.size(); ++i) {
         Layer& layer = network.layer(numbers[i]);
         const ChannelBlock& outputs = layer.own_channels();
-        std::vector<std::uint64_t> weights(static_cast<std::size_t>(outputs.total));
+        std::vector<std::uint64_t> weights(outputs.total);
         bool any_sparse = false;
         if (!layer.computes_partial_sums()) {
             const WeightMatrix& matrix = *layer.weight_matrix();
@@ -59,7 +59,7 @@ namespace {
 /// Fills the blocks in order with up to `most` weights each, and leaves a row for each following block.
 /// @return as `balanced_cut`; the last block may have more
 std::vector<index_t> filled_to(index_t most, std::span<const index_t> weights, index_t shards) {
-    const auto rows = static_cast<index_t>(weights.size());
+    const index_t rows = weights.size();
     std::vector<index_t> offsets{0};
     index_t row = 0;
     for (index_t shard = 1; shard < shards; ++shard) {

@@ -36,7 +36,7 @@ void redistribute(Network& from, Network& to, const Grid& grid, std::optional<St
     }
     arena.create_slots(old_arena.slot_names(), std::move(sharing));
     for (std::size_t slot = 0; slot < arena.slot_names().size(); ++slot) {
-        AlignedVector<real> whole(static_cast<std::size_t>(old_arena.size()));
+        AlignedVector<real> whole(old_arena.size());
         all_gather_slot(old_arena, slot, grid.replicas(), whole);
         const std::span<const real> all(whole);
         for (std::size_t i = 0; i < count; ++i) {

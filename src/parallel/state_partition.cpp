@@ -37,12 +37,12 @@ StatePartition partition_state(const Communicator& replicas) {
         const Block here{first, static_cast<index_t>(part.size())};
         std::vector<std::size_t> sent, received;
         for (int rank = 0; rank < replicas.size(); ++rank) {
-            const auto other = static_cast<std::size_t>(rank);
+            const std::size_t other = rank;
             sent.push_back(common(here, range_of(size, rank, replicas.size())));
             received.push_back(
                 common(own(size), {static_cast<index_t>(firsts[other]), static_cast<index_t>(sizes[other])}));
         }
-        AlignedVector<real> result(static_cast<std::size_t>(own(size).size));
+        AlignedVector<real> result(own(size).size);
         replicas.all_to_all_v(std::span<const real>(part), sent, std::span(result), received);
         return result;
     };

@@ -57,7 +57,7 @@ BlockFisher::BlockFisher(const Arena& arena, const FisherBlocks& settings, index
     const Block own = blocks_of(replicas.rank());
     blocks_.assign(all.begin() + own.first, all.begin() + own.first + own.size);
     gradients_.resize(static_cast<std::size_t>(count_) * own_size());
-    const auto size = static_cast<std::size_t>(settings.size);
+    const std::size_t size = settings.size;
     inverse_.resize(size * size);
     product_.resize(size);
 }
@@ -107,7 +107,7 @@ void BlockFisher::compensate(Arena& arena, const std::vector<std::vector<std::ui
         const std::uint8_t* const stays = keep[block.parameter].data() + block.first;
         if (std::all_of(stays, stays + block.size, [](std::uint8_t flag) { return flag != 0; })) continue;
         invert(block);
-        const auto size = static_cast<std::size_t>(block.size);
+        const std::size_t size = block.size;
         const auto own = values.subspan(block.begin, size);
         std::ranges::copy(own, weights.begin());
         for (std::size_t q = 0; q < size; ++q) {

@@ -75,8 +75,8 @@ index_t GroupedSelection::choose(index_t keep, bool reach, std::span<const std::
     if (keep <= 0) return 0;
     const auto candidate = [](const Group& group) { return group.weights > 0 && !group.chosen; };
     // All ranks know all groups; each counts its part.
-    const auto rank = static_cast<std::size_t>(grid_.world().rank());
-    const auto ranks = static_cast<std::size_t>(grid_.world().size());
+    const std::size_t rank = grid_.world().rank();
+    const std::size_t ranks = grid_.world().size();
     const auto for_each_own = [&](auto work) {
         for (const std::size_t i : tensors) {
             const auto& groups = tensors_[i].groups;

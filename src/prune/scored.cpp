@@ -8,7 +8,7 @@ void choose_best(index_t keep, std::vector<Scored>& scored, std::span<const std:
     const auto for_each = [&](auto work) {
         for (const std::size_t i : tensors) {
             const Scored& tensor = scored[i];
-            const auto size = static_cast<index_t>(tensor.scores.size());
+            const index_t size = tensor.scores.size();
             tensor.for_each(size * rank / ranks, size * (rank + 1) / ranks,
                             [&](std::size_t k, std::uint64_t key, weight_number_t number) {
                                 if (!tensor.keep[k]) work(key, number);

@@ -46,7 +46,7 @@ void SoftPrunedWeights::save_frozen(Arena& arena) {
 
 void SoftPrunedWeights::restore_frozen(Arena& arena, const std::vector<std::string>& slots) const {
     for (std::size_t i = 0; i < waiting_.size(); ++i) arena.values()[waiting_[i]] = held_[i];
-    const auto first = static_cast<std::size_t>(arena.slot_range().first);
+    const std::size_t first = arena.slot_range().first;
     for (const auto& name : slots) {
         const auto slot = arena.slot(arena.slot_number(name));
         for (const std::size_t place : waiting_)
@@ -81,7 +81,7 @@ void mark_soft_pruned(Arena& arena, const std::vector<std::vector<std::uint8_t>>
     for (std::size_t i = 0; i < used.size(); ++i) {
         const Block own = arena.slot_range(i);
         for (index_t k = own.first; k < own.first + own.size; ++k) {
-            const auto place = static_cast<std::size_t>(k - arena.offset(i));
+            const std::size_t place = k - arena.offset(i);
             real& mark = marks[k - arena.slot_range().first];
             if (used[i].empty() || used[i][place]) mark = 0;
             else mark = trained.empty() || trained[i][place] ? soft_pruned : frozen;

@@ -30,7 +30,7 @@ void read_layers(const H5File& file, History& history) {
     const std::vector<std::int32_t> sparse = file.read<std::int32_t>("layers/sparse");
     if (shape.size() != 2 || shape[0] != std::ssize(history) || kept.size() != sparse.size())
         fault("layers: is not of ", history.size(), " rows");
-    const auto layers = static_cast<std::size_t>(shape[1]);
+    const std::size_t layers = shape[1];
     for (std::size_t i = 0; i < kept.size(); ++i)
         if (kept[i] >= 0) history[i / layers].layers.push_back({kept[i], sparse[i] != 0});
 }

@@ -9,8 +9,8 @@ void find_batch_gradient(Experiment& experiment, const Sampler& sampler, index_t
     std::vector<index_t> indices;
     sampler.draw(number, whole, indices);
     const Tiling tiling = network.input_tiling(whole.samples);
-    AlignedVector<real> input(static_cast<std::size_t>(tiling.size(network.input_shape().size())));
-    std::vector<float> targets(static_cast<std::size_t>(whole.samples * dataset.target_width()));
+    AlignedVector<real> input(tiling.size(network.input_shape().size()));
+    std::vector<float> targets(whole.samples * dataset.target_width());
     dataset.assemble(Split::train, indices, tiling, input.data(), targets.data());
     NetworkStep step;
     step.tiling.samples = step.global_samples = whole.samples;

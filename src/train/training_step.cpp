@@ -69,7 +69,7 @@ Slices::Sum TrainingStep::start_loss(const Batch& batch, const StepOptions& opti
     for (index_t slice = 0; slice < std::ssize(batch.slices); ++slice) {
         const index_t samples = batch.slices[slice].samples;
         const Tiling tiling = network.output_tiling(samples);
-        const auto values = static_cast<std::size_t>(tiling.size(outputs));
+        const std::size_t values = tiling.size(outputs);
         divide(std::span(network.output(slice), values), options.temperature);
         const LossSums sums = experiment_.loss->evaluate(tiling, outputs, network.output(slice), targets, target_width,
                                                          batch.global_samples, network.output_gradient(slice));

@@ -109,7 +109,7 @@ std::vector<index_t> places_side_by_side(std::span<const index_t> sizes, index_t
 template <class T>
 std::vector<T> put_in_place(std::span<const T> numbers, std::span<const index_t> places) {
     std::vector<T> placed(numbers.size());
-    for (std::size_t i = 0; i < numbers.size(); ++i) placed[static_cast<std::size_t>(places[i])] = numbers[i];
+    for (std::size_t i = 0; i < numbers.size(); ++i) placed[places[i]] = numbers[i];
     return placed;
 }
 

@@ -97,7 +97,7 @@ struct ChannelBlock {
     index_t before_removals() const { return configured > 0 ? configured : total; }
 
     Block of(index_t shard) const {
-        const auto number = static_cast<std::size_t>(shard);
+        const std::size_t number = shard;
         return {offsets[number], offsets[number + 1] - offsets[number]};
     }
 };

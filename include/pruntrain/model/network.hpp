@@ -166,7 +166,7 @@ class Network {
     bool in_place(std::size_t layer) const { return activation_of_[layer] == input_of_[layer]; }
     /// An activation of a slice in this layer's tiling, with this many values a sample.
     real* activation(const NetworkStep& step, std::size_t number, std::size_t layer, index_t features, index_t slice) {
-        const auto s = static_cast<std::size_t>(slice);
+        const std::size_t s = slice;
         if (number == 0 && s < step.slices.size() && step.slices[s].input != nullptr) return step.slices[s].input;
         return place(activations_[number], layer, features, slice);
     }

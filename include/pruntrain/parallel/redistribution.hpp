@@ -36,7 +36,7 @@ struct Route {
     std::vector<T> move(std::span<const T> own, const Communicator& shards) const {
         std::vector<T> values;
         if (send_order)
-            for (const index_t k : *send_order) values.push_back(own[static_cast<std::size_t>(k)]);
+            for (const index_t k : *send_order) values.push_back(own[k]);
         if (sizes) values = sizes->exchange(send_order ? std::span<const T>(values) : own, shards);
         if (receive_order) values = put_in_place(std::span<const T>(values), *receive_order);
         return values;

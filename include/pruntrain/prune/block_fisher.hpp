@@ -58,8 +58,8 @@ class BlockFisher final : public Compensation {
     /// Sets inverse_ to that of a block of this rank.
     void invert(const Place& block);
     /// The first element of the arena for which this rank has gradients.
-    std::size_t own_begin() const { return offsets_[static_cast<std::size_t>(replicas_.rank())]; }
-    std::size_t own_size() const { return sizes_[static_cast<std::size_t>(replicas_.rank())]; }
+    std::size_t own_begin() const { return offsets_[replicas_.rank()]; }
+    std::size_t own_size() const { return sizes_[replicas_.rank()]; }
 
     FisherBlocks settings_;
     index_t count_;      ///< N

@@ -21,7 +21,7 @@ struct Scored {
     template <class Work>
     void for_each(index_t first, index_t last, Work work) const {
         parameter->for_each_number(first, last, [&](index_t k, weight_number_t number) {
-            work(static_cast<std::size_t>(k), order_key(scores[static_cast<std::size_t>(k)]), number);
+            work(static_cast<std::size_t>(k), order_key(scores[k]), number);
         });
     }
 };

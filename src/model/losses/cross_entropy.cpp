@@ -109,7 +109,7 @@ class CrossEntropy final : public Loss {
    private:
     static LossSums of_probabilities(const Tiling& tiling, index_t outputs, const real* z, const float* targets,
                                      index_t global_samples, real* gradient) {
-        std::vector<double> exponentials(static_cast<std::size_t>(outputs));
+        std::vector<double> exponentials(outputs);
         LossSums sums;
         for (index_t sample = 0; sample < tiling.tiles() * tiling.width; ++sample) {
             const index_t first = sample / tiling.width * outputs * tiling.width + sample % tiling.width;

@@ -18,7 +18,7 @@ class MeanSquaredError final : public Loss {
         const index_t width = tiling.width;
         const bool classes = classifies(outputs, target_width);
         const double factor = 2 / static_cast<double>(outputs * global_samples);
-        std::vector<real> largest(static_cast<std::size_t>(width));
+        std::vector<real> largest(width);
         std::vector<index_t> best(largest.size());
         LossSums sums;
         double squares = 0;

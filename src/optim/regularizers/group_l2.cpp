@@ -69,7 +69,7 @@ class OfColumns final : public Regularizer {
                     work(input_of[pattern.full() ? k - first : pattern.column_indices()[k]], parameter.value[k]);
             }
         };
-        std::vector<Group> inputs(static_cast<std::size_t>(pattern.columns() / of_input));
+        std::vector<Group> inputs(pattern.columns() / of_input);
         for_each_weight([&](std::size_t input, real value) {
             ++inputs[input].weights;
             inputs[input].squares += square(value);
