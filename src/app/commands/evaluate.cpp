@@ -29,8 +29,8 @@ Metrics empty_metrics(const Experiment& experiment, bool confusion) {
 
 ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
     const Communicator& world = session.world;
-    const std::string checkpoint = find_checkpoint(options.checkpoint, world);
-    check_output_files({options.outputs, options.confusion}, {checkpoint}, world);
+    const FoundCheckpoint checkpoint = find_checkpoint(options.checkpoint, world);
+    check_output_files({options.outputs, options.confusion}, {checkpoint.path}, world);
     OpenCheckpoint opened(checkpoint, options.overrides, false, world);
     Experiment& experiment = opened.experiment;
     Network& network = experiment.model.network();
