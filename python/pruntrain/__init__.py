@@ -10,8 +10,8 @@ import importlib
 
 # Modules are imported on first use, so that NumPy arrays need no PyTorch.
 _MODULE_OF = {
-    **dict.fromkeys(("arrays", "class_names", "config", "history", "load", "normalization", "normalized", "read", "state", "tensors", "torch_name",
-                     "verify"), "checkpoint"),
+    **dict.fromkeys(("arrays", "class_names", "config", "find", "history", "load", "normalization", "normalized", "read", "state", "tensors",
+                     "torch_name", "verify"), "checkpoint"),
     **dict.fromkeys(("Graph", "GraphError", "Node", "graph", "layers"), "network_graph"),
     **dict.fromkeys(("Network", "network", "state_dict"), "torch_network"),
     "onnx_model": "onnx_export",

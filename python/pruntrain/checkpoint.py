@@ -1,4 +1,9 @@
-"""Reads what a checkpoint holds besides the graph: weights, normalization, state, configuration, history, checksums."""
+"""Reads what a checkpoint holds besides the graph: weights, normalization, state, configuration, history, checksums. A path may be
+the folder of a run, as for the program: its best or newest checkpoint."""
+import os
+import pathlib
+import re
+
 import h5py
 import numpy
 import scipy.sparse
@@ -6,6 +11,31 @@ import scipy.sparse
 from .seal import seal_is_whole
 
 TORCH_NAMES = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}    # of batch-norm
+
+
+def find(path):
+    """The file that a path means: itself; or, of the folder of a run or a folder of checkpoints, the best checkpoint of the run if one
+    is recorded and there, else the newest whole one. Raises ValueError if there is none."""
+    if not os.path.isdir(path):
+        return path
+    folder = pathlib.Path(path)
+    files = _checkpoints(folder / "checkpoints") or _checkpoints(folder)
+    if not files:
+        raise ValueError(f"{path} is a folder without checkpoints: give a checkpoint (step_00017200.h5), the folder of a run, or its "
+                         "folder checkpoints")
+    for newest in files:
+        if not seal_is_whole(newest):
+            continue
+        with h5py.File(newest) as file:
+            best = newest.with_name(f"step_{int(file.attrs['best_step']):08}.h5")
+        return best if best in files else newest
+    raise ValueError(f"{path} has {len(files)} checkpoint(s), but none of them is whole")
+
+
+def _checkpoints(folder):
+    """Newest first."""
+    steps = {int(found[1]): path for path in folder.glob("step_*.h5") if (found := re.fullmatch(r"step_(\d{8,})\.h5", path.name))}
+    return [steps[step] for step in sorted(steps, reverse=True)]
 
 
 def torch_tensor(tensor):
@@ -39,7 +69,7 @@ def tensor_shape(node):
 
 def tensors(path):
     """(name, node) of every parameter and statistic in model order; pruned ones are groups, others datasets."""
-    with h5py.File(path) as file:
+    with h5py.File(find(path)) as file:
         for layer in file["model"].values():
             for name, node in layer.items():
                 yield f"{layer.name.split('/')[-1]}.{name}", node
@@ -60,13 +90,13 @@ def config(path):
     """The configuration of the run, as Python dictionaries and lists."""
     from . import yaml_words
 
-    with h5py.File(path) as file:
+    with h5py.File(find(path)) as file:
         return yaml_words.load(file["config"][0].decode())
 
 
 def normalization(path):
     """(mean, deviation): one value for all features, or one for each channel."""
-    with h5py.File(path) as file:
+    with h5py.File(find(path)) as file:
         return file["data"].attrs["mean"], file["data"].attrs["deviation"]
 
 
@@ -79,20 +109,20 @@ def normalized(path, samples):
 
 def state(path):
     """The state of the run: the attributes of the file as Python values."""
-    with h5py.File(path) as file:
+    with h5py.File(find(path)) as file:
         values = {name: value.item() if isinstance(value, numpy.generic) else value for name, value in file.attrs.items()}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
 def class_names(path):
     """The names of the classes in the order of their indices; none if the targets were values without names."""
-    with h5py.File(path) as file:
+    with h5py.File(find(path)) as file:
         return file["class_names"][0].decode().split("\n") if "class_names" in file else []
 
 
 def history(path):
     """Column -> numpy array: what history.csv has; a weight file has no columns."""
-    with h5py.File(path) as file:
+    with h5py.File(find(path)) as file:
         return {name: column[:] for name, column in file["history"].items()}
 
 
@@ -100,6 +130,7 @@ def verify(path):
     """Compares the seal and the checksum of every dataset. Raises ValueError that names the first that differs."""
     import xxhash
 
+    path = find(path)
     if not seal_is_whole(path):
         raise ValueError(f"{path} is damaged: its seal does not fit its content")
 
@@ -110,5 +141,5 @@ def verify(path):
             if xxhash.xxh3_64_hexdigest(numpy.ascontiguousarray(node[()]).tobytes()) != stored:
                 raise ValueError(f"{path} is damaged: {name} does not fit its checksum")
 
-    with h5py.File(path) as file:
+    with h5py.File(find(path)) as file:
         file.visititems(compare)

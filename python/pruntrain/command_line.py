@@ -1,6 +1,6 @@
 """Converts checkpoints of pruntrain for SciPy, NumPy, PyTorch and ONNX, and PyTorch's weights for pruntrain.
 
-    FILE.h5                              # prints a table
+    FILE.h5                              # prints a table; FILE.h5 may be the folder of a run: its best or newest checkpoint
     FILE.h5 --csr dense1.weight OUT.npz  # a SciPy sparse matrix
     FILE.h5 --numpy OUT.npz              # all tensors as dense NumPy arrays
     FILE.h5 --torch OUT.pt               # a PyTorch state_dict
@@ -71,6 +71,14 @@ def checkpoint_to_read(path):
         raise ValueError(f"{path} is damaged: {error}") from None
     except KeyError as error:
         raise ValueError(f"{path} is damaged, or no checkpoint of pruntrain: it has no {error.args[0] if error.args else error}") from None
+
+
+def file_of(program, path):
+    """The checkpoint of a folder, of which standard error says which it is; another path as it is."""
+    found = checkpoint.find(path)
+    if found != path:
+        print(f"{program}: note: the checkpoint is {found}", file=sys.stderr)
+    return found
 
 
 def print_table(path):
@@ -144,12 +152,13 @@ FORMS = {
 
 def read_checkpoint_command(program, words):
     parser = Parser(prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", help="checkpoint (.h5); or the word from-torch, see above")
+    parser.add_argument("file", help="checkpoint (.h5), or the folder of a run: its best or newest checkpoint; or the word from-torch, "
+                                     "see above")
     parser.add_argument("--csr", nargs=2, metavar=("LAYER.weight", "OUT.npz"), help="save a SciPy sparse matrix")
     for name, (_, metavariable, explanation) in FORMS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavariable, help=explanation)
     arguments = parser.parse_args(words)
-    path, outputs = arguments.file, {name: getattr(arguments, name) for name in FORMS if getattr(arguments, name) is not None}
+    path, outputs = file_of(program, arguments.file), {name: getattr(arguments, name) for name in FORMS if getattr(arguments, name) is not None}
     files = [npz_name(out) if name == "numpy" else out for name, out in outputs.items()]
     check_outputs([path], [*files, *([npz_name(arguments.csr[1])] if arguments.csr else [])])
     with checkpoint_to_read(path):
@@ -187,7 +196,8 @@ def from_torch_command(program, words):
 
     parser = Parser(prog=f"{program} from-torch", description=FROM_TORCH)
     parser.add_argument("state", help="a state_dict or a checkpoint that holds one, written by torch.save; or safetensors")
-    parser.add_argument("model", help="configuration of pruntrain with the same model (.yaml), or a checkpoint of it (.h5)")
+    parser.add_argument("model", help="configuration of pruntrain with the same model (.yaml), or a checkpoint of it (.h5) or its "
+                        "run's folder")
     parser.add_argument("out", help="weight file to write (.h5)")
     parser.add_argument("--sparse", action="store_true", help="weights that are exactly 0 are absent from the pattern")
     parser.add_argument("--map", action="append", default=[], metavar="NAME=LAYER",
@@ -195,6 +205,7 @@ def from_torch_command(program, words):
     parser.add_argument("--ignore", action="append", default=[], metavar="NAME", help="leave out tensors of this name; * and ? match")
     parser.add_argument("--entry", metavar="NAME", help="the entry of the checkpoint that holds the state_dict")
     arguments = parser.parse_args(words)
+    arguments.model = file_of(program, arguments.model)
     check_outputs([arguments.state, arguments.model], [arguments.out])
     mapping = read_mapping(arguments.map)
     from .torch_file import load_state

@@ -1,5 +1,5 @@
-"""The graph of a network in a checkpoint: its layers, what each reads, and their keys. No key has a default here: a file states
-all of them. Files of format 1 and 2 have no graph; it is made from the configuration in them, which has all keys too."""
+"""The graph of a network in a checkpoint: its layers, what each reads, and their keys. A graph states all keys. Files of format 1
+and 2 have none; it is made from the configuration in them, which in a weight file may leave out keys that have a default."""
 import collections
 import contextlib
 import dataclasses
@@ -25,6 +25,17 @@ KNOWN_KEYS = {
 }
 
 
+# What the program takes for a key that a configuration leaves out; of those above that a converter needs. The stride of a pooling is
+# its kernel.
+DEFAULTS = {
+    "average_pool2d": {"kernel": 2},
+    "batch_norm": {"epsilon": 1e-5, "momentum": 0.1},
+    "conv2d": {"kernel": 3, "stride": 1, "padding": 0},
+    "dropout": {"rate": 0.5},
+    "max_pool2d": {"kernel": 2},
+}
+
+
 class GraphError(ValueError):
     """A graph that is incomplete, or has something that this program does not know."""
 
@@ -44,7 +55,7 @@ class Node:
 
     def __getitem__(self, key):
         if key not in self.keys:
-            raise GraphError(f"{self} has no '{key}'; a weight file made from a configuration has only the keys given there")
+            raise GraphError(f"{self} has no '{key}'")
         return self.keys[key]
 
     def __str__(self):
@@ -95,6 +106,7 @@ def naming(path):
 
 def graph(path):
     """The graph of the network in a checkpoint."""
+    path = checkpoint.find(path)
     with h5py.File(path) as file:
         stored = file["graph"][0] if "graph" in file else None
     with naming(path):
@@ -133,15 +145,25 @@ def entries(model):
         yield entry.get("name", f"{kind}{counts[kind]}"), kind, keys
 
 
+def _with_defaults(kind, keys, weight):
+    """weight: the shape of the layer's weight, which knows the kernel of a convolution; None: it has none."""
+    known = dict(DEFAULTS.get(kind, {}))
+    if kind == "conv2d" and weight is not None:
+        known["kernel"] = weight[-1]
+    keys = {**known, **keys}
+    return {**keys, "stride": keys.get("stride", keys["kernel"])} if "kernel" in keys else keys
+
+
 def _from_configuration(path):
     """A chain: each layer reads the one before it."""
-    nodes = []
-    for name, kind, keys in entries(checkpoint.config(path)["model"]):
-        nodes.append(Node(name, kind, [nodes[-1].name if nodes else INPUT], keys))
-    result = Graph(nodes, nodes[-1].name)
     with h5py.File(path) as file:
         shape = file["data"].attrs.get("input_shape")   # a weight file has none
-        outputs = {name: checkpoint.tensor_shape(layer["weight"])[0] for name, layer in file["model"].items() if "weight" in layer}
+        weights = {name: checkpoint.tensor_shape(layer["weight"]) for name, layer in file["model"].items() if "weight" in layer}
+    outputs = {name: weight[0] for name, weight in weights.items()}
+    nodes = []
+    for name, kind, keys in entries(checkpoint.config(path)["model"]):
+        nodes.append(Node(name, kind, [nodes[-1].name if nodes else INPUT], _with_defaults(kind, keys, weights.get(name))))
+    result = Graph(nodes, nodes[-1].name)
     if shape is None:
         for node in nodes:
             if node.type == "dense":

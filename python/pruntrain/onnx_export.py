@@ -95,6 +95,7 @@ def onnx_model(path):
     """The network as onnx.ModelProto: from `samples`, float32 with the values of the data files, to `outputs`, which for classes
     are the logits. Operators of opset 13, which every runtime of the last years has. Pruned weights are dense, with zeros:
     hardly any runtime reads ONNX's sparse initializers."""
+    path = checkpoint.find(path)
     network, state = graph(path), checkpoint.state(path)
     sample = _sample_sizes(network)
     builder = Builder()

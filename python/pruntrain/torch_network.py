@@ -16,6 +16,7 @@ def state_dict(path, sparse=False, masks=False):
     `weight_mask`, as modules of torch.nn.utils.prune have them."""
     if sparse and masks:
         raise ValueError("a state_dict has either sparse matrices or masks")
+    path = checkpoint.find(path)
     arrays = checkpoint.arrays(path)
     state = collections.OrderedDict((torch_name(name), torch.from_numpy(array)) for name, array in arrays.items())
     for name, matrix in checkpoint.load(path).items() if sparse or masks else ():
@@ -110,6 +111,7 @@ class Network(torch.nn.Module):
 
 def network(path):
     """The network as torch.nn.Module, in evaluation mode. Feed it what `normalized` returns."""
+    path = checkpoint.find(path)
     state = state_dict(path)
     described = graph(path)
     with naming(path):

@@ -83,6 +83,10 @@ void add_training(CLI::App& app, Options& options) {
     app.add_flag("--resume", options.train.resume,
                  "resume from the newest valid checkpoint of the run; without one, start from the beginning");
     app.add_flag("--overwrite", options.train.overwrite, "remove an earlier run of the same name first");
+    app.add_flag(
+        "--unlock", options.train.unlock,
+        "remove run.lock of a run that has certainly ended, without waiting; a process that trains there after "
+        "all ends with status 1");
     app.add_flag("--profile", options.train.profile, "print how the time is spent, and write it to profile.csv");
     add_independent(app, options.train.independent);
     app.add_option("--simulate-preempt", options.train.preempt_step,

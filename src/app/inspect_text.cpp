@@ -23,7 +23,7 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
     out << file << ": " << bytes_text(static_cast<double>(summary.file_bytes)) << ", written by pruntrain "
         << summary.program_version << "\n\n"
         << table(rows) << "\n"
-        << "  step                 " << state.step << " (epoch " << fixed(state.epoch, 2) << ")\n"
+        << "  step                 " << state.updates() << " (epoch " << fixed(state.epoch, 2) << ")\n"
         << "  sparsity             " << exact(state.sparsity) << "\n"
         << "  numbers              " << grouped(kept) << " kept of " << grouped(size) << "\n"
         << "  validation accuracy  " << number_or_dash(state.validation_accuracy, 4) << "\n"

@@ -31,8 +31,11 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
         all.emplace_back("prune=none");
     } else if (!stored.has_section("prune")) {
         all.emplace_back("prune.final_sparsity=0");
-    } else if (stored.section("prune").section("schedule").word("type", "cubic", "") != "rewinding") {
-        all.emplace_back("prune.schedule.clamp=true");  // nothing is trained, so no window has to fit
+    } else {  // nothing is trained, so no window has to fit
+        const Config prune = stored.section("prune");
+        if (prune.section("schedule").word("type", "cubic", "") != "rewinding")
+            all.emplace_back("prune.schedule.clamp=true");
+        if (prune.section("regrow").word("type", "none", "") != "none") all.emplace_back("prune.regrow.clamp=true");
     }
     all.insert(all.end(), overrides.begin(), overrides.end());
     return Config::parse(summary.config, source, all);
@@ -40,19 +43,20 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
 
 }  // namespace
 
-CheckpointSummary inspect(const std::string& path, const Communicator& world) {
+CheckpointSummary inspect(const FoundCheckpoint& found, const Communicator& world) {
     CheckpointSummary summary;
-    world.rethrow_collectively([&] { summary = inspect_checkpoint(path); });
+    world.rethrow_collectively([&] { summary = found.summary ? *found.summary : inspect_checkpoint(found.path); });
     return summary;
 }
 
-OpenCheckpoint::OpenCheckpoint(const std::string& path, const std::vector<std::string>& overrides,
+OpenCheckpoint::OpenCheckpoint(const FoundCheckpoint& found, const std::vector<std::string>& overrides,
                                const CheckpointNeeds& needs, const Communicator& world)
-    : summary(inspect(path, world)), experiment(config_of(summary, path, overrides, needs), world, {}, needs.data) {
+    : summary(inspect(found, world)),
+      experiment(config_of(summary, found.path, overrides, needs), world, {}, needs.data) {
     Model& model = experiment.model;
     const bool soft_pruned = std::ranges::find(summary.slots, soft_pruned_slot) != summary.slots.end();
     model.create_slots(soft_pruned ? summary.slots : std::vector<std::string>());
-    restore({path, summary.state.partition, {}, summary.state.weights_hash}, model, Restore::run, world);
+    restore({found.path, summary.state.partition, {}, summary.state.weights_hash}, model, Restore::run, world);
     if (soft_pruned) {  // the network computes without them, as in the run
         SoftPrunedWeights weights;
         weights.load_marks(model.arena().slot(model.arena().slot_number(soft_pruned_slot)), model.version());

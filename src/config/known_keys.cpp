@@ -93,6 +93,19 @@ bool is_placeholder(const std::string& name) {
     return !name.empty() && std::ranges::all_of(name, [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
+/// Where keys beside this one are known: in its own section, or, if that is an entry of a list of which only the first
+/// entry is described, in that one.
+Path parent_with_keys(const Path& key, const std::set<Path>& known) {
+    Path parent(key.begin(), key.end() - 1);
+    const auto holds = [&](const Path& other) {
+        return other.size() == key.size() && std::equal(parent.begin(), parent.end(), other.begin());
+    };
+    if (std::ranges::any_of(known, holds)) return parent;
+    for (auto& word : parent)
+        if (is_number_word(word)) word = "0";
+    return parent;
+}
+
 /// The known keys that a well-known other name stands for: in the same section, else anywhere.
 std::vector<Path> meant_by(const Path& unknown, const std::set<Path>& known) {
     std::vector<Path> here, anywhere;
@@ -100,10 +113,7 @@ std::vector<Path> meant_by(const Path& unknown, const std::set<Path>& known) {
         if (other != unknown.back()) continue;
         Path sibling = unknown;
         sibling.back() = name;
-        Path indexed = sibling;
-        for (auto& word : indexed)
-            if (is_number_word(word)) word = "0";
-        if (known.contains(sibling) || known.contains(indexed)) here.push_back(sibling);
+        if (known.contains(with(parent_with_keys(unknown, known), name))) here.push_back(sibling);
         for (const Path& path : known)
             if (path.back() == name && !std::ranges::any_of(path, is_number_word)) anywhere.push_back(path);
     }
@@ -116,16 +126,19 @@ std::string hint_for(const Path& unknown, const std::set<Path>& known) {
     if (std::string blank = missing_blank(unknown.back()); !blank.empty()) return blank;
     if (const auto meant = meant_by(unknown, known); !meant.empty())
         return text("; did you mean ", join(meant.front(), "."), "?");
-    Path parent(unknown.begin(), unknown.end() - 1), indexed = parent;
-    for (auto& word : indexed)
-        if (is_number_word(word)) word = "0";
+    const Path parent(unknown.begin(), unknown.end() - 1), described = parent_with_keys(unknown, known);
     std::vector<std::string> siblings, everywhere;
     for (const Path& other : known) {
         if (is_placeholder(other.back()) || is_number_word(other.back())) continue;
         const Path its_parent(other.begin(), other.end() - 1);
-        if (its_parent == parent || its_parent == indexed) siblings.push_back(other.back());
+        if (its_parent == described) siblings.push_back(other.back());
         everywhere.push_back(other.back());
     }
+    const bool of_other_entry = !parent.empty() && is_number_word(parent.back()) &&
+                                std::ranges::find(siblings, unknown.back()) == siblings.end() &&
+                                std::ranges::find(everywhere, unknown.back()) != everywhere.end();
+    if (of_other_entry && described == parent)
+        return text("; this entry is of a type without that key; known here: ", join(siblings));
     if (const std::string near = nearest(unknown.back(), siblings); !near.empty())
         return text("; did you mean ", join(with(parent, near), "."), "?");
     const std::string near = nearest(unknown.back(), everywhere);

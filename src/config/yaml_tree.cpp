@@ -104,6 +104,11 @@ void merge_maps(const YAML::Node& node, const std::string& source) {
 }  // namespace
 
 YAML::Node load_tree(const std::string& yaml, const std::string& source) {
+    const auto nul = yaml.find('\0');  // the parser would take it for the end of the file
+    if (nul != std::string::npos)
+        input_error(source, " line ",
+                    1 + std::count(yaml.begin(), yaml.begin() + static_cast<std::ptrdiff_t>(nul), '\n'),
+                    " has a NUL byte: allowed is text in UTF-8; save the file as UTF-8, if it is text in UTF-16");
     std::vector<YAML::Node> documents;
     try {
         documents = YAML::LoadAll(yaml);
@@ -173,6 +178,11 @@ Override parse_override(const std::string& assignment) {
     if (equals == std::string::npos || equals == 0)
         input_error("override '", assignment, "' is not of the form key.path=value");
     Path path = split(assignment.substr(0, equals));
+    if (path.front().starts_with("x-"))
+        input_error(
+            "override '", assignment,
+            "' has no effect: top-level keys that begin with x- are ignored, they only hold anchors; set the key "
+            "that uses the anchor");
     const std::string value = assignment.substr(equals + 1);
     if (value.find_first_not_of(" \t\r\n") == std::string::npos)
         input_error("override '", assignment,

@@ -100,6 +100,8 @@ Seal make_seal(const std::string& first_lines, const std::string& digits) {
 }
 
 void write_sealed(int content, const fs::path& path, const FileKind& kind) {
+    // An earlier file may still be open in a process that has lost the lock of this folder.
+    if (std::error_code ignored; fs::is_regular_file(fs::symlink_status(path, ignored))) ::unlink(path.c_str());
     const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
     const std::string lines = first_lines(kind, size_of(content));
     Checksum sum;

@@ -199,7 +199,8 @@ void check_floors(const PruneChoice& choice, std::span<const PrunableLayer> laye
     }
     if (floors > keep)
         input_error(choice.section.place_of("final_sparsity"), " is ", exact(choice.final_sparsity), ": that keeps ",
-                    keep, " of ", weights, " weights, but the floors of ", layers.size(), " layers need ", floors,
+                    keep, " of ", weights, " weights, but the floors of ", layers.size(),
+                    layers.size() == 1 ? " layer need " : " layers need ", floors,
                     choice.granularity.count(layers.front().shape) > 0 ? " in whole groups" : "",
                     ": choose a smaller final_sparsity or layer_floor");
 }

@@ -56,8 +56,13 @@ Pruner::Pruner(const Config& section, std::uint64_t seed, const RunLength& lengt
     const std::vector<index_t> sizes = tensor_sizes(network);  // nothing is pruned yet
     prunable_ = count_prunable(network, sizes).size;
     if (prunable_ == 0)
-        input_error(
-            "there is a prune section, but no layer of the model is prunable: remove 'prunable: false' from a layer");
+        input_error("there is a prune section, but no layer of the model is prunable: ",
+                    granularity_->traits().holds(Trait::whole_outputs)
+                        ? text("pruning of ", granularity_->describe(),
+                               " leaves the last layer with weights alone, since its rows are the outputs of the "
+                               "network: set granularity: weight, add a layer before it, remove 'prunable: false' from "
+                               "another layer, or give the last layer 'prunable: true'")
+                        : "remove 'prunable: false' from a layer");
     const index_t keep = prunable_ - removed_count(final_sparsity_, prunable_);
     const auto layers = prunable_layers(network, sizes, keep);
     const PruneChoice choice{section,           *criterion_,     *granularity_,   *allocation_,

@@ -17,9 +17,12 @@ Regrowth::Regrowth(const Config& config, const RunLength& length) : last_update_
     cosine_ = config.choice("decay", "cosine", {"cosine", "constant"},
                             "of the fraction; cosine: down to 0 at the end") == "cosine";
     every_ = read_interval(config, 100, "from one event to the next", length);
-    start_ = read_time(config, "start", 0, "an interval ahead of the first event", length, TooLate::noted).step;
+    const bool clamp = read_clamp(config, "even if no weight then becomes active again");
+    start_ = read_time(config, "start", 0, "an interval ahead of the first event", length,
+                       clamp ? TooLate::allowed : TooLate::refused)
+                 .step;
     end_ = read_time(config, "end", 0.75 * length.epoch(static_cast<double>(length.steps)), "no event after it", length,
-                     TooLate::allowed)
+                     clamp ? TooLate::allowed : TooLate::noted)
                .step;
     if (end_ < start_ && !config.is_describing())
         input_error("regrowth (", config.path_of("end_epoch"), ") ends at step ", end_, ", before its start at step ",

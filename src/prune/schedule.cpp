@@ -5,10 +5,8 @@
 
 namespace pruntrain {
 
-bool read_clamp(const Config& config) {
-    return config.flag(
-        "clamp", false,
-        "times after the end of the run mean its end, even if all weights are then removed by one event");
+bool read_clamp(const Config& config, const std::string& consequence) {
+    return config.flag("clamp", false, "times after the end of the run mean its end, " + consequence);
 }
 
 Time read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,

@@ -58,7 +58,8 @@ void with_all_weights(const TensorPart& part, const Communicator& shards, Use us
 /// is written later, beside training, is a list of steps that own what they write.
 class Job {
    public:
-    Job(fs::path path, bool later) : path_(std::move(path)), later_(later) {}
+    Job(fs::path path, bool later, std::function<void()> before_rename)
+        : path_(std::move(path)), later_(later), before_rename_(std::move(before_rename)) {}
 
     void attempt(std::function<void(H5File&)> step) {
         if (later_) steps_.push_back(std::move(step));
@@ -94,8 +95,10 @@ class Job {
         run([](H5File& file) { file.close(); });
         if (failure_.empty()) {
             try {
-                publish_sealed(*memory_, path_, checkpoint_kind,
-                               [](const fs::path& written) { inspect_checkpoint(written); });
+                publish_sealed(*memory_, path_, checkpoint_kind, [this](const fs::path& written) {
+                    inspect_checkpoint(written);
+                    if (before_rename_) before_rename_();
+                });
                 return {"", timer.seconds()};
             } catch (const std::exception& error) {
                 return {message_of(error), timer.seconds()};
@@ -120,6 +123,7 @@ class Job {
 
     fs::path path_;
     bool later_;
+    std::function<void()> before_rename_;
     std::optional<MemoryFile> memory_;
     std::optional<H5File> file_;
     std::vector<std::function<void(H5File&)>> steps_;
@@ -200,11 +204,11 @@ void write_layers(H5File& file, const History& history) {
 
 /// All that the root writes. Collective. @return null on other ranks
 std::unique_ptr<Job> gather(const fs::path& path, Network& network, const RunState& state, const History& history,
-                            const std::string& config, const Normalization& normalization, const Grid& grid,
-                            bool later) {
+                            const std::string& config, const Normalization& normalization, const Grid& grid, bool later,
+                            const std::function<void()>& before_rename) {
     std::unique_ptr<Job> job;
     if (grid.world().is_root()) {
-        job = std::make_unique<Job>(path, later);
+        job = std::make_unique<Job>(path, later, before_rename);
         const Shape& shape = network.input_shape();
         job->attempt([state, config, normalization, graph = graph_text(network),
                       input = std::vector{shape.channels, shape.rows, shape.columns}](H5File& file) {
@@ -236,15 +240,17 @@ std::unique_ptr<Job> gather(const fs::path& path, Network& network, const RunSta
 
 WrittenCheckpoint write_checkpoint(const fs::path& path, Network& network, const RunState& state,
                                    const History& history, const std::string& config,
-                                   const Normalization& normalization, const Grid& grid) {
-    const auto job = gather(path, network, state, history, config, normalization, grid, false);
+                                   const Normalization& normalization, const Grid& grid,
+                                   const std::function<void()>& before_rename) {
+    const auto job = gather(path, network, state, history, config, normalization, grid, false, before_rename);
     return job ? job->complete() : WrittenCheckpoint{};
 }
 
 std::future<WrittenCheckpoint> write_checkpoint_later(const fs::path& path, Network& network, const RunState& state,
                                                       const History& history, const std::string& config,
-                                                      const Normalization& normalization, const Grid& grid) {
-    std::shared_ptr<Job> job = gather(path, network, state, history, config, normalization, grid, true);
+                                                      const Normalization& normalization, const Grid& grid,
+                                                      const std::function<void()>& before_rename) {
+    std::shared_ptr<Job> job = gather(path, network, state, history, config, normalization, grid, true, before_rename);
     if (!job) return {};
     return std::async(std::launch::async, [job] { return job->complete(); });
 }

@@ -62,13 +62,12 @@ void check_may_start(const fs::path& folder, ExistingRun existing) {
 
 }  // namespace
 
-void RunFolder::prepare(ExistingRun existing) {
-    if (existing == ExistingRun::refuse)
-        if (const std::string holder = RunLock::holder(path_); !holder.empty())
-            input_error("the run folder ", path_.string(), " is in use by ", holder, ": choose another run.name");
+void RunFolder::prepare(ExistingRun existing, RunLock::Unknown unknown) {
+    if (existing == ExistingRun::refuse && unknown == RunLock::Unknown::watch)
+        if (const std::string refusal = RunLock::refusal(path_); !refusal.empty()) input_error(refusal);
     check_may_start(path_, existing);
     fs::create_directories(path_);
-    lock_ = std::make_unique<RunLock>(path_);
+    lock_ = std::make_unique<RunLock>(path_, unknown);
     check_may_start(path_, existing);  // again: another run may have come and gone
     if (existing == ExistingRun::overwrite) remove_run(path_);
     fs::create_directories(checkpoints());
@@ -80,12 +79,13 @@ void RunFolder::prepare(ExistingRun existing) {
     fs::remove(probe);
 }
 
-RunFolder::RunFolder(const fs::path& output, const std::string& name, ExistingRun existing, const Communicator& world)
+RunFolder::RunFolder(const fs::path& output, const std::string& name, ExistingRun existing, const Communicator& world,
+                     RunLock::Unknown unknown)
     : path_(output / name) {
     world.rethrow_collectively([&] {
         if (!world.is_root()) return;
         try {
-            prepare(existing);
+            prepare(existing, unknown);
         } catch (const fs::filesystem_error& error) {
             input_error("the run folder ", path_.string(), " cannot be created or changed: ", error.code().message(),
                         ": choose another run.output");
@@ -96,14 +96,16 @@ RunFolder::RunFolder(const fs::path& output, const std::string& name, ExistingRu
 void RunFolder::write_whole(const std::string& name, const std::string& content) const {
     lock_->require();
     const fs::path target = path_ / name, beside = path_ / (name + ".tmp");
+    std::error_code ignored;
+    fs::remove(beside, ignored);  // not the file that a process which has lost the lock may still have open
     std::ofstream file(beside, std::ios::binary);
     file << content;
     file.close();
     if (!file) {
-        std::error_code ignored;
         fs::remove(beside, ignored);
         fault("cannot write ", target.string(), ": is the disk full?");
     }
+    lock_->require();
     fs::rename(beside, target);
 }
 
@@ -114,6 +116,7 @@ void RunFolder::write_summary(const std::string& json) const { write_whole("summ
 void RunFolder::write_profile(const std::string& csv) const { write_whole("profile.csv", csv); }
 
 void RunFolder::remove_results() const {
+    lock_->require();
     for (const char* file : result_files) fs::remove(path_ / file);
 }
 
@@ -143,6 +146,7 @@ void RunFolder::append(const std::string& name, const std::string& content) cons
 }
 
 void RunFolder::drop_old_checkpoints(index_t now, index_t keep, index_t best) const {
+    lock_->require();
     const auto files = list_checkpoints(checkpoints());
     const std::string best_name = best < 0 ? "" : checkpoint_name(best);
     const auto newest = std::find(files.begin(), files.end(), checkpoints() / checkpoint_name(now));

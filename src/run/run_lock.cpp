@@ -126,8 +126,9 @@ struct Holder {
         holder.for_each_field([&](const char* name, std::string& value) { value = values[name]; });
         return holder;
     }
+    bool is_known() const { return !host.empty() && !pid.empty(); }
     std::string describe() const {
-        if (host.empty()) return "an unknown process";
+        if (!is_known()) return "a process that the file does not name (it is empty or damaged)";
         return text("process ", pid, " on ", host, job.empty() ? "" : ", job " + job, ", since ", since);
     }
 };
@@ -225,11 +226,16 @@ double age_s(const fs::path& folder, const Found& found, const Holder& own) {
            static_cast<double>(status.st_mtim.tv_nsec - found.renewed.tv_nsec) / 1e9;
 }
 
-[[noreturn]] void refuse(const fs::path& path, const Holder& holder) {
-    input_error("the run folder ", path.parent_path().string(), " is in use by ", holder.describe(),
-                ": wait for the end of that run, or choose another run.name; remove ", path.string(),
-                " if that process does not run any more");
+/// The one text for a folder that is in use.
+std::string in_use(const fs::path& path, const Holder& holder) {
+    return text(
+        "the run folder ", path.parent_path().string(), " is in use by ", holder.describe(),
+        ": wait for the end of that run, or choose another run.name; if no process trains there any more, start "
+        "with --unlock, which removes ",
+        path.string());
 }
+
+[[noreturn]] void refuse(const fs::path& path, const Holder& holder) { input_error(in_use(path, holder)); }
 
 /// Waits until the holder is known to have ended. @throws InputError when it is known to live
 /// @return false if the lock has been removed meanwhile
@@ -266,13 +272,24 @@ void remove_stale(const fs::path& path, const Found& stale, const Holder& own) {
     ::unlink(aside.c_str());
 }
 
+/// What --unlock asks for. @throws InputError when the holder is known to live
+void warn_of_removal(const fs::path& path, const Holder& holder, const Holder& own) {
+    if (life_of(holder, own) == Life::alive)
+        input_error("the run folder ", path.parent_path().string(), " is in use by ", holder.describe(),
+                    ", which runs (or is suspended) on this machine: --unlock removes no lock of a process that lives; "
+                    "end that process first, or choose another run.name");
+    std::cerr << text("pruntrain: warning: --unlock removes ", path.string(), ", the lock of ", holder.describe(),
+                      ": if that process trains after all, it ends with status 1 when it next looks at its lock, "
+                      "and loses its work since its last checkpoint\n");
+}
+
 }  // namespace
 
 /// The held lock and the thread that renews it.
 class RunLock::Renewal {
    public:
-    Renewal(fs::path folder, Holder own, const Times& times)
-        : folder_(std::move(folder)), own_(std::move(own)), times_(times), thread_([this] { renew(); }) {}
+    Renewal(const fs::path& folder, std::string own, const Times& times)
+        : path_(lock_file(folder)), own_(std::move(own)), times_(times), thread_([this] { renew(); }) {}
     ~Renewal() {
         {
             const std::lock_guard guard(mutex_);
@@ -280,45 +297,53 @@ class RunLock::Renewal {
         }
         changed_.notify_all();
         thread_.join();
-        try {
-            const auto found = read_lock(lock_file(folder_));
-            if (found && found->holder.token == own_.token) ::unlink(lock_file(folder_).c_str());
-        } catch (const InputError&) {  // it has been replaced by something else
-        }
+        if (look() == Look::own) ::unlink(path_.c_str());
     }
 
     bool is_held() {
-        const std::lock_guard guard(mutex_);
-        try {
-            const auto found = read_lock(lock_file(folder_));
-            if (found) return found->holder.token == own_.token;
-            if (errno != ENOENT) return true;  // an error of the file system says nothing about the holder
-            return create(lock_file(folder_), own_.content()) || is_own();
-        } catch (const InputError&) {  // the folder has been removed, or is full: the next write will say so
-            return true;
+        Look seen = look();
+        if (seen == Look::gone) {  // another process may have moved it aside by mistake, and puts it back
+            std::this_thread::sleep_for(std::chrono::duration<double>(times_.poll_s));
+            seen = look();
         }
+        return seen == Look::own || seen == Look::unreadable;
     }
 
     void require() {
         if (is_held()) return;
-        std::string holder;
-        try {
-            const auto found = read_lock(lock_file(folder_));
-            if (found) holder = found->holder.describe();
-        } catch (const InputError&) {
-            holder = "another process";
-        }
-        std::cerr << text("pruntrain: fault: ", holder, " has taken the lock of the run folder ", folder_.string(),
-                          ", because this process did not renew it: it was suspended, or its file system hung; it ends "
-                          "without writing\n")
-                  << std::flush;
+        std::cerr << text("pruntrain: fault: ", loss(), "; this process ends without writing\n") << std::flush;
         std::_Exit(exit_fault);  // mpirun ends the other ranks
     }
 
    private:
-    bool is_own() const {
-        const auto found = read_lock(lock_file(folder_));
-        return found && found->holder.token == own_.token;
+    enum class Look { own, other, gone, unreadable };
+
+    /// An error of the file system says nothing about the holder.
+    Look look() const {
+        try {
+            const auto found = read_lock(path_);
+            if (!found) return errno == ENOENT ? Look::gone : Look::unreadable;
+            return found->content == own_ ? Look::own : Look::other;
+        } catch (const InputError&) {  // no file
+            return Look::other;
+        }
+    }
+
+    /// Who has the lock now, in words.
+    std::string loss() const {
+        const std::string folder = path_.parent_path().string();
+        try {
+            const auto found = read_lock(path_);
+            if (!found)
+                return text("the lock ", path_.string(),
+                            " has been removed while this process trained, so that another run may have been in the "
+                            "folder: look at its files, then start again with --resume");
+            return text(found->holder.describe(), " has taken the lock of the run folder ", folder,
+                        ", because this process did not renew it (it was suspended, or its file system hung), or "
+                        "because somebody removed it");
+        } catch (const InputError& error) {
+            return error.what();
+        }
     }
 
     void renew() {
@@ -326,13 +351,13 @@ class RunLock::Renewal {
         while (!changed_.wait_for(guard, std::chrono::duration<double>(times_.renew_s), [this] { return ends_; })) {
             guard.unlock();
             require();
-            ::utimensat(AT_FDCWD, lock_file(folder_).c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+            ::utimensat(AT_FDCWD, path_.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
             guard.lock();
         }
     }
 
-    const fs::path folder_;
-    Holder own_;
+    const fs::path path_;
+    const std::string own_;  ///< content of the lock
     const Times times_;
     std::mutex mutex_;
     std::condition_variable changed_;
@@ -340,20 +365,22 @@ class RunLock::Renewal {
     std::thread thread_;  // last member: it uses the others
 };
 
-RunLock::RunLock(const fs::path& folder, const Times& times) {
+RunLock::RunLock(const fs::path& folder, const Times& times, Unknown unknown) {
     Holder own = Holder::of_this_process();
+    const std::string content = own.content();
     const fs::path path = lock_file(folder);
     constexpr int most_tries = 100;  // each is an attempt that another process was faster to make
-    for (int tries = 0; !create(path, own.content()); ++tries) {
+    for (int tries = 0; !create(path, content); ++tries) {
         const auto found = read_lock(path);
         if (!found && errno != ENOENT)
             input_error("the lock of the run ", path.string(), " cannot be read: ", std::strerror(errno),
                         ": it may belong to another user; choose another run.output");
         if (!found) continue;  // it has just been removed
         if (tries == most_tries) refuse(path, found->holder);
-        if (wait_for_end(folder, *found, own, times)) remove_stale(path, *found, own);
+        if (unknown == Unknown::remove) warn_of_removal(path, found->holder, own);
+        if (unknown == Unknown::remove || wait_for_end(folder, *found, own, times)) remove_stale(path, *found, own);
     }
-    renewal_ = std::make_unique<Renewal>(folder, std::move(own), times);
+    renewal_ = std::make_unique<Renewal>(folder, content, times);
     if (!is_held()) {
         const auto found = read_lock(path);
         renewal_.reset();
@@ -367,12 +394,12 @@ bool RunLock::is_held() const { return renewal_->is_held(); }
 
 void RunLock::require() const { renewal_->require(); }
 
-std::string RunLock::holder(const fs::path& folder) {
+std::string RunLock::refusal(const fs::path& folder) {
     const auto found = read_lock(lock_file(folder));
     if (!found) return "";
     const Holder own = Holder::of_this_process();
     const bool ended = life_of(found->holder, own) == Life::ended || age_s(folder, *found, own) > Times().ancient_s;
-    return ended ? "" : found->holder.describe();
+    return ended ? "" : in_use(lock_file(folder), found->holder);
 }
 
 }  // namespace pruntrain

@@ -94,8 +94,11 @@ std::string result_text(const RunResult& result, const Network& network, const s
         << " of " << grouped(prunable.size) << " prunable weights removed)\n"
         << "  parameters     " << grouped(all.kept) << " kept of " << grouped(all.size) << "\n"
         << "  time           " << duration_text(result.state.seconds) << " on " << result.state.ranks
-        << (result.state.ranks == 1 ? " rank, " : " ranks, ") << grouped(static_cast<index_t>(result.samples_per_s))
-        << " samples/s while training\n"
+        << (result.state.ranks == 1 ? " rank" : " ranks")
+        << (result.samples_per_s > 0  // 0: nothing was left to train
+                ? text(", ", grouped(static_cast<index_t>(result.samples_per_s)), " samples/s while training")
+                : "")
+        << "\n"
         << "  checkpoint     " << result.checkpoint << "\n"
         << "  results        " << folder << "/summary.json, history.csv"
         << (result.profile.empty() ? "" : ", profile.csv");

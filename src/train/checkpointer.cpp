@@ -23,7 +23,8 @@ bool Checkpointer::save(RunState& state, const History& history, bool needed) {
     if (world_.is_root()) folder_.require_lock();
     const auto write = [&](auto how) {
         return how(folder_.checkpoints() / checkpoint_name(updates), model.network(), state, history,
-                   experiment_.resolved, experiment_.dataset.normalization(), model.grid());
+                   experiment_.resolved, experiment_.dataset.normalization(), model.grid(),
+                   [this] { folder_.require_lock(); });
     };
     if (experiment_.settings.saves_beside && !needed) {
         writing_ = write(write_checkpoint_later);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <string>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
@@ -41,6 +42,22 @@ ResumePoint compare(const std::string& path, const CheckpointSummary& summary, c
     return point;
 }
 
+/// Samples that the run was trained on must not become validation or test samples. Only on the root.
+void check_splits(const std::string& file, const std::string& before, const Experiment& experiment) {
+    const Config then = Config::parse(before, file, {}).section("data");
+    const Config now = Config::parse(experiment.resolved, "", {}).section("data");
+    const auto compare = [&](const std::string& key, const auto& value_in) {
+        const std::string old_value = value_in(then), value = value_in(now);
+        if (old_value != value)
+            input_error("data.", key, " is ", value, ", but it was ", old_value, " when ", file,
+                        " was written: a resumed run keeps its splits, else samples that it was trained on would count "
+                        "as validation or test samples: set it back, or start another run with run.start_from");
+    };
+    for (const std::string key : {"validation_samples", "test_samples", "split_seed"})
+        compare(key, [&](const Config& data) { return exact(data.number(key, 0.0, {}, "")); });
+    compare("stratified", [](const Config& data) { return data.flag("stratified", false, "") ? "true" : "false"; });
+}
+
 }  // namespace
 
 std::optional<ResumePoint> find_resume_point(const Experiment& experiment, const RunFolder& folder, Progress& progress,
@@ -49,12 +66,17 @@ std::optional<ResumePoint> find_resume_point(const Experiment& experiment, const
     world.rethrow_collectively([&] {
         if (!world.is_root()) return;
         for (const auto& file : list_checkpoints(folder.checkpoints())) {
+            std::string before;
             try {
-                point = compare(file.string(), inspect_checkpoint(file), experiment, progress);
-                return;
+                const CheckpointSummary summary = inspect_checkpoint(file);
+                point = compare(file.string(), summary, experiment, progress);
+                before = experiment.configuration.with_present_names(summary.config);
             } catch (const InputError& error) {
                 progress.note(text("warning: ", error.what(), "; trying an older one"));
+                continue;
             }
+            check_splits(file.string(), before, experiment);
+            return;
         }
     });
     broadcast(point.file, world);

@@ -3,12 +3,10 @@
 
 #include <filesystem>
 
-#include "../support/shared_folder.hpp"
-#include "../support/training.hpp"
+#include "../support/checkpointed_run.hpp"
 #include "pruntrain/parallel/census.hpp"
 #include "pruntrain/parallel/partition.hpp"
 #include "pruntrain/run/restore.hpp"
-#include "pruntrain/train/checkpointer.hpp"
 
 using namespace pruntrain;
 using namespace pruntrain::test;
@@ -16,20 +14,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A run that writes checkpoints.
-struct Run {
-    explicit Run(const std::vector<std::string>& overrides)
-        : folder(world, [](const TemporaryFolder&) {}),
-          training(overrides),
-          run_folder(folder.path(), "test", ExistingRun::refuse, world),
-          progress(ProgressMode::lines, 1, training.experiment.length, world.is_root()),
-          checkpointer(training.experiment, run_folder, world, progress, stop_request) {}
+struct Run : CheckpointedRun {
+    using CheckpointedRun::CheckpointedRun;
 
-    bool save(index_t step, bool needed = false) {
-        RunState state;
-        state.step = step;
-        return checkpointer.save(state, {}, needed);
-    }
     /// What the root does to the folder, before any rank goes on.
     template <class Work>
     void on_root(Work work) {
@@ -40,23 +27,8 @@ struct Run {
     /// The call ends with a fault on every rank.
     template <class Call>
     void check_fault(Call call) {
-        index_t thrown = 0;
-        try {
-            call();
-        } catch (const std::runtime_error& error) {
-            thrown = std::string(error.what()).find("step_") != std::string::npos ? 1 : 0;
-        }
-        CHECK(thrown == 1);
+        CHECK(fault_of(call).find("step_") != std::string::npos);
     }
-
-    Communicator world = Communicator::world();
-    SharedFolder folder;
-    Training training;
-    RunFolder run_folder;
-    Progress progress;
-    StopRequest stop_request{Timer(), 0, 0};
-    Checkpointer checkpointer;
-    PrintedText printed;
 };
 
 void remove_folder(const fs::path& checkpoints) { fs::remove_all(checkpoints); }

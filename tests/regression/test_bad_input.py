@@ -49,7 +49,7 @@ class BadInput(EndToEnd):
             ("every_steps", "each_steps"): ("unknown key prune.schedule.each_steps", "known here", "every_steps"),
             ("name: uneven, ", ""): ("run.name is missing", "text"),
             ("global_batch: 50, ", ""): ("train.global_batch is missing", "whole number, 1 <= x <= 1073741824"),
-            (", units: 23", ""): ("model.0.units is missing", "1 <= x <= 2147483647"),
+            (", units: 23", ""): ("model.0.units is missing", "1 <= x <= 134217728"),
             ("\n  final_sparsity: 0.7", ""): ("prune.final_sparsity is missing", "0 <= x < 1"),
         })
 
@@ -109,7 +109,7 @@ class BadInput(EndToEnd):
         self.assert_refused(done, "shared memory", "/proc has 0 B left", "data.residency")
 
     def test_models_that_do_not_fit(self):
-        last = "  - {layer: dense, units: 3}\ntrain"
+        last = "  - {layer: dense, units: 3, prunable: true}\ntrain"
         self.assertEqual(UNEVEN.count(last), 1)
         self.refuse_all([
             (UNEVEN, ("dense1", "flat", "2x3x4", "flatten"), "data.shape=[2,3,4]"),
@@ -120,10 +120,10 @@ class BadInput(EndToEnd):
             (UNEVEN.replace(last, last.replace("3", "2")), ("sample", "label 2", "from 0 to 1", "2 classes", "give the last layer 3 outputs")),
             (UNEVEN.replace(last, last.replace("3", "1")), ("cross_entropy", "at least 2")),
             (UNEVEN, ("conv2d1",), "model.0={layer: conv2d, channels: 3, kernel: 20}"),
-            (UNEVEN, ("model.0.units (command line) is 9000000000", "<= 2147483647"), "model.0.units=9000000000"),
+            (UNEVEN, ("model.0.units (command line) is 9000000000", "<= 134217728"), "model.0.units=9000000000"),
             (UNEVEN, ("dense2", "2000000 inputs", "model.4.units", "1099511627776 weights"),
              "model.0.units=2000000", "model.4.units=1000000"),
-            (CONVOLUTION, ("model.4.channels", "<= 2147483647"), "model.4.channels=3000000000"),
+            (CONVOLUTION, ("model.4.channels", "<= 134217728"), "model.4.channels=3000000000"),
             (CONVOLUTION, ("conv2d2", "2000000 input channels", "model.4.channels"),
              "model.0.channels=2000000", "model.4.channels=100000"),
             (UNEVEN, ("train.global_batch", "<= 1073741824"), "train.global_batch=9000000000000000"),

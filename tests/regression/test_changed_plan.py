@@ -103,6 +103,17 @@ class Resumed(Trained):
         self.assert_refused(self.resume("pruned", PRUNED, "train.epochs=4"), "epoch 6", "epoch 4", "train.epochs")
         self.assertEqual(before, sorted(path.name for path in (pruned.folder / "checkpoints").iterdir()))
 
+    def test_another_split_of_the_data_is_refused(self):
+        """Samples that the run was trained on would become validation or test samples."""
+        trained, _ = self.train("split", SMALL, "train.epochs=1")
+        for key, value, before in (("validation_samples", "60", "50"), ("test_samples", "0.2", "50"), ("split_seed", "1", "0"),
+                                   ("stratified", "true", "false")):
+            self.assert_refused(self.resume("split", SMALL, f"data.{key}={value}"), f"data.{key} is {value}, but it was {before}",
+                                "run.start_from")
+        done = self.resume("split", SMALL, "train.epochs=1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"time .* on 1 rank\n")      # no samples per second: nothing was left to train
+
     def test_a_result_that_is_not_the_plan_has_exit_status_1(self):
         config = SMALL + "prune: {final_sparsity: 0.5, schedule: {type: rewinding, rounds: 1}}\n"
         config = config.replace("units: 20}", "units: 20, prunable: false}").replace("epochs: 6", "epochs: 1")
@@ -175,6 +186,13 @@ class Windows(Trained):
             self.assert_refused(done, f"prune.schedule.{key}", "clamp: true")
             self.assertEqual(self.check(schedule.replace("}", ", clamp: true}")).returncode, 0)
 
+    def test_regrowth_after_the_end_is_refused(self):
+        late = "prune={final_sparsity: 0.5, schedule: cubic, regrow: {type: random, start_epoch: 7, end_epoch: 9"
+        self.assert_refused(run("--check", self.write_config(SMALL), late + "}}"), "prune.regrow.start_epoch", "clamp: true")
+        trained, _ = self.train("clamped", SMALL, late + ", clamp: true}}", "train.epochs=1")
+        self.assertEqual(trained.summary["kept"], kept(0.5))
+        self.assertEqual(run("evaluate", trained.folder, "train.epochs=2").returncode, 0)
+
     def test_a_window_that_is_cut_is_warned_of(self):
         done = self.check("{type: cubic, start_epoch: 1, end_epoch: 26, every_steps: 10}")
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -211,6 +229,12 @@ class Outputs(Trained):
         self.assertEqual(trained.summary["kept"], 4 * 12 + 80 + BIASES)
         self.assertNotIn("no weights left", done.stdout)
         self.assertIn("prunable: false", (trained.folder / "config.yaml").read_text())
+
+    def test_rows_of_a_single_layer(self):
+        single = self.write_config(SMALL.replace("  - {layer: dense, units: 20}\n  - {layer: relu}\n", "") + self.ROWS)
+        self.assert_refused(run("--check", single), "no layer of the model is prunable", "leaves the last layer with weights alone", "granularity: weight",
+                            "prunable: true")
+        self.assertEqual(run("--check", single, "model.0.prunable=true", "prune.final_sparsity=0.5").returncode, 0)
 
     def test_rows_of_the_last_layer_are_pruned_if_asked_for(self):
         scaled = SMALL.replace("units: 4}", "units: 4, prunable: true}")

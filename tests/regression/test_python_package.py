@@ -270,6 +270,61 @@ class Files(EndToEnd):
         with self.assertRaisesRegex(ValueError, "has no keys"):
             pruntrain.from_torch(module.state_dict(), "text", path)
 
+    def test_a_weight_file_needs_no_defaults(self):
+        """The converters and the program take the same ones, and the kernel of the weights."""
+        module = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
+                                     torch.nn.Dropout(), torch.nn.Flatten(), torch.nn.Linear(16, 3)).eval()
+        text = (f"data: {{format: npy, directory: {self.folder}, train_inputs: images.npy, train_targets: y.npy, "
+                "test_inputs: images.npy, test_targets: y.npy, normalization: none}\n"
+                "model: [{layer: conv2d, channels: 4, name: 0}, {layer: batch_norm, name: 1}, {layer: relu}, {layer: max_pool2d}, "
+                "{layer: dropout}, {layer: flatten}, {layer: dense, units: 3, name: 6}]\n"
+                "run: {name: defaults}\ntrain: {epochs: 1, global_batch: 20, loss: cross_entropy}\n"
+                "optimizer: {type: sgd, learning_rate: 0.05}\n")
+        path = self.folder / "weights.h5"
+        pruntrain.from_torch(module.state_dict(), text, path)
+        self.assert_same_network(path)
+        with torch.no_grad():
+            expected = module(torch.from_numpy(self.images)).numpy()
+        self.assertLess(abs(self.outputs_of_the_program(path) - expected).max(), 1e-5 * abs(expected).max())
+        trained = self.train(text, "defaults", f"run.start_from={path}")
+        self.assertEqual(set(pruntrain.state_dict(trained.folder)),     # module names again
+                         {name for name in module.state_dict() if not name.endswith("num_batches_tracked")})
+        resolved = {node.name: node.keys for node in pruntrain.graph(trained.folder)}
+        for node in pruntrain.graph(path):
+            self.assertEqual(node.keys, {key: resolved[node.name][key] for key in node.keys}, node)
+            defaults = network_graph.DEFAULTS.get(node.type, {})
+            self.assertEqual(defaults, {key: resolved[node.name][key] for key in defaults}, node)
+        module[0] = torch.nn.Conv2d(2, 4, 5)
+        module[6] = torch.nn.Linear(4, 3)
+        pruntrain.from_torch(module.state_dict(), text, path)
+        self.assertEqual(pruntrain.graph(path).node("0")["kernel"], 5)
+
+    def test_the_folder_of_a_run(self):
+        trained = self.train(MODEL, "all", "train.epochs=2", "checkpoint.keep=5")
+        newest, other = trained.checkpoints[-1], trained.folder / "checkpoints" / "step_00000001.h5"
+        for best, expected in ((-1, newest), (1, other), (77, newest)):
+            edit(newest, lambda file: file.attrs.__setitem__("best_step", numpy.int64(best)), 3)
+            if best == 1:
+                shutil.copy(newest, other)
+                edit(other, lambda file: file.attrs.__setitem__("step", numpy.int64(1)), 3)
+            for folder in (trained.folder, str(trained.folder / "checkpoints")):
+                self.assertEqual(pruntrain.find(folder), expected)
+                self.assertEqual(pruntrain.state(folder)["step"], pruntrain.state(expected)["step"])
+            self.assertIn(f"checkpoint is {expected}", run("inspect", trained.folder).stderr)
+        self.assertEqual(pruntrain.find(newest), newest)
+        self.assertEqual(pruntrain.graph(trained.folder), pruntrain.graph(newest))
+        numpy.testing.assert_equal(pruntrain.arrays(trained.folder), pruntrain.arrays(newest))
+        pruntrain.network(trained.folder)
+        done = subprocess.run([sys.executable, SCRIPTS / "pruntrain_io.py", trained.folder], text=True, capture_output=True)
+        self.assertEqual((done.returncode, done.stderr), (0, f"pruntrain_io: note: the checkpoint is {newest}\n"))
+        newest.write_bytes(newest.read_bytes()[:-1])
+        self.assertEqual(pruntrain.find(trained.folder).name, trained.checkpoints[-2].name)
+        for path in trained.folder.glob("checkpoints/*"):
+            path.unlink()
+        done = subprocess.run([sys.executable, SCRIPTS / "pruntrain_io.py", trained.folder], text=True, capture_output=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("folder without checkpoints", done.stderr)
+
     def test_trained_on_in_pytorch_and_back(self):
         path = self.train(MODEL, "first").checkpoints[-1]
         network = pruntrain.network(path)

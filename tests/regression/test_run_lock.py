@@ -96,6 +96,48 @@ class RunLock(EndToEnd):
         self.assertIn("process 1 on elsewhere", said)
         self.assertIn("token 7", (folder / "run.lock").read_text())
 
+    def test_a_suspended_run_whose_folder_another_one_had_ends_without_writing(self):
+        """Its lock is removed by hand; the other run has ended, or is still there, when it is woken."""
+        for name, ends in (("ended", True), ("there", False)):
+            process, folder = self.start_endless(name)
+            os.kill(process.pid, signal.SIGSTOP)
+            (folder / "run.lock").unlink()
+            if ends:
+                done = run(self.folder / "endless.yaml", f"run.output={self.folder}", f"run.name={name}", "--overwrite",
+                           "train.epochs=1", "prune.schedule={type: one_shot, at_step: 5}")
+                self.assertEqual(done.returncode, 0, done.stderr)
+            else:
+                other, _ = self.start_endless(name, "--overwrite")
+                os.kill(other.pid, signal.SIGSTOP)
+            before = tree(folder)
+            os.kill(process.pid, signal.SIGCONT)
+            _, said = process.communicate(timeout=HANG_S)
+            self.assertEqual(process.returncode, 1, said)
+            self.assertIn("ends without writing", said)
+            self.assertIn("has been removed" if ends else f"process {other.pid} on ", said)
+            self.assertEqual({path: content for path, content in tree(folder).items() if not str(path).endswith(".tmp")}, before)
+            if not ends:
+                os.kill(other.pid, signal.SIGCONT)
+
+    def test_unlock(self):
+        config = self.write_config(UNEVEN)
+        arguments = (config, f"run.output={self.folder}", "train.epochs=1", "prune.schedule={type: one_shot, at_step: 5}")
+        for name, content in (("foreign", "host elsewhere\npid 1\nmachine elsewhere/1/2\ntoken 7\n"), ("empty", "")):
+            (self.folder / name).mkdir()
+            lock = self.folder / name / "run.lock"
+            lock.write_text(content)
+            self.assert_refused(run(*arguments, f"run.name={name}"), str(lock), "--unlock")
+            begin = time.monotonic()
+            done = run(*arguments, f"run.name={name}", "--unlock")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertLess(time.monotonic() - begin, 30)
+            self.assertIn(f"warning: --unlock removes {lock}", done.stderr)
+            self.assertFalse(lock.exists())
+        process, folder = self.start_endless("lives")
+        self.assert_refused(run(self.folder / "endless.yaml", f"run.output={self.folder}", "run.name=lives", "--resume", "--unlock"),
+                            f"process {process.pid} on ", "end that process first")
+        self.assertTrue((folder / "run.lock").exists())
+
     def test_tasks_of_srun_without_mpi_are_refused(self):
         config = self.write_config(UNEVEN)
         tasks = dict(ENVIRONMENT, SLURM_PROCID="1", SLURM_STEP_NUM_TASKS="4", SLURM_NTASKS="4")

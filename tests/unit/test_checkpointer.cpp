@@ -1,11 +1,11 @@
+// Which checkpoints there are, and when, on one rank.
 #include <doctest/doctest.h>
 
 #include <filesystem>
 
-#include "../support/temporary_folder.hpp"
-#include "../support/training.hpp"
+#include "../support/checkpointed_run.hpp"
+#include "pruntrain/base/error.hpp"
 #include "pruntrain/parallel/census.hpp"
-#include "pruntrain/train/checkpointer.hpp"
 
 using namespace pruntrain;
 using namespace pruntrain::test;
@@ -13,22 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A run that writes checkpoints.
-struct Run {
-    explicit Run(const std::vector<std::string>& overrides = {})
-        : training(overrides),
-          run_folder(folder.path(), "test", ExistingRun::refuse, world),
-          progress(ProgressMode::lines, 1, training.experiment.length, true),
-          checkpointer(training.experiment, run_folder, world, progress, stop_request) {}
+struct Run : CheckpointedRun {
+    using CheckpointedRun::CheckpointedRun;
 
-    /// @param best  step of the best checkpoint so far
-    bool save(index_t step, bool needed = false, index_t best = -1) {
-        RunState state;
-        state.step = step;
-        state.best_step = best;
-        return checkpointer.save(state, {}, needed);
-    }
-    fs::path file(index_t step) const { return run_folder.checkpoints() / checkpoint_name(step); }
     /// Of all checkpoints, newest first.
     std::vector<index_t> steps() const {
         std::vector<index_t> found;
@@ -39,15 +26,6 @@ struct Run {
     std::string weights_hash() {
         return hex(consistent_model_hash(training.network(), 0, training.experiment.grid).weights);
     }
-
-    Communicator world = Communicator::world();
-    TemporaryFolder folder;
-    Training training;
-    RunFolder run_folder;
-    Progress progress;
-    StopRequest stop_request{Timer(), 0, 0};
-    Checkpointer checkpointer;
-    PrintedText printed;
 };
 
 using Steps = std::vector<index_t>;
@@ -55,12 +33,7 @@ using Steps = std::vector<index_t>;
 /// The call ends with a fault that names the file.
 template <class Call>
 void check_fault(const fs::path& file, Call call) {
-    std::string message;
-    try {
-        call();
-    } catch (const std::runtime_error& error) {
-        message = error.what();
-    }
+    const std::string message = fault_of(call);
     CHECK(message.find(file.string()) != std::string::npos);
 }
 
@@ -193,4 +166,18 @@ TEST_CASE("checkpointer: a failure of one under way is found by the next one, an
         check_fault(run.file(3), [&] { next ? void(run.save(4)) : run.checkpointer.finish_writing(); });
         CHECK(run.checkpointer.newest_step() == 0);
     }
+}
+
+TEST_CASE("checkpointer: the last look before a file gets its name may refuse it") {
+    Run run;
+    const fs::path path = run.file(1);
+    const auto refuse = [&] {
+        CHECK(fs::exists(path.string() + ".tmp"));
+        fault("not any more");
+    };
+    Network& network = run.training.network();
+    const Grid& grid = run.training.experiment.grid;
+    CHECK(write_checkpoint(path, network, {}, {}, "", {}, grid, refuse).failure.ends_with("not any more"));
+    CHECK(write_checkpoint_later(path, network, {}, {}, "", {}, grid, refuse).get().failure.ends_with("not any more"));
+    CHECK(fs::is_empty(path.parent_path()));
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "../support/data_files.hpp"
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/config/config.hpp"
+#include "src/config/known_keys.hpp"
 
 using namespace pruntrain;
 using namespace pruntrain::test;
@@ -101,7 +103,27 @@ TEST_CASE("config forms: an override changes one place, not the others that are 
     CHECK(list.list("m")[0].number("rate", std::nullopt, {}, "") == 1);
 }
 
+TEST_CASE("config forms: a NUL byte, at which a parser would end, is named") {
+    const std::string yaml("one: 1\ntwo: 2\0\nthree: 3", 23);
+    CHECK(contains(input_error_of([&] { parse(yaml); }), "line 2 has a NUL byte: allowed is text in UTF-8"));
+}
+
+TEST_CASE("config forms: the hint for a key that another type of the same list has") {
+    const auto hint = [](const std::string& key) {
+        const std::set<Path> known{
+            {"model"}, {"model", "0", "layer"}, {"model", "0", "units"}, {"model", "1", "layer"}};
+        return hint_for({"model", "1", key}, known);
+    };
+    CHECK(hint("units") == "; this entry is of a type without that key; known here: layer");
+    CHECK(hint("size") == hint("no_such_key"));
+    CHECK(hint("no_such_key") == "; known here: layer");
+    CHECK(hint("layr") == "; did you mean model.1.layer?");
+    CHECK(hint_for({"model", "7", "unit"}, {{"model", "0", "units"}}) == "; did you mean model.7.units?");
+}
+
 TEST_CASE("config forms: top-level keys that begin with x- are ignored, and a message names them") {
+    CHECK(contains(input_error_of([] { Config::parse("x-a: &a {b: 1}\no: *a", "test", {"x-a.b=2"}); }),
+                   "top-level keys that begin with x- are ignored"));
     CHECK_NOTHROW(load("x-anything: [1, {a: b}]\n" + good));
     const std::string message = input_error_of([] { load("defaults: &d {learning_rate: 0.1}\n" + good); });
     CHECK(contains(message, "unknown key defaults (test.yaml, line 1)"));

@@ -170,6 +170,13 @@ TEST_CASE("prune: regrowth that does not fit is an error before training") {
                          InputError);
     CHECK_THROWS_AS(regrowth("type: random, every_steps: 5, every_epochs: 4"), InputError);
     CHECK_THROWS_AS(regrowth("type: random, fraction: 1"), InputError);
+    for (const std::string late : {"start_step: 1001", "start_epoch: 10.5"}) {
+        CHECK_THROWS_WITH_AS(regrowth("type: random, " + late),
+                             doctest::Contains("is after the end of the run, which is epoch 10 (step 1000): give an "
+                                               "earlier time, more train.epochs, or r.clamp: true"),
+                             InputError);
+        CHECK_FALSE(regrowth("type: random, end_epoch: 26, clamp: true, " + late)->event_at(1000));
+    }
     CHECK_THROWS_AS(regrowth("type: random, decay: linear"), InputError);
     const Network network = network_of("{layer: dense, units: 10}", 10);
     for (const std::string granularity : {"row", "{type: block, columns: 5}", "{type: n_m, n: 2, m: 4}"}) {

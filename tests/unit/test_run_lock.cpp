@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 
 // `patient` where nobody may have to wait, on a busy machine too.
 constexpr RunLock::Times patient{.renew_s = 0.05, .stale_s = 30, .ancient_s = 30, .poll_s = 0.02};
+constexpr RunLock::Times patient_renewal{.renew_s = 30, .stale_s = 30, .ancient_s = 30, .poll_s = 0.2};
 constexpr RunLock::Times quick{.renew_s = 0.05, .stale_s = 0.5, .ancient_s = 30, .poll_s = 0.02};
 
 struct LockedFolder {
@@ -40,9 +41,9 @@ struct LockedFolder {
         fs::last_write_time(file,
                             fs::last_write_time(file) - std::chrono::milliseconds(static_cast<int>(1000 * seconds)));
     }
-    std::string refusal(const RunLock::Times& times = quick) const {
+    std::string refusal(const RunLock::Times& times = quick, RunLock::Unknown unknown = RunLock::Unknown::watch) const {
         try {
-            const RunLock lock(folder.path(), times);
+            const RunLock lock(folder.path(), times, unknown);
             return "";
         } catch (const InputError& error) {
             return error.what();
@@ -76,16 +77,16 @@ TEST_CASE("run lock: one holder at a time; the file is gone at the end") {
         const RunLock lock(locked.folder.path(), quick);
         CHECK(fs::exists(locked.file));
         CHECK(lock.is_held());
-        const std::string holder = RunLock::holder(locked.folder.path());
-        CHECK(holder.find(text("process ", getpid(), " on ")) != std::string::npos);
         const std::string message = locked.refusal();
-        for (const std::string& word : {locked.folder.path().string(), text("process ", getpid()),
-                                        std::string("since 20"), std::string("UTC"), "remove " + locked.file.string()})
+        CHECK(RunLock::refusal(locked.folder.path()) == message);
+        for (const std::string& word :
+             {locked.folder.path().string(), text("process ", getpid()), std::string("since 20"), std::string("UTC"),
+              "--unlock, which removes " + locked.file.string()})
             CHECK_MESSAGE(message.find(word) != std::string::npos, message);
         CHECK(lock.is_held());
     }
     CHECK_FALSE(fs::exists(locked.file));
-    CHECK(RunLock::holder(locked.folder.path()).empty());
+    CHECK(RunLock::refusal(locked.folder.path()).empty());
     CHECK(locked.refusal().empty());
 }
 
@@ -133,7 +134,7 @@ TEST_CASE("run lock: a process that has ended does not keep it") {
     SUBCASE("gone") {
         waitpid(child, &status, 0);
         REQUIRE(fs::exists(locked.file));
-        CHECK(RunLock::holder(locked.folder.path()).empty());
+        CHECK(RunLock::refusal(locked.folder.path()).empty());
         CHECK(locked.refusal().empty());
     }
     SUBCASE("its number belongs to another process now") {
@@ -145,7 +146,7 @@ TEST_CASE("run lock: a process that has ended does not keep it") {
     SUBCASE("but on another machine, or after a restart of this one, that process says nothing") {
         waitpid(child, &status, 0);
         put_content(locked.file, changed(content_of(locked.file), "machine ", "machine x"));
-        CHECK_FALSE(RunLock::holder(locked.folder.path()).empty());
+        CHECK_FALSE(RunLock::refusal(locked.folder.path()).empty());
     }
     CHECK_FALSE(locked.refusal().size() > 0);
 }
@@ -185,6 +186,15 @@ TEST_CASE("run lock: a process on another machine holds it as long as it renews 
     }
     SUBCASE("an empty lock, whose process was interrupted or writes it just now") {
         put_content(locked.file, "");
+        const std::string message = RunLock::refusal(locked.folder.path());
+        CHECK_MESSAGE(message.find("does not name (it is empty or damaged)") != std::string::npos, message);
+        CHECK_MESSAGE(message.find("--unlock") != std::string::npos, message);
+        CHECK(locked.refusal().empty());
+    }
+    SUBCASE("a lock that something else has written") {
+        put_content(locked.file, std::string("\0\xff junk\nhost \npid", 17));
+        const std::string message = RunLock::refusal(locked.folder.path());
+        CHECK_MESSAGE(message.find("does not name (it is empty or damaged)") != std::string::npos, message);
         CHECK(locked.refusal().empty());
     }
     CHECK((fs::is_empty(locked.folder.path()) || fs::exists(locked.file)));
@@ -216,7 +226,44 @@ TEST_CASE("run lock: a batch job that SLURM has started again takes its own lock
     }
 }
 
-TEST_CASE("run lock: one that is renewed stays fresh, one that was taken is noticed") {
+TEST_CASE("run lock: a user may remove a lock of which it is not known whether its process lives") {
+    const LockedFolder locked;
+    const auto unlocked = [&] { return locked.refusal(patient, RunLock::Unknown::remove); };
+    const Timer waited;
+    SUBCASE("of another machine") { locked.put_foreign(0); }
+    SUBCASE("an empty one") { put_content(locked.file, ""); }
+    SUBCASE("none") {}
+    SUBCASE("but not one whose process lives") {
+        const RunLock lock(locked.folder.path(), quick);
+        const std::string message = unlocked();
+        CHECK_MESSAGE(message.find("end that process first") != std::string::npos, message);
+        CHECK(lock.is_held());
+    }
+    CHECK(unlocked().empty());
+    CHECK(waited.seconds() < patient.stale_s);
+    CHECK(fs::is_empty(locked.folder.path()));
+}
+
+TEST_CASE("run lock: one that is not exactly as it was written is lost, and left alone") {
+    const LockedFolder locked;
+    const auto lock = std::make_unique<RunLock>(locked.folder.path(), patient_renewal);
+    const std::string own = content_of(locked.file);
+    for (const std::string field : {"host ", "pid ", "process_start ", "token "}) {
+        put_content(locked.file, changed(own, field, field + "1"));
+        CHECK_FALSE(lock->is_held());
+    }
+    fs::remove(locked.file);
+    CHECK_FALSE(lock->is_held());
+    CHECK_FALSE(fs::exists(locked.file));  // not made again: another run may have been here
+    std::thread puts_back([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        put_content(locked.file, own);
+    });
+    CHECK(lock->is_held());
+    puts_back.join();
+}
+
+TEST_CASE("run lock: one that is renewed stays fresh, one that was taken or removed is noticed") {
     const LockedFolder locked;
     const pid_t child = fork();  // it ends itself
     if (child == 0) {
@@ -230,18 +277,21 @@ TEST_CASE("run lock: one that is renewed stays fresh, one that was taken is noti
     const auto aged = fs::last_write_time(locked.file);
     while (fs::last_write_time(locked.file) == aged) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     CHECK(fs::last_write_time(locked.file) > aged + std::chrono::seconds(90));
-    // Removed by hand: the process that lives takes it again.
-    fs::remove(locked.file);
-    while (content_of(locked.file).find("token ") == std::string::npos)
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    const fs::path other = locked.folder / "other";
-    put_content(other, "host elsewhere\ntoken 77\n");
-    fs::rename(other, locked.file);
+    const std::string taken = "host elsewhere\ntoken 77\n";
+    bool is_taken = false;
+    SUBCASE("taken") {
+        is_taken = true;
+        const fs::path other = locked.folder / "other";
+        put_content(other, taken);
+        fs::rename(other, locked.file);
+    }
+    SUBCASE("removed by hand") { fs::remove(locked.file); }
     int status = 0;
     REQUIRE(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 1);
-    CHECK(content_of(locked.file).find("token 77") != std::string::npos);
+    CHECK(fs::exists(locked.file) == is_taken);
+    if (is_taken) CHECK(content_of(locked.file) == taken);
 }
 
 TEST_CASE("run lock: what is in its way is named") {

@@ -30,6 +30,7 @@ struct TrainOptions {
     std::vector<std::string> overrides;  ///< key.path=value
     bool resume = false;
     bool overwrite = false;
+    bool unlock = false;  ///< remove a lock whose process is not known to live
     bool profile = false;
     bool independent = false;  ///< each task of srun is a run of its own
     index_t preempt_step = 0;  ///< step after which a preemption is simulated; 0: none

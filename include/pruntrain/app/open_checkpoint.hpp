@@ -4,13 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "pruntrain/app/find_checkpoint.hpp"
 #include "pruntrain/run/checkpoint.hpp"
 #include "pruntrain/train/experiment.hpp"
 
 namespace pruntrain {
 
-/// Verifies a checkpoint and describes it. Collective.
-CheckpointSummary inspect(const std::string& path, const Communicator& world);
+/// Verifies a checkpoint, unless that has been done, and describes it. Collective.
+CheckpointSummary inspect(const FoundCheckpoint& found, const Communicator& world);
 
 struct CheckpointNeeds {
     bool pruner = false;  ///< a run that did not prune gets a pruner too, with the default criterion
@@ -21,8 +22,8 @@ struct CheckpointNeeds {
 struct OpenCheckpoint {
     /// Collective.
     /// @param overrides  key.path=value: replace keys of the configuration in the checkpoint
-    OpenCheckpoint(const std::string& path, const std::vector<std::string>& overrides, const CheckpointNeeds& needs,
-                   const Communicator& world);
+    OpenCheckpoint(const FoundCheckpoint& found, const std::vector<std::string>& overrides,
+                   const CheckpointNeeds& needs, const Communicator& world);
 
     /// @param name  train, validation or test
     /// @throws InputError if the data have no such split

@@ -55,8 +55,9 @@ struct Time {
 Time read_time(const Config& config, const std::string& key, double default_epoch, const std::string& meaning,
                const RunLength& length, TooLate too_late);
 
-/// The `clamp` key of a prune schedule: times after the end of the run mean its end.
-bool read_clamp(const Config& config);
+/// The `clamp` key of a prune schedule or of regrowth: times after the end of the run mean its end.
+bool read_clamp(const Config& config,
+                const std::string& consequence = "even if all weights are then removed by one event");
 
 /// An interval given as every_steps or every_epochs, in updates; at most one of the two.
 index_t read_interval(const Config& config, index_t default_steps, const std::string& meaning, const RunLength& length);

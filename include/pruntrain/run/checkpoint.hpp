@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <optional>
 #include <string>
@@ -50,14 +51,17 @@ struct WrittenCheckpoint {
 /// Writes `path` so that it appears whole or not at all: a temporary name, flushed, synced, read back and verified,
 /// renamed, the folder synced. Collective over the grid: the root takes the shards' rows of one tensor after the other,
 /// and writes; so the file does not depend on the grid.
+/// @param before_rename  on the root: the last chance to keep the file from getting its name
 WrittenCheckpoint write_checkpoint(const std::filesystem::path& path, Network& network, const RunState& state,
                                    const History& history, const std::string& config,
-                                   const Normalization& normalization, const Grid& grid);
+                                   const Normalization& normalization, const Grid& grid,
+                                   const std::function<void()>& before_rename = {});
 /// Likewise, but the root takes a copy of everything, and a thread writes it. @return invalid on other ranks
 std::future<WrittenCheckpoint> write_checkpoint_later(const std::filesystem::path& path, Network& network,
                                                       const RunState& state, const History& history,
                                                       const std::string& config, const Normalization& normalization,
-                                                      const Grid& grid);
+                                                      const Grid& grid,
+                                                      const std::function<void()>& before_rename = {});
 
 /// What stands in a file besides the numbers.
 struct CheckpointSummary {

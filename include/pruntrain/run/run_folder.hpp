@@ -19,9 +19,10 @@ enum class ExistingRun { refuse, resume, overwrite };
 class RunFolder {
    public:
     /// Collective. Creates the folder. With `overwrite`, removes the files of an earlier run in it, and nothing else.
+    /// @param unknown  what becomes of the lock of a process of which it is not known whether it lives
     /// @throws InputError if the folder has a run that must be kept, is in use by another process, or cannot be written
     RunFolder(const std::filesystem::path& output, const std::string& name, ExistingRun existing,
-              const Communicator& world);
+              const Communicator& world, RunLock::Unknown unknown = RunLock::Unknown::watch);
 
     const std::filesystem::path& path() const { return path_; }
     std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
@@ -38,11 +39,11 @@ class RunFolder {
     /// Removes the checkpoints before step `now` except the newest `keep` and the one of step `best` (-1: none). Later
     /// checkpoints are from an earlier start of the run: they are damaged, or will be overwritten soon.
     void drop_old_checkpoints(index_t now, index_t keep, index_t best) const;
-    /// Before a checkpoint is written: ends this process if another one has taken the lock.
+    /// Before a file is written, and before it is given its name: ends this process if it has lost the lock.
     void require_lock() const { lock_->require(); }
 
    private:
-    void prepare(ExistingRun existing);
+    void prepare(ExistingRun existing, RunLock::Unknown unknown);
     void write_whole(const std::string& name, const std::string& content) const;
     void append(const std::string& name, const std::string& content) const;
 

@@ -19,6 +19,7 @@ struct ResumePoint {
 
 /// Reports how the configuration has changed, and checkpoints that are damaged. Collective.
 /// @return nothing if there is no usable checkpoint
+/// @throws InputError if the data are split in another way now
 std::optional<ResumePoint> find_resume_point(const Experiment& experiment, const RunFolder& folder, Progress& progress,
                                              const Communicator& world);
 

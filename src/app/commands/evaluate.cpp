@@ -37,8 +37,8 @@ void check_options(const EvaluateOptions& options) {
 
 ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
     const Communicator& world = session.world;
-    const std::string checkpoint = find_checkpoint(options.checkpoint, world);
-    check_output_files({options.outputs, options.confusion}, {checkpoint}, world);
+    const FoundCheckpoint checkpoint = find_checkpoint(options.checkpoint, world);
+    check_output_files({options.outputs, options.confusion}, {checkpoint.path}, world);
     check_options(options);
     const DataNeeds needs{.training = options.split != "test", .targets = !options.no_targets};
     OpenCheckpoint opened(checkpoint, options.overrides, {.pruner = false, .data = needs}, world);

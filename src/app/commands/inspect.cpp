@@ -8,8 +8,8 @@
 namespace pruntrain {
 
 ExitStatus run_command(const InspectOptions& options, const Session& session) {
-    const std::string checkpoint = find_checkpoint(options.checkpoint, session.world);
-    print(inspect_text(inspect(checkpoint, session.world), checkpoint), session.world);
+    const FoundCheckpoint checkpoint = find_checkpoint(options.checkpoint, session.world);
+    print(inspect_text(inspect(checkpoint, session.world), checkpoint.path), session.world);
     return exit_done;
 }
 

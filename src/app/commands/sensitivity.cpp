@@ -12,8 +12,8 @@ namespace pruntrain {
 
 ExitStatus run_command(const SensitivityOptions& options, const Session& session) {
     const Communicator& world = session.world;
-    const std::string checkpoint = find_checkpoint(options.checkpoint, world);
-    check_output_files({options.table, options.allocation}, {checkpoint}, world);
+    const FoundCheckpoint checkpoint = find_checkpoint(options.checkpoint, world);
+    check_output_files({options.table, options.allocation}, {checkpoint.path}, world);
     OpenCheckpoint opened(checkpoint, options.overrides, {.pruner = true, .data = {}}, world);
     Experiment& experiment = opened.experiment;
     if (!options.allocation.empty() &&

@@ -20,7 +20,8 @@ ExitStatus run_command(const TrainOptions& options, const Session& session) {
     const auto existing = options.resume      ? ExistingRun::resume
                           : options.overwrite ? ExistingRun::overwrite
                                               : ExistingRun::refuse;
-    const RunFolder folder(experiment.settings.output, experiment.settings.name, existing, world);
+    const RunFolder folder(experiment.settings.output, experiment.settings.name, existing, world,
+                           options.unlock ? RunLock::Unknown::remove : RunLock::Unknown::watch);
     if (world.is_root()) std::cout << plan << std::endl;
     const StopRequest stop_request(session.since_start, experiment.settings.time_limit_s, options.preempt_step);
     Trainer trainer(experiment, folder, world, options.profile, stop_request);

@@ -172,8 +172,9 @@ class Conv2d final : public Layer {
 
 std::unique_ptr<Layer> make_conv2d(const Config& config, LayerPlace place) {
     constexpr index_t most = 0x7FFFFFFF;                // rows or columns of a matrix, as BLAS counts them
+    constexpr index_t most_outputs = index_t{1} << 27;  // a layer of more would take minutes to set up
     constexpr index_t most_weights = index_t{1} << 40;  // far from an overflow of their bytes, with optimizer state
-    const index_t channels = config.integer("channels", std::nullopt, between(1, most), "output channels");
+    const index_t channels = config.integer("channels", std::nullopt, between(1, most_outputs), "output channels");
     const index_t kernel = config.integer("kernel", 3, between(1, 1024), "rows and columns of the convolution kernel");
     const index_t stride = config.integer("stride", 1, at_least(1), "pixels between windows");
     const index_t padding = config.integer("padding", 0, between(0, 1023), "zeros around the image, less than kernel");

@@ -147,8 +147,9 @@ class Dense final : public Layer {
 
 std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
     constexpr index_t most = 0x7FFFFFFF;                // rows or columns of a matrix, as BLAS counts them
+    constexpr index_t most_outputs = index_t{1} << 27;  // a layer of more would take minutes to set up
     constexpr index_t most_weights = index_t{1} << 40;  // far from an overflow of their bytes, with optimizer state
-    const index_t units = config.integer("units", std::nullopt, between(1, most), "number of outputs");
+    const index_t units = config.integer("units", std::nullopt, between(1, most_outputs), "number of outputs");
     const bool bias = config.flag("bias", true, "learnable bias");
     const bool prunable =
         config.flag("prunable", place.prunable,
