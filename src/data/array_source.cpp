@@ -163,15 +163,14 @@ class ArraySource final : public SampleSource {
 
 class FilePairFormat final : public DataFormat {
    public:
-    using Open = std::unique_ptr<ArrayReader> (*)(const std::string&);
     struct Pair {
         FileList inputs, targets;
     };
-    FilePairFormat(Config config, Pair train, Pair test, Open opener, ArrayOptions options)
+    FilePairFormat(Config config, Pair train, Pair test, OpenArray opener, ArrayOptions options)
         : config_(std::move(config)),
           train_(std::move(train)),
           test_(std::move(test)),
-          open_(opener),
+          open_(std::move(opener)),
           options_(std::move(options)) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
@@ -193,7 +192,7 @@ class FilePairFormat final : public DataFormat {
    private:
     Config config_;
     Pair train_, test_;
-    Open open_;
+    OpenArray open_;
     ArrayOptions options_;
 };
 
@@ -220,13 +219,23 @@ ArrayOptions read_array_options(const Config& config) {
     return options;
 }
 
+DimensionOrder read_dimension_order(const Config& config, ArrayOptions& options) {
+    const bool transposed = config.flag("transposed", false,
+                                        "true: the dimensions in the file are reversed, the samples are the last one, "
+                                        "as MATLAB, Julia and R write arrays with the samples first");
+    options.transposed_hint = transposed
+                                  ? "if the samples are the first dimension in the file, set data.transposed to false"
+                                  : "if the samples are the last dimension, as MATLAB, Julia and R write it, set "
+                                    "data.transposed to true";
+    return transposed ? DimensionOrder::reversed : DimensionOrder::as_stored;
+}
+
 std::unique_ptr<SampleSource> make_array_source(std::unique_ptr<ArrayReader> inputs,
                                                 std::unique_ptr<ArrayReader> targets, ArrayOptions options) {
     return std::make_unique<ArraySource>(std::move(inputs), std::move(targets), std::move(options));
 }
 
-std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults,
-                                                  std::unique_ptr<ArrayReader> (*open)(const std::string& path),
+std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults, OpenArray open,
                                                   ArrayOptions options) {
     const std::string directory = read_directory(config, defaults.directory);
     const auto files = [&](const char* key, const std::optional<std::string>& fallback, const char* meaning) {
@@ -243,7 +252,8 @@ std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const Fi
         input_error(config.place_of("train_inputs"), " and train_targets must name files");
     if (test.inputs.empty() != test.targets.empty())
         input_error(config.place_of("test_inputs"), " and test_targets must both name a file, or both be ''");
-    return std::make_unique<FilePairFormat>(config, std::move(train), std::move(test), open, std::move(options));
+    return std::make_unique<FilePairFormat>(config, std::move(train), std::move(test), std::move(open),
+                                            std::move(options));
 }
 
 }  // namespace pruntrain
