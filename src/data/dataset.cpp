@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
 #include "pruntrain/data/gather_tile.hpp"
 #include "src/data/class_names.hpp"
@@ -12,6 +13,8 @@
 namespace pruntrain {
 
 namespace {
+
+constexpr std::size_t most_names = 20;  // of classes, in a message
 
 struct Keys {
     std::unique_ptr<DataFormat> format;
@@ -143,6 +146,10 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     world.rethrow_collectively([&] {
         for (std::size_t part = 0; part < sources.size(); ++part)
             if (sources[part]) class_maps_[part] = map_classes(*sources[part], class_names_, !class_maps_[0].empty());
+        if (!labels_.plain() && !class_maps_[0].empty())
+            input_error(labels_.key(), " is for labels that are numbers, but the targets of ", names_[0].targets,
+                        " are words (", join_some(class_names_, most_names), "): leave it out, as words have the ",
+                        "classes 0, 1, .. in sorted order, or in that of data.class_names");
     });
 
     format.set_offsets(offsets_);

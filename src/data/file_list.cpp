@@ -180,12 +180,16 @@ bool natural_less(const std::string& one, const std::string& other) {
 std::unique_ptr<SampleSource> concatenate(std::vector<std::unique_ptr<SampleSource>> sources, const Config& config) {
     auto source =
         sources.size() == 1 ? std::move(sources.front()) : std::make_unique<ConcatenatedSource>(std::move(sources));
-    for (const std::string& warning : source->warnings()) {
+    note_warnings(*source, config);
+    return source;
+}
+
+void note_warnings(const SampleSource& source, const Config& config) {
+    for (const std::string& warning : source.warnings()) {
         const std::string note = "warning: " + warning;
         const auto notes = config.notes();
         if (std::ranges::find(notes, note) == notes.end()) config.note(note);
     }
-    return source;
 }
 
 }  // namespace pruntrain
