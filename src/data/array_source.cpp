@@ -65,16 +65,22 @@ SampleHeader header_of(const ArrayReader& inputs, const ArrayReader& targets, co
 }
 
 /// "" unless the dimensions of images look like those of another layout.
-std::string layout_warning(const ArrayReader& inputs, const Shape& shape, ImageLayout layout) {
+std::string hint_at_layout(const ArrayReader& inputs, ImageLayout layout) {
     const Dimensions& in = inputs.dimensions();
     if (in.size() != 4) return "";
     const auto are_channels = [](index_t length) { return length == 1 || length == 3 || length == 4; };
     const bool looks_last = are_channels(in[3]) && !are_channels(in[1]);
     const bool looks_first = are_channels(in[1]) && !are_channels(in[3]);
     if (layout == ImageLayout::nchw ? !looks_last : !looks_first) return "";
-    return text(inputs.source(), " of ", crossed(in), " is read as ", shape.channels, " channels of ", shape.rows, "x",
-                shape.columns, ": if the channels are the ", looks_last ? "last" : "second",
-                " dimension, set data.layout to ", looks_last ? "nhwc" : "nchw");
+    return text("if the channels are the ", looks_last ? "last" : "second", " dimension, set data.layout to ",
+                looks_last ? "nhwc" : "nchw");
+}
+
+std::string layout_warning(const ArrayReader& inputs, const Shape& shape, ImageLayout layout) {
+    const std::string hint = hint_at_layout(inputs, layout);
+    if (hint.empty()) return "";
+    return text(inputs.source(), " of ", crossed(inputs.dimensions()), " is read as ", shape.channels, " channels of ",
+                shape.rows, "x", shape.columns, ": ", hint);
 }
 
 /// Samples (rows, columns, channels) become (channels, rows, columns).
@@ -116,6 +122,7 @@ class ArraySource final : public SampleSource {
 
     std::string why_sequential() const override { return inputs_->why_sequential(); }
     SampleNames names() const override { return {inputs_->source(), targets_->source()}; }
+    std::string layout_hint() const override { return hint_at_layout(*inputs_, options_.layout); }
 
     std::vector<std::string> warnings() const override {
         std::vector<std::string> found{inputs_->warning(), targets_->warning(),

@@ -88,6 +88,8 @@ class ConcatenatedSource final : public SampleSource {
         return all;
     }
 
+    std::string layout_hint() const override { return sources_.front()->layout_hint(); }
+
     bool is_wide() const override {
         return std::ranges::any_of(sources_, [](const auto& source) { return source->is_wide(); });
     }

@@ -153,6 +153,7 @@ class ArrayFiles(EndToEnd):
             hdf5(targets="words"): ("'words' is not numeric", "text", "return_inverse"),
             hdf5(targets="long_words"): ("'long_words' is not numeric", "text"),
             hdf5("table"): ("records of height, weight", "columns"),
+            hdf5(targets="x"): ("targets of 4 values", "data.label_column"),
             hdf5("group"): ("a group with x", "data.inputs_path"),
             hdf5("images"): ("'images' cannot be opened", "the file has", "table"),
             hdf5("dangling"): ("external link to '/x' in 'nowhere.h5'",),
@@ -187,6 +188,10 @@ class ArrayFiles(EndToEnd):
         done = run("--check", self.config, self.data(npy()), *image)
         self.assertIn("8 channels of 8x3", done.stderr)
         self.assertIn("data.layout to nhwc", done.stderr)
+        windows = "model=[{layer: conv2d, channels: 4, kernel: 5}, {layer: flatten}, {layer: dense, units: 3}]"
+        for model in (windows, "model=[{layer: dense, units: 3}]"):
+            self.assert_refused(run("--check", self.config, self.data(npy()), model), "x.npy' are images of 8x8x3 (channels x rows x columns)",
+                                "if the channels are the last dimension, set data.layout to nhwc")
         done = run("--check", self.config, self.data(npy(more=", layout: nhwc")), *image)
         self.assertEqual((messages(done.stderr), done.returncode), ([], 0))
         self.assertIn("3x8x8", done.stdout)

@@ -91,6 +91,17 @@ TEST_CASE("labels: a label that is no class says which key accepts it") {
                    "data.first_class is for class labels"));
 }
 
+TEST_CASE("labels: more classes than the network has are named, and the loss of two classes is said") {
+    const Csv csv;
+    CHECK(
+        contains(csv.error_of("1,x\n2,y\n3,z\n", "", 2),
+                 "sample 2 (counted from 0) has the class 'z', number 3 of 3 classes (x, y, z), but the network has 2 "
+                 "classes: give the last layer 3 outputs"));
+    for (const std::string lines : {"1,x\n2,y\n3,z\n", "1,0\n2,1\n3,2\n"})
+        CHECK(contains(input_error_of([&] { csv.open(lines).check_classes(2, 1); }),
+                       "set train.loss to cross_entropy, and give the last layer 3 outputs"));
+}
+
 TEST_CASE("labels: words need no key for labels") {
     const Csv csv;
     for (const std::string key : {"first_class: 1", "labels: [1, 2]"}) {
