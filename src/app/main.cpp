@@ -9,6 +9,7 @@
 #include "pruntrain/app/cli.hpp"
 #include "pruntrain/app/commands.hpp"
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/data/checked_source.hpp"
 #include "pruntrain/math/blas.hpp"
 #include "pruntrain/run/launch.hpp"
 #include "pruntrain/run/stop_request.hpp"
@@ -82,6 +83,9 @@ int main(int argc, char** argv) {
         } catch (const SharedFault& error) {
             fail_collectively(world, text("fault on ", error.what()));
             MpiSession::abort(exit_fault);  // HDF5 1.10 would crash in an ordinary end after a failed write
+        } catch (const LocalInputError& error) {
+            print_error(text("rank ", world.rank(), " of ", world.size(), ": ", error.what()));
+            MpiSession::abort(exit_wrong_input);
         } catch (const std::exception& error) {
             print_error(text("fault on rank ", world.rank(), " of ", world.size(), ": ", message_of(error)));
             // A proper subset of the ranks may have failed, the others may wait in a collective: abort them all.

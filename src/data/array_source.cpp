@@ -72,16 +72,22 @@ SampleHeader header_of(const ArrayReader& inputs, const ArrayReader* targets, co
 }
 
 /// "" unless the dimensions of images look like those of another layout.
-std::string layout_warning(const ArrayReader& inputs, const Shape& shape, ImageLayout layout) {
+std::string hint_at_layout(const ArrayReader& inputs, ImageLayout layout) {
     const Dimensions& in = inputs.dimensions();
     if (in.size() != 4) return "";
     const auto are_channels = [](index_t length) { return length == 1 || length == 3 || length == 4; };
     const bool looks_last = are_channels(in[3]) && !are_channels(in[1]);
     const bool looks_first = are_channels(in[1]) && !are_channels(in[3]);
     if (layout == ImageLayout::nchw ? !looks_last : !looks_first) return "";
-    return text(inputs.source(), " of ", crossed(in), " is read as ", shape.channels, " channels of ", shape.rows, "x",
-                shape.columns, ": if the channels are the ", looks_last ? "last" : "second",
-                " dimension, set data.layout to ", looks_last ? "nhwc" : "nchw");
+    return text("if the channels are the ", looks_last ? "last" : "second", " dimension, set data.layout to ",
+                looks_last ? "nhwc" : "nchw");
+}
+
+std::string layout_warning(const ArrayReader& inputs, const Shape& shape, ImageLayout layout) {
+    const std::string hint = hint_at_layout(inputs, layout);
+    if (hint.empty()) return "";
+    return text(inputs.source(), " of ", crossed(inputs.dimensions()), " is read as ", shape.channels, " channels of ",
+                shape.rows, "x", shape.columns, ": ", hint);
 }
 
 /// Samples (rows, columns, channels) become (channels, rows, columns).
@@ -123,6 +129,7 @@ class ArraySource final : public SampleSource {
 
     std::string why_sequential() const override { return inputs_->why_sequential(); }
     SampleNames names() const override { return {inputs_->source(), (targets_ ? targets_ : inputs_)->source()}; }
+    std::string layout_hint() const override { return hint_at_layout(*inputs_, options_.layout); }
 
     std::vector<std::string> warnings() const override {
         std::vector<std::string> found{inputs_->warning(), targets_ ? targets_->warning() : "",
@@ -171,15 +178,14 @@ class ArraySource final : public SampleSource {
 
 class FilePairFormat final : public DataFormat {
    public:
-    using Open = std::unique_ptr<ArrayReader> (*)(const std::string&);
     struct Pair {
         FileList inputs, targets;
     };
-    FilePairFormat(Config config, Pair train, Pair test, Open opener, ArrayOptions options, const DataNeeds& needs)
+    FilePairFormat(Config config, Pair train, Pair test, OpenArray opener, ArrayOptions options, const DataNeeds& needs)
         : config_(std::move(config)),
           train_(std::move(train)),
           test_(std::move(test)),
-          open_(opener),
+          open_(std::move(opener)),
           options_(std::move(options)),
           needs_(needs) {}
 
@@ -205,7 +211,7 @@ class FilePairFormat final : public DataFormat {
    private:
     Config config_;
     Pair train_, test_;
-    Open open_;
+    OpenArray open_;
     ArrayOptions options_;
     DataNeeds needs_;
 };
@@ -233,13 +239,23 @@ ArrayOptions read_array_options(const Config& config) {
     return options;
 }
 
+DimensionOrder read_dimension_order(const Config& config, ArrayOptions& options) {
+    const bool transposed = config.flag("transposed", false,
+                                        "true: the dimensions in the file are reversed, the samples are the last one, "
+                                        "as MATLAB, Julia and R write arrays with the samples first");
+    options.transposed_hint = transposed
+                                  ? "if the samples are the first dimension in the file, set data.transposed to false"
+                                  : "if the samples are the last dimension, as MATLAB, Julia and R write it, set "
+                                    "data.transposed to true";
+    return transposed ? DimensionOrder::reversed : DimensionOrder::as_stored;
+}
+
 std::unique_ptr<SampleSource> make_array_source(std::unique_ptr<ArrayReader> inputs,
                                                 std::unique_ptr<ArrayReader> targets, ArrayOptions options) {
     return std::make_unique<ArraySource>(std::move(inputs), std::move(targets), std::move(options));
 }
 
-std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults,
-                                                  std::unique_ptr<ArrayReader> (*open)(const std::string& path),
+std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults, OpenArray open,
                                                   ArrayOptions options, const DataNeeds& needs) {
     const std::string directory = read_directory(config, defaults.directory);
     const auto files = [&](const char* key, const std::optional<std::string>& fallback, const char* meaning) {
@@ -257,7 +273,8 @@ std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const Fi
     if (needs.targets && test.inputs.empty() != test.targets.empty())
         input_error(config.place_of("test_inputs"), " and test_targets must both name a file, or both be ''",
                     needs.training ? "" : "; for outputs of samples without targets: evaluate --no-targets");
-    return std::make_unique<FilePairFormat>(config, std::move(train), std::move(test), open, std::move(options), needs);
+    return std::make_unique<FilePairFormat>(config, std::move(train), std::move(test), std::move(open),
+                                            std::move(options), needs);
 }
 
 }  // namespace pruntrain

@@ -44,6 +44,7 @@ class CheckedSource final : public SampleSource {
     SampleHeader header() const override { return header_; }
     std::string why_sequential() const override { return source_->why_sequential(); }
     std::vector<std::string> warnings() const override { return source_->warnings(); }
+    std::string layout_hint() const override { return source_->layout_hint(); }
     const std::vector<ClassName>* classes() const override { return source_->classes(); }
     SampleNames names() const override { return source_->names(); }
     bool is_wide() const override { return source_->is_wide(); }
@@ -76,16 +77,18 @@ class CheckedSource final : public SampleSource {
         auto value = static_cast<double>(features[bad]);
         if (source_->is_wide())
             source_->visit(sample, 1, [&](index_t, std::span<const double> values) { value = values[feature]; });
-        input_error(names().inputs, ": feature ", feature, " of sample ", sample, " (both counted from 0) is ",
-                    describe_bad(value), ": replace the value, or remove the sample");
+        throw WrongValue(text(names().inputs, ": feature ", feature, " of sample ", sample,
+                              " (both counted from 0) is ", describe_bad(value),
+                              ": replace the value, or remove the sample"));
     }
 
     void check_targets(index_t first, std::span<const float> targets) const {
         const index_t bad = first_bad(targets);
         if (bad < 0) return;
-        input_error(names().targets, ": target ", bad % header_.target_width, " of sample ",
-                    first + bad / header_.target_width, " (both counted from 0) is ",
-                    describe_bad(static_cast<double>(targets[bad])), ": replace the value, or remove the sample");
+        throw WrongValue(text(names().targets, ": target ", bad % header_.target_width, " of sample ",
+                              first + bad / header_.target_width, " (both counted from 0) is ",
+                              describe_bad(static_cast<double>(targets[bad])),
+                              ": replace the value, or remove the sample"));
     }
 
     std::unique_ptr<SampleSource> source_;

@@ -59,7 +59,13 @@ void ClassLabels::check_count(index_t classes) const {
                     " classes: list fewer, or give the last layer more outputs");
 }
 
-std::string label_hint(std::span<const float> train, std::span<const float> test, index_t classes) {
+std::string advice_for_more_classes(index_t wanted, index_t classes, index_t outputs) {
+    const bool binary = outputs < classes;
+    return text(binary ? "binary_cross_entropy is for two classes: set train.loss to cross_entropy, and " : "",
+                "give the last layer ", wanted, " outputs");
+}
+
+std::string label_hint(std::span<const float> train, std::span<const float> test, index_t classes, index_t outputs) {
     constexpr std::size_t most_shown = 20, most_outputs = 10000;
     std::set<float> seen;
     for (const auto labels : {train, test})
@@ -78,8 +84,8 @@ std::string label_hint(std::span<const float> train, std::span<const float> test
         return text("set data.labels to ", list(labels), ", the labels in the files");
     if (count <= classes) return "list the labels of the files in data.labels, in the order of the classes";
     const bool from_zero = low == 0 && high == static_cast<double>(count - 1);
-    return text("the files have ", count, " different labels, from ", exact(low), " to ", exact(high),
-                ": give the last layer ", count, " outputs",
+    return text("the files have ", count, " different labels, from ", exact(low), " to ", exact(high), ": ",
+                advice_for_more_classes(count, classes, outputs),
                 from_zero                                      ? ""
                 : high - low + 1 == static_cast<double>(count) ? text(", and set data.first_class to ", exact(low))
                 : labels.size() <= most_shown                  ? text(", and set data.labels to ", list(labels))

@@ -1,8 +1,6 @@
 #include "src/data/csv_columns.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <charconv>
 #include <optional>
 #include <set>
@@ -10,12 +8,11 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/io/csv_number.hpp"
+#include "src/data/csv_index.hpp"
 
 namespace pruntrain {
 
 namespace {
-
-constexpr const char* unnamed_index = "Unnamed: 0";  // pandas, of an index column that it read back
 
 std::string list_of(const std::vector<std::string>& names) {
     constexpr std::size_t most = 20;
@@ -62,7 +59,9 @@ CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys) {
     for (const std::string& word : keys.leave_out)
         if (!out.insert(find_column(reader, "leave_out", word)).second)
             input_error("data.leave_out has column ", shown(word), " twice");
-    if (layout.has_row_names || keys.index_column == IndexColumn::drop) out.insert(0);
+    const bool names_index = layout.has_row_names || has_unnamed_index(layout);
+    const bool drops = keys.index_column == IndexColumn::drop && !out.contains(0);
+    if (layout.has_row_names || drops) out.insert(0);
     std::vector<std::size_t> left;
     for (std::size_t column = 0; column < layout.columns; ++column)
         if (!out.contains(column)) left.push_back(column);
@@ -98,22 +97,9 @@ CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys) {
                     " left out (is data.separator right?)");
     columns.may_be_index =
         keys.index_column == IndexColumn::refuse && columns.inputs.size() > 1 && columns.inputs.front() == 0;
-    if (columns.may_be_index && !layout.names.empty() && (layout.names[0].empty() || layout.names[0] == unnamed_index))
-        refuse_index_column(reader, "has no name");
+    if (columns.may_be_index && has_unnamed_index(layout)) refuse_index_column(reader, "has no name");
+    columns.must_be_index = drops && !names_index;
     return columns;
-}
-
-void refuse_index_column(const CsvReader& reader, const std::string& why) {
-    input_error("'", reader.path(), "' ", reader.column_text(0), " ", why,
-                ", so it seems to count the samples (as the index of pandas and R): set data.index_column=drop, or "
-                "data.index_column=keep if it is an input");
-}
-
-bool is_name_of_index(const std::string& name) {
-    constexpr std::array<std::string_view, 8> names{"id", "index", "idx", "no", "nr", "row", "row.names", "rownames"};
-    std::string word = name;
-    for (char& letter : word) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-    return std::ranges::find(names, word) != names.end();
 }
 
 }  // namespace pruntrain

@@ -24,16 +24,11 @@ struct CsvKeys {
 
 struct CsvColumns {
     std::vector<std::size_t> inputs, targets;
-    bool may_be_index = false;  ///< the first column is an input without a word of the user whether it counts samples
+    bool may_be_index = false;   ///< the first column is an input without a word of the user whether it counts samples
+    bool must_be_index = false;  ///< a key says to drop the first column as an index, and its name does not
 };
 
 /// @throws InputError if there is no such column, or none is left for inputs
 CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys);
-
-/// Refuses the first column as one that counts the samples.
-[[noreturn]] void refuse_index_column(const CsvReader& reader, const std::string& why);
-
-/// Whether a name is that of a column which counts the samples: id, index, no.
-bool is_name_of_index(const std::string& name);
 
 }  // namespace pruntrain

@@ -8,6 +8,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/io/csv_number.hpp"
+#include "src/data/csv_index.hpp"
 
 namespace pruntrain {
 
@@ -19,6 +20,25 @@ bool has_letter(std::string_view word) {
     return std::ranges::any_of(word, [](char letter) {
         return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter & 0x80) != 0;
     });
+}
+
+/// Control characters, among them line breaks, are no part of a name; those from U+0080 to U+009F have two bytes.
+bool has_control(std::string_view word) {
+    for (std::size_t i = 0; i < word.size(); ++i) {
+        const auto letter = static_cast<unsigned char>(word[i]);
+        const auto next = static_cast<unsigned char>(i + 1 < word.size() ? word[i + 1] : 0);
+        if (letter < 0x20 || letter == 0x7F || (letter == 0xC2 && next >= 0x80 && next < 0xA0)) return true;
+    }
+    return false;
+}
+
+[[noreturn]] void refuse_name(const std::string& place, std::string_view word) {
+    if (has_control(word))
+        input_error(place, ": ", quoted(word),
+                    " is no finite number, and no name of a class, as it has a line break or another control character "
+                    "(shown as '?'): remove it from the file");
+    input_error(place, ": ", quoted(word), " is no finite number, and no text in UTF-8: convert the file (iconv -f ",
+                "WINDOWS-1252 -t UTF-8), or save it as UTF-8");
 }
 
 /// Words in the target column, of all files.
@@ -33,10 +53,7 @@ class TargetWords {
         auto found = words_.find(word);
         if (found == words_.end()) {
             std::string place = reader.place(line, column);
-            if (!is_plain_text(word))
-                input_error(place, ": ", quoted(word),
-                            " is no finite number, and no text in UTF-8: convert the file (iconv -f ",
-                            "WINDOWS-1252 -t UTF-8), or save it as UTF-8");
+            if (!is_plain_text(word)) refuse_name(place, word);
             found = words_.emplace(word, Word{std::move(place), 0}).first;
         }
         ++found->second.count;
@@ -74,32 +91,6 @@ class TargetWords {
     std::string first_word_, number_place_;
 };
 
-/// Whether the first column counts the samples of a file.
-class IndexCheck {
-   public:
-    void add(std::string_view word) {
-        if (!increases_) return;
-        const auto value =
-            word.size() < 10 && is_index(word) ? std::optional(std::stol(std::string(word))) : std::nullopt;
-        increases_ = value && (rows_ == 0 || *value > last_);
-        counts_ = increases_ && counts_ && (rows_ == 0 ? *value <= 1 : *value == last_ + 1);
-        last_ = value.value_or(0);
-        ++rows_;
-    }
-    void check(const CsvReader& reader) const {
-        constexpr index_t few = 5;  // rows that may count by chance
-        const auto& names = reader.layout().names;
-        if (!increases_ || rows_ < few) return;
-        if (counts_) refuse_index_column(reader, text("counts up to ", last_));
-        if (!names.empty() && is_name_of_index(names[0])) refuse_index_column(reader, "increases by whole numbers");
-    }
-
-   private:
-    bool counts_ = true, increases_ = true;
-    long last_ = 0;
-    index_t rows_ = 0;
-};
-
 class CsvSource final : public SampleSource {
    public:
     CsvSource(const std::vector<std::string>& paths, const CsvKeys& keys, const std::string& with) {
@@ -126,6 +117,7 @@ class CsvSource final : public SampleSource {
         return {all, all};
     }
     const std::vector<ClassName>* classes() const override { return &classes_; }
+    std::vector<std::string> warnings() const override { return warnings_; }
     bool is_wide() const override { return true; }
 
     void visit(index_t first, index_t count, const Take& take) const override {
@@ -171,17 +163,6 @@ class CsvSource final : public SampleSource {
         }
     }
 
-    static void check_same_columns(const CsvReader& first, const CsvReader& other) {
-        const CsvLayout &one = first.layout(), &two = other.layout();
-        const auto differ = [&](const auto&... how) {
-            input_error("'", other.path(), "' has other columns than '", first.path(), "': ", how...,
-                        "; files read together need the same columns in the same order");
-        };
-        if (one.columns != two.columns) differ(two.columns, " instead of ", one.columns);
-        for (std::size_t i = 0; i < std::min(one.names.size(), two.names.size()); ++i)
-            if (one.names[i] != two.names[i]) differ(quoted(two.names[i]), " instead of ", quoted(one.names[i]));
-    }
-
     [[noreturn]] static void has_changed(const CsvReader& reader) {
         input_error("'", reader.path(), "' has changed while it was read");
     }
@@ -198,10 +179,10 @@ class CsvSource final : public SampleSource {
                 check_units(reader, line, cells);
                 return false;
             });
-        reader.for_each_row(
+        const CsvComments comments = reader.for_each_row(
             [&](index_t row, index_t line, std::span<const CsvCell> cells) {
                 rows = row + 1;
-                if (columns_.may_be_index) index.add(cells[0].text);
+                if (columns_.may_be_index || columns_.must_be_index) index.add(cells[0].text);
                 if (!has_words) return true;
                 const std::string_view word = cells[target].text;
                 if (csv_number(word, decimal_comma)) {
@@ -216,7 +197,14 @@ class CsvSource final : public SampleSource {
             },
             !has_words || target == 0 || target + 1 == reader.layout().columns);
         begins_.push_back(begins_.back() + rows);
-        if (columns_.may_be_index) index.check(reader);
+        if (comments.count > 0)
+            warnings_.push_back(text("'", reader.path(), "': ", comments.count,
+                                     comments.count == 1 ? " line" : " lines", " after the first sample ",
+                                     comments.count == 1 ? "begins" : "begin", " with '", reader.format().comment,
+                                     "', from line ", comments.first_line,
+                                     " on: skipped as comments; if they are samples, set data.comment to ''"));
+        if (columns_.may_be_index) index.refuse_index(reader);
+        if (columns_.must_be_index) index.require_index(reader);
         if (reader.layout().heading_is_uncertain && !first_word.empty() && words_.is_alone(first_word))
             input_error("'", reader.path(), "': the first line has the class ", quoted(first_word),
                         ", which no other line has: set data.header=yes if the line has the names of the columns, and "
@@ -228,12 +216,14 @@ class CsvSource final : public SampleSource {
         const auto is_word = [&](std::size_t column) {
             return !is_missing(cells[column].text) && !csv_number(cells[column].text, reader.format().decimal_comma);
         };
+        if (!std::ranges::all_of(columns_.inputs, is_word)) return;
+        for (const std::size_t column : columns_.inputs)  // values in another notation are no units
+            if (is_known_notation(cells[column].text, reader.format().decimal_comma))
+                no_number("input", reader, begins_.back(), line, column, cells[column].text);
         const std::size_t first = columns_.inputs.front();
-        if (std::ranges::all_of(columns_.inputs, is_word))
-            input_error(
-                reader.place(line, first), ": ", quoted(cells[first].text), " is no finite number, and no input ",
-                "of this line is one: set data.skip_after_header=1 if the line has the units of the columns, and ",
-                "data.leave_out or data.target for columns of words");
+        input_error(reader.place(line, first), ": ", quoted(cells[first].text), " is no finite number, and no input ",
+                    "of this line is one: set data.skip_after_header=1 if the line has the units of the columns, and ",
+                    "data.leave_out or data.target for columns of words");
     }
 
     double input(const CsvReader& reader, index_t sample, index_t line, std::size_t column,
@@ -256,19 +246,35 @@ class CsvSource final : public SampleSource {
 
     [[noreturn]] static void no_number(const char* what, const CsvReader& reader, index_t sample, index_t line,
                                        std::size_t column, std::string_view word) {
-        const CsvLayout& layout = reader.layout();
+        if (word.empty() && is_blank_row(reader, line))
+            input_error("'", reader.path(), "' line ", line, " has no values, only separators: remove the line");
         std::string reason = why_no_number(word, reader.format().decimal_comma);
-        if (reason == "is no finite number" && has_letter(word)) {
-            const std::string name = column < layout.names.size() && !layout.names[column].empty()
-                                         ? shown(layout.names[column])
-                                         : text(column + 1);
-            reason = std::string(what) == "input" ? text("is no finite number: leave the column out (data.leave_out=[",
-                                                         name, "]), make it the target (data.target=", name,
-                                                         "), or write words as numbers (pandas: ", "get_dummies)")
-                                                  : "is no finite number: several targets must all be numbers";
-        }
+        if (!is_known_notation(word, reader.format().decimal_comma) || is_date(word))
+            reason += advice_for_words(what, key_of_column(reader, column), word);
         input_error(reader.place(line, column), ": ", quoted(word), " ", reason, " (", what,
                     sample < 0 ? "" : text(" of sample ", sample), ")");
+    }
+
+    static std::string advice_for_words(std::string_view what, const std::string& column, std::string_view word) {
+        const bool named = has_letter(word) && !is_date(word);
+        if (what == "target")
+            return named ? ": several targets must all be numbers"
+                         : ": write the targets as numbers, or choose another column (data.target)";
+        return text(": leave the column out (data.leave_out=[", column, "]), ",
+                    named ? text("make it the target (data.target=", column, "), ") : "", "or write ",
+                    is_date(word) ? "it as numbers, for instance as hours since the first one"
+                    : named       ? "words as numbers (pandas: get_dummies)"
+                                  : "its values as numbers");
+    }
+
+    static bool is_blank_row(const CsvReader& reader, index_t line) {
+        bool blank = false;
+        reader.for_each_row([&](index_t, index_t at, std::span<const CsvCell> cells) {
+            if (at < line) return true;
+            blank = std::ranges::all_of(cells, [](const CsvCell& cell) { return cell.text.empty(); });
+            return false;
+        });
+        return blank;
     }
 
     std::vector<CsvReader> readers_;
@@ -276,6 +282,7 @@ class CsvSource final : public SampleSource {
     std::vector<index_t> begins_{0};  // first sample of each file, and the number of samples
     TargetWords words_;
     std::vector<ClassName> classes_;
+    std::vector<std::string> warnings_;
     SampleHeader header_;
 };
 

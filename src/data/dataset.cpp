@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "pruntrain/base/error.hpp"
+#include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
 #include "pruntrain/data/gather_tile.hpp"
 #include "src/data/class_names.hpp"
@@ -12,6 +13,8 @@
 namespace pruntrain {
 
 namespace {
+
+constexpr std::size_t most_names = 20;  // of classes, in a message
 
 struct Keys {
     std::unique_ptr<DataFormat> format;
@@ -126,6 +129,7 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         own = headers_of(sources);
         const SampleSource& first = sources[0] ? *sources[0] : *sources[1];
         wide = first.is_wide();
+        layout_hint_ = first.layout_hint();
         for (std::size_t part = 0; part < sources.size(); ++part)
             if (sources[part]) names_[part] = sources[part]->names();
         class_names_ = sources[0] ? names_of_classes(keys.class_names, first) : keys.class_names;
@@ -138,6 +142,7 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         world.broadcast_text(names.inputs);
         world.broadcast_text(names.targets);
     }
+    world.broadcast_text(layout_hint_);
     header_ = headers.common;
     part_samples_ = {headers.train, headers.test};
     splits_.set_sizes(samples_of(Part::train), samples_of(Part::test));
@@ -165,6 +170,10 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         for (std::size_t part = 0; part < sources.size(); ++part)
             if (sources[part] && has_targets())
                 class_maps_[part] = map_classes(*sources[part], class_names_, !class_maps_[0].empty());
+        if (!labels_.plain() && !class_maps_[0].empty())
+            input_error(labels_.key(), " is for labels that are numbers, but the targets of ", names_[0].targets,
+                        " are words (", join_some(class_names_, most_names), "): leave it out, as words have the ",
+                        "classes 0, 1, .. in sorted order, or in that of data.class_names");
     });
 
     format.set_offsets(offsets_);
@@ -241,6 +250,12 @@ std::span<float> Dataset::targets_of(Part part) const {
     return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
 }
 
+std::string Dataset::describe_shape() const {
+    return text("the samples of ", names_[0].inputs, " are ", header_.shape.flat() ? "vectors of " : "images of ",
+                header_.shape.describe(), header_.shape.flat() ? "" : " (channels x rows x columns)",
+                layout_hint_.empty() ? "" : "; ", layout_hint_);
+}
+
 Part Dataset::part_of(Split split) const { return splits_.in_train_files(split) ? Part::train : Part::test; }
 
 std::vector<index_t> Dataset::positions(Split split, std::span<const index_t> samples) const {
@@ -254,27 +269,41 @@ std::size_t Dataset::bytes_per_node() const {
     return store_->bytes_per_node() + targets_[0].bytes().size() + targets_[1].bytes().size();
 }
 
+/// Calls `take` with the features of samples of a split, in pieces: they may have to be fetched from other nodes or
+/// files.
+template <class Take>
+void Dataset::for_each_piece(Split split, const Block& block, const Take& take) const {
+    constexpr std::size_t piece_bytes = std::size_t{4} << 20;
+    const auto piece = static_cast<index_t>(std::max<std::size_t>(1, piece_bytes / header_.sample_bytes()));
+    std::vector<index_t> from;
+    std::vector<const std::byte*> features;
+    const index_t end = block.first + block.size;
+    for (index_t first = block.first; first < end; first += piece) {
+        from.clear();
+        for (index_t n = first; n < std::min(first + piece, end); ++n) from.push_back(splits_.position(split, n));
+        features.resize(from.size());
+        store_->fetch(part_of(split), from, features);
+        take(std::span<const std::byte* const>(features));
+    }
+}
+
+void Dataset::check_held_out(const Communicator& world) const {
+    if (store_->has_read_all() || header_.element == Element::byte) return;  // bytes are finite
+    world.rethrow_collectively([&] {
+        for (const Split split : {Split::validation, Split::test})
+            for_each_piece(split, even_block(samples(split), world.rank(), world.size()), [](const auto&) {});
+    });
+}
+
 /// Mean and std of each channel over the training split, in double and in the order of the split. It sums differences
 /// to the first value. So a constant channel has exactly std 0, and a large mean loses no digits.
 template <class Stored>
 Normalization Dataset::measure() const {
     const auto channels = static_cast<std::size_t>(header_.shape.channels);
     const index_t pixels = header_.shape.pixels();
-    // In pieces, because samples may have to be fetched from other nodes or files.
-    constexpr std::size_t piece_bytes = std::size_t{4} << 20;
-    const auto piece = static_cast<index_t>(std::max<std::size_t>(1, piece_bytes / header_.sample_bytes()));
-    std::vector<index_t> from;
-    std::vector<const std::byte*> features;
-    const auto fetch = [&](index_t first, index_t last) {
-        from.clear();
-        for (index_t n = first; n < last; ++n) from.push_back(splits_.position(Split::train, n));
-        features.resize(from.size());
-        store_->fetch(Part::train, from, features);
-    };
     const auto mean_of = [&](const auto& value_of) {
         std::vector<double> means(channels, 0.0);
-        for (index_t first = 0; first < samples(Split::train); first += piece) {
-            fetch(first, std::min(first + piece, samples(Split::train)));
+        for_each_piece(Split::train, {0, samples(Split::train)}, [&](std::span<const std::byte* const> features) {
             for (const std::byte* sample : features) {
                 const auto* value = reinterpret_cast<const Stored*>(sample);
                 for (std::size_t channel = 0; channel < channels; ++channel) {
@@ -284,16 +313,17 @@ Normalization Dataset::measure() const {
                     means[channel] += sum;
                 }
             }
-        }
+        });
         for (double& mean : means) mean /= static_cast<double>(samples(Split::train) * pixels);
         return means;
     };
 
     Normalization measured{{}, {}};
     std::vector<double> shift;
-    fetch(0, 1);
-    for (index_t channel = 0; channel < header_.shape.channels; ++channel)
-        shift.push_back(static_cast<double>(reinterpret_cast<const Stored*>(features[0])[channel * pixels]));
+    for_each_piece(Split::train, {0, 1}, [&](std::span<const std::byte* const> first) {
+        for (index_t channel = 0; channel < header_.shape.channels; ++channel)
+            shift.push_back(static_cast<double>(reinterpret_cast<const Stored*>(first[0])[channel * pixels]));
+    });
     measured.mean = mean_of([&](std::size_t channel, double x) { return x - shift[channel]; });
     for (std::size_t channel = 0; channel < channels; ++channel) measured.mean[channel] += shift[channel];
     const auto variances = mean_of([&](std::size_t channel, double x) {
@@ -322,6 +352,8 @@ void Dataset::assemble_from(Split split, std::span<const index_t> samples, const
     std::vector<const std::byte*> stored(from.size());
     try {
         store_->fetch(part, from, stored);
+    } catch (const WrongValue& error) {
+        throw LocalInputError(error.what());
     } catch (const InputError& error) {
         fault("the samples of a batch cannot be read: ", error.what());
     }

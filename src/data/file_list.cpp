@@ -88,6 +88,8 @@ class ConcatenatedSource final : public SampleSource {
         return all;
     }
 
+    std::string layout_hint() const override { return sources_.front()->layout_hint(); }
+
     bool is_wide() const override {
         return std::ranges::any_of(sources_, [](const auto& source) { return source->is_wide(); });
     }
@@ -180,12 +182,16 @@ bool natural_less(const std::string& one, const std::string& other) {
 std::unique_ptr<SampleSource> concatenate(std::vector<std::unique_ptr<SampleSource>> sources, const Config& config) {
     auto source =
         sources.size() == 1 ? std::move(sources.front()) : std::make_unique<ConcatenatedSource>(std::move(sources));
-    for (const std::string& warning : source->warnings()) {
+    note_warnings(*source, config);
+    return source;
+}
+
+void note_warnings(const SampleSource& source, const Config& config) {
+    for (const std::string& warning : source.warnings()) {
         const std::string note = "warning: " + warning;
         const auto notes = config.notes();
         if (std::ranges::find(notes, note) == notes.end()) config.note(note);
     }
-    return source;
 }
 
 }  // namespace pruntrain

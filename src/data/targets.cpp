@@ -11,11 +11,13 @@ namespace pruntrain {
 namespace {
 
 /// "3, 5 and 12 more"
-std::string shown_classes(const ClassLabels& labels, const std::vector<index_t>& classes) {
+std::string shown_classes(const ClassLabels& labels, const std::vector<std::string>& names,
+                          const std::vector<index_t>& classes) {
     constexpr std::size_t most = 10;
     std::vector<std::string> words;
     for (std::size_t i = 0; i < std::min(most, classes.size()); ++i)
-        words.push_back(exact(labels.label_of(classes[i])));
+        words.push_back(classes[i] < std::ssize(names) ? names[static_cast<std::size_t>(classes[i])]
+                                                       : exact(labels.label_of(classes[i])));
     return join(words) + (classes.size() > most ? text(" and ", classes.size() - most, " more") : "");
 }
 
@@ -45,7 +47,7 @@ std::vector<std::string> value_notes(std::span<const float> targets, index_t wid
 
 }  // namespace
 
-void Dataset::check_classes(index_t classes) const {
+void Dataset::check_classes(index_t classes, index_t outputs) const {
     labels_.check_count(classes);
     if (targets_are_ == Targets::one_hot) return;
     for (const Part part : {Part::train, Part::test}) {
@@ -53,14 +55,24 @@ void Dataset::check_classes(index_t classes) const {
         for (std::size_t i = 0; i < targets.size(); ++i) {
             const index_t found = labels_.class_of(targets[i]);
             if (found >= 0 && found < classes) continue;
+            if (found >= 0 && found < std::ssize(class_names_)) refuse_name(part, i, found, classes, outputs);
             input_error(names_[static_cast<std::size_t>(part)].targets, ": sample ", i,
                         " (counted from 0) has the label ", targets[i], ": allowed are ", labels_.allowed(classes),
                         ", for the ", classes, " classes of the network; ",
                         labels_.key() == "data.labels"
                             ? "add it to data.labels"
-                            : label_hint(targets_of(Part::train), targets_of(Part::test), classes));
+                            : label_hint(targets_of(Part::train), targets_of(Part::test), classes, outputs));
         }
     }
+}
+
+void Dataset::refuse_name(Part part, std::size_t sample, index_t found, index_t classes, index_t outputs) const {
+    constexpr std::size_t most = 20;
+    const auto names = std::ssize(class_names_);
+    input_error(names_[static_cast<std::size_t>(part)].targets, ": sample ", sample,
+                " (counted from 0) has the class '", class_names_[found], "', number ", found + 1, " of ", names,
+                " classes (", join_some(class_names_, most), "), but the network has ", classes,
+                " classes: ", advice_for_more_classes(names, classes, outputs));
 }
 
 void Dataset::check_values() const {
@@ -150,10 +162,11 @@ std::vector<std::string> Dataset::notes(index_t classes) const {
         std::vector<index_t> absent, present;
         for (index_t one = 0; one < classes; ++one) (sizes[one] == 0 ? absent : present).push_back(one);
         if (present.size() == 1)
-            all.push_back(text("warning: all ", name, " samples have the label ", shown_classes(labels_, present)));
+            all.push_back(
+                text("warning: all ", name, " samples have the label ", shown_classes(labels_, class_names_, present)));
         else if (split == Split::train && !absent.empty())
             all.push_back(text("warning: no training sample has the label", absent.size() == 1 ? " " : "s ",
-                               shown_classes(labels_, absent)));
+                               shown_classes(labels_, class_names_, absent)));
     }
     return all;
 }

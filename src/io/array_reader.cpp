@@ -31,9 +31,11 @@ void ArrayReader::read_targets(index_t first, index_t count, std::span<float> nu
         for (std::size_t i = 0; i < exact_numbers.size(); ++i) {
             const double number = exact_numbers[i];
             numbers[i] = static_cast<float>(number);
-            // From 2^53 on the double may be rounded already.
-            if (numbers[i] == number && std::abs(number) < 0x1p53) continue;
-            input_error(source_, " has the integer ", static_cast<index_t>(std::clamp(number, -0x1p62, 0x1p62)),
+            const bool exactly_read = std::abs(number) < 0x1p53;  // above, the double may be rounded already
+            if (numbers[i] == number && exactly_read) continue;
+            input_error(source_, " has ",
+                        exactly_read ? text("the integer ", static_cast<index_t>(number))
+                                     : text("an integer of about ", exact(number)),
                         " at sample ", first + static_cast<index_t>(i) / width,
                         ", which float32 cannot hold exactly: class labels are 0, 1, 2, ..; if these are values to "
                         "predict, store them as floating-point values");

@@ -136,7 +136,7 @@ class NpyHeader {
 
 }  // namespace
 
-std::unique_ptr<ArrayReader> open_npy(const std::string& path) {
+std::unique_ptr<ArrayReader> open_npy(const std::string& path, DimensionOrder order) {
     GzFile file(path);
     std::array<std::uint8_t, 12> start{};  // magic word, version, length of the header in 2 (version 1) or 4 bytes
     const auto bytes = std::as_writable_bytes(std::span(start));
@@ -159,6 +159,11 @@ std::unique_ptr<ArrayReader> open_npy(const std::string& path) {
     file.read(std::as_writable_bytes(std::span(header)));
     NpyHeader parsed(header, path);
     StreamLayout layout{header_bytes, std::move(parsed.dimensions), parsed.type, parsed.fortran_order};
+    if (order == DimensionOrder::reversed) {  // the same elements in the file, told the other way around
+        std::ranges::reverse(layout.dimensions);
+        layout.fortran_order = !layout.fortran_order;
+        layout.reversed = true;
+    }
     return std::make_unique<StreamReader>(std::move(file), std::move(layout));
 }
 

@@ -84,7 +84,9 @@ bool CsvLexer::next() {
     do {
         if (!next_line(line)) return false;
         const auto content = trimmed(line, '\0');
-        if (content.empty() || is_comment(content)) line = {};
+        const bool comments = is_comment(content);
+        if (comments && comments_.count++ == 0) comments_.first_line = line_;
+        if (content.empty() || comments) line = {};
     } while (line.empty());
     record_line_ = line_;
     if (std::memchr(line.data(), '"', line.size()) == nullptr) {

@@ -83,6 +83,8 @@ bool has_thousands(std::string_view text, char separator, char decimal) {
     return true;
 }
 
+constexpr const char* no_number = "is no finite number";
+
 }  // namespace
 
 std::optional<double> csv_number(std::string_view text, bool decimal_comma) {
@@ -133,7 +135,29 @@ std::string why_no_number(std::string_view text, bool decimal_comma) {
     const auto star = text.find('*');
     if (star != std::string_view::npos && is_index(text.substr(0, star)))
         return "is no finite number: it repeats a value, as Fortran's write(*,*) does; write with a format";
-    return "is no finite number";
+    if (is_date(text)) return "is no finite number, but looks like a date or a time";
+    return no_number;
+}
+
+bool is_date(std::string_view text) {
+    if (text.empty() || !is_digit(text.front())) return false;
+    if (text.find_first_not_of("0123456789-/.: TZ+") != std::string_view::npos) return false;
+    const auto between_digits = [&](std::size_t i) {
+        return i + 1 < text.size() && i > 0 && is_digit(text[i - 1]) && is_digit(text[i + 1]);
+    };
+    std::size_t parts = 0;
+    bool has_time = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (!between_digits(i) || std::string_view("-/.:").find(text[i]) == std::string_view::npos) continue;
+        ++parts;
+        has_time = has_time || text[i] == ':';
+    }
+    const bool month = text.size() == 7 && text[4] == '-' && between_digits(4);
+    return has_time || parts >= 2 || month;
+}
+
+bool is_known_notation(std::string_view text, bool decimal_comma) {
+    return why_no_number(text, decimal_comma) != no_number;
 }
 
 }  // namespace pruntrain

@@ -24,13 +24,14 @@ std::string CsvReader::place(index_t line, std::size_t column) const {
     return text("'", path_, "' line ", line, " ", column_text(column));
 }
 
-void CsvReader::for_each_row(const Take& take, bool ends_only) const {
+CsvComments CsvReader::for_each_row(const Take& take, bool ends_only) const {
     TextFile file(path_);
     CsvLexer lexer([&](std::span<char> bytes) { return file.read(bytes); }, path_, format_, layout_.line_end);
     if (layout_.has_heading && lexer.next()) lexer.skip_lines(format_.skip_after_heading);
     if (ends_only && layout_.empty_columns == 0) lexer.set_ends_only();
     const std::size_t columns = layout_.columns + layout_.empty_columns;
     for (index_t row = 0; lexer.next(); ++row) {
+        if (row == 0) lexer.forget_comments();
         const std::span<const CsvCell> cells = lexer.cells();
         if (cells.size() != columns)
             input_error("'", path_, "' line ", lexer.line(), " has ", cells.size(), " columns, the lines before have ",
@@ -39,8 +40,9 @@ void CsvReader::for_each_row(const Take& take, bool ends_only) const {
             if (!cell.text.empty())
                 input_error("'", path_, "' line ", lexer.line(), " ends with '", shown(cell.text.substr(0, 40)),
                             "' in a column that is empty in the lines before: name the column, or remove it");
-        if (!take(row, lexer.line(), cells.first(layout_.columns))) return;
+        if (!take(row, lexer.line(), cells.first(layout_.columns))) break;
     }
+    return lexer.comments();
 }
 
 }  // namespace pruntrain

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "pruntrain/base/error.hpp"
+#include "regular_file.hpp"
 
 namespace pruntrain {
 
@@ -21,7 +22,7 @@ void GzFile::Close::operator()(gzFile_s* file) const { gzclose(file); }
 
 GzFile::GzFile(std::string path) : path_(std::move(path)) {
     std::error_code error;
-    const auto size = std::filesystem::file_size(path_, error);  // also rejects folders and pipes
+    const auto size = std::filesystem::file_size(regular_file(path_), error);
     if (error) input_error("cannot read '", path_, "': ", error.message());
     descriptor_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor_ < 0) input_error("cannot read '", path_, "': ", std::strerror(errno));

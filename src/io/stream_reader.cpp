@@ -13,7 +13,8 @@ StreamReader::StreamReader(GzFile file, StreamLayout layout)
       file_(std::move(file)),
       header_bytes_(layout.header_bytes),
       type_(layout.type),
-      fortran_order_(layout.fortran_order && dimensions().size() > 1) {
+      fortran_order_(layout.fortran_order && dimensions().size() > 1),
+      reversed_(layout.reversed) {
     file_.expect_bytes(position(size()));
 }
 
@@ -27,6 +28,10 @@ void StreamReader::read_doubles(index_t first, index_t count, std::span<double> 
 
 std::string StreamReader::why_sequential() const {
     if (file_.compressed()) return source() + " is compressed with gzip (unpack it)";
+    if (fortran_order_ && reversed_)
+        return source() +
+               " is read with its dimensions reversed (store the samples first, and set data.transposed to "
+               "false)";
     if (fortran_order_) return source() + " is in Fortran order (save numpy.ascontiguousarray(array))";
     return "";
 }

@@ -15,6 +15,7 @@ struct StreamLayout {
     std::vector<index_t> dimensions;
     ElementType type;
     bool fortran_order = false;  ///< the first dimension varies fastest
+    bool reversed = false;       ///< a key says that the file has the dimensions in reverse
 };
 
 class StreamReader final : public ArrayReader {
@@ -39,7 +40,7 @@ class StreamReader final : public ArrayReader {
     GzFile file_;
     index_t header_bytes_;
     ElementType type_;
-    bool fortran_order_;
+    bool fortran_order_, reversed_;
 };
 
 }  // namespace pruntrain

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <utility>
 
 #include "pruntrain/base/error.hpp"
+#include "regular_file.hpp"
 
 namespace pruntrain {
 
@@ -43,20 +43,13 @@ constexpr std::array others{
     Magic{"PAR1"sv, "is a Parquet file: save it as CSV (pandas: read_parquet, to_csv)"},
 };
 
-const std::string& existing(const std::string& path) {
-    std::error_code ignored;
-    // A pipe would block, and could not be read twice.
-    if (!std::filesystem::is_regular_file(path, ignored)) input_error("cannot read '", path, "': no such file");
-    return path;
-}
-
 std::size_t read_from(GzFile& file, std::span<char> bytes) {
     return static_cast<std::size_t>(file.read_up_to(std::as_writable_bytes(bytes)));
 }
 
 }  // namespace
 
-TextFile::TextFile(const std::string& path) : file_(existing(path)) {
+TextFile::TextFile(const std::string& path) : file_(regular_file(path)) {
     const auto lines = [&] {
         return std::ranges::count_if(head_, [](char letter) { return letter == '\n' || letter == '\r'; });
     };

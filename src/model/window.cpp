@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "pruntrain/base/error.hpp"
+#include "pruntrain/model/shape_error.hpp"
 
 namespace pruntrain {
 
@@ -10,13 +10,15 @@ Shape windowed_shape(const LayerPlace& place, const std::string& type, const Win
     const auto [kernel, stride, padding] = window;
     const Shape& input = place.input;
     if (input.flat())
-        input_error("layer ", place.name, " (", type,
-                    ") needs an image (channels x rows x columns), but its input is a vector of ", input.describe(),
-                    ": put it before {layer: flatten}, and use data with rows and columns");
+        throw ShapeError(text("layer ", place.name, " (", type,
+                              ") needs an image (channels x rows x columns), but its input is a vector of ",
+                              input.describe(),
+                              ": put it before {layer: flatten}, and use data with rows and columns"));
     if (kernel > std::min(input.rows, input.columns) + 2 * padding)
-        input_error("layer ", place.name, " (", type, ") has a kernel of ", kernel, "x", kernel,
-                    ", but its input with padding ", padding, " has only ", input.rows + 2 * padding, "x",
-                    input.columns + 2 * padding, " pixels: use a smaller kernel, or less stride and pooling before it");
+        throw ShapeError(text("layer ", place.name, " (", type, ") has a kernel of ", kernel, "x", kernel,
+                              ", but its input with padding ", padding, " has only ", input.rows + 2 * padding, "x",
+                              input.columns + 2 * padding,
+                              " pixels: use a smaller kernel, or less stride and pooling before it"));
     return {channels, window.places(input.rows), window.places(input.columns)};
 }
 

@@ -6,6 +6,7 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/config/choose.hpp"
+#include "pruntrain/model/shape_error.hpp"
 #include "pruntrain/prune/soft_pruned_weights.hpp"
 
 namespace pruntrain {
@@ -41,6 +42,16 @@ std::unique_ptr<Regularizer> choose_regularizer(const Config& config) {
                   "regularizer, a proximal step after each update");
 }
 
+/// @throws InputError with the shape of the data too if the network does not fit it
+Model make_model(const Config& config, const Dataset& dataset, const Grid& grid, const ModelSettings& settings,
+                 bool allocate) {
+    try {
+        return {config.list("model"), dataset.shape(), grid, settings, allocate};
+    } catch (const ShapeError& error) {
+        input_error(error.what(), "; ", dataset.describe_shape());
+    }
+}
+
 }  // namespace
 
 Experiment::Experiment(const Config& config, const Communicator& world, std::optional<index_t> look,
@@ -48,13 +59,14 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
     : settings(checked(config)),
       grid(look ? Grid::to_look_at(world, settings.model_shards, *look) : Grid(world, settings.model_shards)),
       dataset(config.section("data"), world, needs),
-      model(config.list("model"), dataset.shape(), grid,
-            {.allow_row_parallel = settings.allow_row_parallel,
-             .partition_state = settings.shard_optimizer,
-             .execution = settings.execution,
-             .slice_samples = slice_samples(grid.replica_count()),
-             .outputs_prunable = !config.has_section("prune") || !prunes_whole_outputs(config.section("prune"))},
-            !look),
+      model(make_model(
+          config, dataset, grid,
+          {.allow_row_parallel = settings.allow_row_parallel,
+           .partition_state = settings.shard_optimizer,
+           .execution = settings.execution,
+           .slice_samples = slice_samples(grid.replica_count()),
+           .outputs_prunable = !config.has_section("prune") || !prunes_whole_outputs(config.section("prune"))},
+          !look)),
       loss(choose_loss(config)),
       sampler(std::max(index_t{1}, dataset.samples(Split::train)), settings.global_batch, settings.seed),
       length(length_of(settings, sampler)),
@@ -91,7 +103,7 @@ void Experiment::check_targets() {
     const Network& network = model.network();
     loss->check(network.outputs(), dataset.target_width());
     if (loss->takes_probabilities(network.outputs(), dataset.target_width())) dataset.use_probabilities();
-    if (classes() > 0) dataset.check_classes(classes());
+    if (classes() > 0) dataset.check_classes(classes(), network.outputs());
     else dataset.check_values();
     if (classes() == 0 && dataset.class_names().size() > 2)
         input_error("the targets are words of ", dataset.class_names().size(), " classes, but loss ",

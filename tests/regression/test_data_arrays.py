@@ -84,6 +84,7 @@ class ArrayFiles(EndToEnd):
     def test_the_same_values_written_in_other_ways(self):
         self.save("fortran", numpy.asfortranarray(self.x.astype("f8")))
         self.save("big", self.x.astype(">f2"))
+        self.save("transposed", self.x.T.copy())
         self.save("y_row", self.y[None].astype("i1"))
         self.save("y_columns", numpy.column_stack([self.y, self.y * 0 + 9]).astype(">i4"))
         for part in (2, 10):
@@ -106,7 +107,7 @@ class ArrayFiles(EndToEnd):
         self.assert_same_network({
             "fortran": npy("fortran.npy"), "big": npy("big.npy"), "row": npy(targets="y_row.npy"),
             "column": npy(targets="y_columns.npy", more=", label_column: 0"),
-            "parts": npy("'x_*.npy'", "[y_2.npy, y_10.npy]"),
+            "transposed": npy("transposed.npy", "y_row.npy", more=", transposed: true"), "parts": npy("'x_*.npy'", "[y_2.npy, y_10.npy]"),
             "h5": hdf5(), "h5_half": hdf5("half"), "h5_big": hdf5("big", "y_f8"), "h5_lzf": hdf5("lzf", "constant_lzf"),
             "h5_matlab": hdf5("matlab_x", "matlab_y", more=", transposed: true"), "h5_row": hdf5(targets="y_row"),
             "h5_links": hdf5(file="links.h5"), "h5_parts": hdf5(file="'part_*.h5'")})
@@ -145,13 +146,14 @@ class ArrayFiles(EndToEnd):
             npy("both.npz"): ("NPZ archive", "numpy.save('x.npy', numpy.load(", "both.npz')['x']"),
             npy("objects.npy"): ("Python objects", "dtype='float32'"),
             npy(targets="words.npy"): ("'<U3'", "text", "return_inverse"),
-            npy("transposed.npy"): ("4 samples", "4x60", "save array.T"),
+            npy("transposed.npy"): ("4 samples", "4x60", "data.transposed to true"),
             npy("all.h5"): ("no NPY file", "data.format to hdf5"),
             hdf5(file="x.npy"): ("as HDF5", "data.format to npy"),
             hdf5("matlab_x"): ("4x60", "data.transposed to true"),
             hdf5(targets="words"): ("'words' is not numeric", "text", "return_inverse"),
             hdf5(targets="long_words"): ("'long_words' is not numeric", "text"),
             hdf5("table"): ("records of height, weight", "columns"),
+            hdf5(targets="x"): ("targets of 4 values", "data.label_column"),
             hdf5("group"): ("a group with x", "data.inputs_path"),
             hdf5("images"): ("'images' cannot be opened", "the file has", "table"),
             hdf5("dangling"): ("external link to '/x' in 'nowhere.h5'",),
@@ -186,6 +188,10 @@ class ArrayFiles(EndToEnd):
         done = run("--check", self.config, self.data(npy()), *image)
         self.assertIn("8 channels of 8x3", done.stderr)
         self.assertIn("data.layout to nhwc", done.stderr)
+        windows = "model=[{layer: conv2d, channels: 4, kernel: 5}, {layer: flatten}, {layer: dense, units: 3}]"
+        for model in (windows, "model=[{layer: dense, units: 3}]"):
+            self.assert_refused(run("--check", self.config, self.data(npy()), model), "x.npy' are images of 8x8x3 (channels x rows x columns)",
+                                "if the channels are the last dimension, set data.layout to nhwc")
         done = run("--check", self.config, self.data(npy(more=", layout: nhwc")), *image)
         self.assertEqual((messages(done.stderr), done.returncode), ([], 0))
         self.assertIn("3x8x8", done.stdout)

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "../support/data_files.hpp"
+#include "pruntrain/base/text.hpp"
 
 using namespace pruntrain;
 using namespace pruntrain::test;
@@ -63,18 +64,23 @@ TEST_CASE("csv: wrong lines are named by their number") {
     CHECK(contains(file.error_of("1,2\n3,4x\n"), "line 2 column 2: '4x' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,\x1B[2J\n"), "line 2 column 2: '?[2J' is no finite number"));
     CHECK(contains(file.error_of("1,2\n,4\n"), "line 2 column 1: '' is no finite number"));
+    CHECK(contains(file.error_of("a,b,c\n1,2,0\n,,\n"), "line 3 has no values, only separators: remove the line"));
+    CHECK(contains(file.error_of("a,b\n,\n1,2\n"), "line 2 has no values"));
+    CHECK(contains(file.error_of(",,\n1,2,0\n"), "line 1 has no values"));
     CHECK(contains(file.error_of("1,2\n3,nan\n"), "line 2 column 2: 'nan' is no finite number"));
     CHECK(contains(file.error_of("1,2\n3,1e39\n"), "line 2 column 2: '1e39' is no finite number"));
     CHECK(contains(file.error_of("1,2\nx,y\n"), "line 2 column 2: 'y'"));  // only the first line may hold names
     CHECK(contains(file.error_of(""), "has no line with values"));
     CHECK(contains(file.error_of("x,y\n"), "has no line with values"));
     std::filesystem::remove(file.folder / "a.csv");
-    CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': no such file"));
+    CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': No such file"));
     CHECK(contains(
         input_error_of([&] { read_part("format: csv, train_file: ., directory: " + file.folder.path().string()); }),
-        "no such file"));
+        "it is a folder; name a file in it"));
+    CHECK(contains(input_error_of([&] { read_part("format: csv, train_file: /dev/null"); }),
+                   "'/dev/null': it is a device, a pipe or a socket"));
     REQUIRE(mkfifo((file.folder / "a.csv").c_str(), 0600) == 0);  // who opens a pipe waits for who writes
-    CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': no such file"));
+    CHECK(contains(input_error_of([&] { read_part(file.keys); }), "a.csv': it is a device, a pipe"));
 }
 
 TEST_CASE("csv: every way to write the same table gives the same samples") {
@@ -171,6 +177,16 @@ TEST_CASE("csv: what may be understood in two ways is refused with the key that 
         {"a,b,class\n1,2,0\n", ", separator: comma, decimal: comma", "must not be comma"},
         {"a,b,class\n1,2,0\n", ", header: no, skip_after_header: 1", "data.skip_lines"},
         {"title\na,b,class\n1,2,0\n", "", "the heading in line 1 has 1"},
+        {"x;y;class\n1,5;2,5;0\n3;4,5;1\n", "", "(x): '1,5' is no finite number: set data.decimal=comma"},
+        {"x\ty\n1,5\t2,5\n", "", "'1,5' is no finite number: set data.decimal=comma"},
+        {"day,class\n2020-01-31,0\n2020-02-01,1\n", "", "looks like a date or a time: leave the column out"},
+        {"a,b,class\n5,1.5,0\n7,2,1\n", ", index_column: drop",
+         "drop, but column 1 (a) of '" + (file.folder / "a.csv").string() +
+             "' is no index: it has a name, and the value '7' after '5'"},
+        {"a,b,class\n5,1.5,0\n7,2,1\n", ", index_column: drop", "data.leave_out=[a]"},
+        {"1.5,2,0\n2.5,3,1\n", ", index_column: drop", "is no index: it has the value '1.5', while an index"},
+        {"x,2,0\ny,3,1\n", ", index_column: drop, header: no", "data.leave_out=[1]"},
+        {"\"a,b\",b,class\n5,1,0\n7,2,1\n", ", index_column: drop", "data.leave_out=[1]"},
     };
     for (const auto& [content, keys, message] : tables) {
         CAPTURE(content);
@@ -184,6 +200,9 @@ TEST_CASE("csv: what may be understood in two ways is refused with the key that 
     CHECK(file.read("0,1,2\n1.5,2,0\n", ", header: yes").header.samples == 1);
     CHECK(file.read("1,9,0\n2,8,1\n3,7,0\n4,6,1\n5,5,0\n", ", index_column: keep").header.shape.channels == 2);
     CHECK(file.read("1,9,0\n2,8,1\n3,7,0\n4,6,1\n5,5,0\n", ", index_column: drop").header.shape.channels == 1);
+    CHECK(file.read("n,a,class\n800,9,0\n801,8,1\n", ", index_column: drop").header.shape.channels == 1);
+    CHECK(file.read("Id,a,class\n8,9,0\n3,8,1\n", ", index_column: drop").header.shape.channels == 1);
+    CHECK(file.read("r1,9,0\nr2,8,1\n", ", leave_out: 1, index_column: drop").header.shape.channels == 1);
     // A single input that counts is one, and rows of small integers are no heading.
     CHECK(file.read("1,0\n2,1\n3,0\n4,1\n5,0\n").header.samples == 5);
     CHECK(file.read("1,2,3\n4,5,6\n").header.samples == 2);
@@ -218,9 +237,14 @@ TEST_CASE("csv: what is no value is refused with place, name, sample and advice"
         {"1e999", "", "allowed is up to 3.4e38"},
         {"setosa", "", "leave the column out (data.leave_out=[b]), make it the target (data.target=b)"},
         {"TRUE", "", "data.leave_out=[b]"},
-        {"2020-01", "", "no finite number"},
+        {"2020-01", "",
+         "but looks like a date or a time: leave the column out (data.leave_out=[b]), or write it as numbers"},
+        {"2020-01-31 12:30:00", "", "looks like a date or a time"},
+        {"31.01.2020", "", "looks like a date or a time"},
+        {"1/31/2020", "", "looks like a date or a time"},
+        {"12:30", "", "looks like a date or a time"},
         {"2020-101", "", "no finite number"},
-        {"12%", "", "no finite number"},
+        {"12%", "", "no finite number: leave the column out (data.leave_out=[b]), or write its values as numbers"},
         {"0x10", "", "no finite number"},
         {"4 # note", "", "no finite number"},
     };
@@ -287,6 +311,8 @@ TEST_CASE("csv: words as classes") {
     CHECK(classes_of(file.keys) == Names{"K\xC3\xB6ln", "M\xC3\xBCnchen"});
     CHECK(contains(file.error_of("1,x\n2,M\xFCnchen\n"),
                    "line 2 column 2: 'M?nchen' is no finite number, and no text in UTF-8"));
+    for (const std::string name : {"one\ntwo", "one\ttwo", "one\xC2\x85two"})
+        CHECK(contains(file.error_of("1,x\n2,\"" + name + "\"\n"), "has a line break or another control character"));
     CHECK(contains(file.error_of("1,x\n2,1\n3,y\n"), "line 1 column 2: 'x' is no finite number, but the target in"));
     CHECK(contains(file.error_of("1,x,y\n2,x,y\n", ", target_columns: 2"), "several targets must all be numbers"));
 }
@@ -303,4 +329,35 @@ TEST_CASE("csv: lists and patterns of files") {
         CHECK(samples.features == std::vector<float>{1, 2, 3, 4, 5});
         CHECK(samples.targets == std::vector<float>{0, 1, 1, 2, 0});
     }
+    // The message says which of two files has an index.
+    const auto error = [&](const std::string& more) { return input_error_of([&] { read_part(keys + more); }); };
+    put_content(folder / "index.csv", ",a,class\n0,4,z\n1,5,x\n");
+    put_content(folder / "id.csv", "id,a,class\n70,4,z\n60,5,x\n");
+    put_content(folder / "counts.csv", "7,1,x\n8,2,y\n");
+    for (const std::string index_column : {"", ", index_column: drop"}) {
+        CHECK(contains(error("[part_1.csv, index.csv]" + index_column), "index.csv' has an index, column 1, and '"));
+        CHECK(contains(error("[id.csv, part_1.csv]" + index_column), "id.csv' has an index, column 1 (id), and '"));
+        CHECK(contains(error("[rest.csv, counts.csv]" + index_column), "rest.csv' has none"));
+        CHECK(contains(
+            input_error_of([&] { read_part(keys + "part_1.csv, test_file: index.csv" + index_column, Part::test); }),
+            "part_1.csv' has none: files read together need the same columns"));
+    }
+}
+
+TEST_CASE("csv: comments between samples are counted in a warning") {
+    const File file;
+    const auto warnings_of = [&](const std::string& content, const std::string& keys = "") {
+        put_content(file.folder / "a.csv", content);
+        const Config section = data_section(file.keys + keys);
+        data_formats().find("csv")(section, {})->open(Part::train);
+        data_formats().find("csv")(section, {})->open(Part::train);  // opened again, it says nothing twice
+        return join(section.notes(), "\n");
+    };
+    CHECK(warnings_of("# title\na,class\n# m\n1,0\n2,1\n") == "");
+    CHECK(warnings_of("1,0\n#5,1\n2,1\n\n # x\n") ==
+          "warning: '" + (file.folder / "a.csv").string() +
+              "': 2 lines after the first sample begin with '#', from line 2 on: skipped as comments; if they are "
+              "samples, set data.comment to ''");
+    CHECK(contains(warnings_of("a,class\n1,0\n%5,1\n", ", comment: '%'"),
+                   "1 line after the first sample begins with '%'"));
 }

@@ -91,6 +91,26 @@ TEST_CASE("labels: a label that is no class says which key accepts it") {
                    "data.first_class is for class labels"));
 }
 
+TEST_CASE("labels: more classes than the network has are named, and the loss of two classes is said") {
+    const Csv csv;
+    CHECK(
+        contains(csv.error_of("1,x\n2,y\n3,z\n", "", 2),
+                 "sample 2 (counted from 0) has the class 'z', number 3 of 3 classes (x, y, z), but the network has 2 "
+                 "classes: give the last layer 3 outputs"));
+    for (const std::string lines : {"1,x\n2,y\n3,z\n", "1,0\n2,1\n3,2\n"})
+        CHECK(contains(input_error_of([&] { csv.open(lines).check_classes(2, 1); }),
+                       "set train.loss to cross_entropy, and give the last layer 3 outputs"));
+}
+
+TEST_CASE("labels: words need no key for labels") {
+    const Csv csv;
+    for (const std::string key : {"first_class: 1", "labels: [1, 2]"}) {
+        const std::string error = input_error_of([&] { csv.open("1,x\n2,y\n", ", " + key); });
+        CHECK(contains(error, "data." + key.substr(0, key.find(':')) + " is for labels that are numbers, but the "));
+        CHECK(contains(error, "are words (x, y): leave it out"));
+    }
+}
+
 TEST_CASE("labels: one-hot rows are classes, other rows must be probabilities") {
     const Csv csv;
     Dataset one_hot = csv.open("5,0,0,1\n5,1,0,0\n5,0,1,0\n", ", target_columns: 3");

@@ -76,6 +76,38 @@ TEST_CASE("npy: all number types") {
     check_type<double>("f8", {0, -1.5, 3e38, 0.1, 7, 8});
 }
 
+TEST_CASE("npy: reversed dimensions, in both orders") {
+    const Files files;
+    const auto read = [&](const std::string& order, const std::string& more) {
+        put_content(files.folder / "x.npy",
+                    npy_content("{'descr': '<f4', 'fortran_order': " + order + ", 'shape': (2, 3), }",
+                                bytes_of(std::vector<float>{1, 2, 3, 4, 5, 6})));
+        put_content(files.folder / "y.npy",
+                    npy_content(dictionary("<i8", "(1, 3)"), bytes_of(std::vector<std::int64_t>{7, 8, 9})));
+        return read_part(files.keys + more);
+    };
+    CHECK(contains(input_error_of([&] { read("False", ""); }), "set data.transposed to true"));
+    const Samples samples = read("False", ", transposed: true");
+    CHECK(samples.features == std::vector<float>{1, 4, 2, 5, 3, 6});
+    CHECK(samples.targets == std::vector<float>{7, 8, 9});
+    CHECK(read("True", ", transposed: true").features == std::vector<float>{1, 2, 3, 4, 5, 6});
+    const std::string path = (files.folder / "x.npy").string();
+    CHECK(open_npy(path, DimensionOrder::reversed)->why_sequential() == "");
+    read("False", ", transposed: true");
+    CHECK(contains(open_npy(path, DimensionOrder::reversed)->why_sequential(), "set data.transposed to false"));
+}
+
+TEST_CASE("npy: integers that are too large for labels are shown as far as they are known") {
+    const Files files;
+    const auto error = [&](std::uint64_t label) {
+        return files.error_of(inputs,
+                              npy_content(dictionary("<u8", "(2,)"), bytes_of(std::vector<std::uint64_t>{1, label})));
+    };
+    CHECK(contains(error((1U << 24) + 1), "has the integer 16777217 at sample 1, which float32"));
+    CHECK(contains(error(~std::uint64_t{0}), "has an integer of about 18446744073709551616 at sample 1"));
+    CHECK(contains(error(std::uint64_t{1} << 63), "has an integer of about 9223372036854775808 at"));
+}
+
 TEST_CASE("npy: half precision, with subnormal values, infinity and NaN") {
     const Files files;
     const std::vector<std::uint16_t> halves{0x3C00, 0xC000, 0x7BFF, 0x0001, 0x03FF, 0x8400, 0x7C00, 0xFC00, 0x3555};

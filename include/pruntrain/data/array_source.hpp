@@ -1,6 +1,7 @@
 // Samples in two arrays, inputs and targets: shared by the formats idx, npy and hdf5.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,8 @@ struct ArrayOptions {
     std::string transposed_hint;          ///< what to do if the samples are the last dimension
 };
 ArrayOptions read_array_options(const Config& config);
+/// The `data.transposed` key; sets the hint to it.
+DimensionOrder read_dimension_order(const Config& config, ArrayOptions& options);
 
 /// @param inputs   (N,F) flat, (N,H,W) or (N,C,H,W) images; bytes stay bytes, all else becomes float32
 /// @param targets  (N), (1,N) or (N,D); null: none are stored, and all are read as 0
@@ -35,9 +38,10 @@ struct FilePairs {
     std::optional<std::string> train_inputs, train_targets, test_inputs, test_targets;
 };
 
+using OpenArray = std::function<std::unique_ptr<ArrayReader>(const std::string& path)>;
+
 /// A format with one file for each array, or several for each, named by the keys of `FilePairs`.
-std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults,
-                                                  std::unique_ptr<ArrayReader> (*open)(const std::string& path),
+std::unique_ptr<DataFormat> make_file_pair_format(const Config& config, const FilePairs& defaults, OpenArray open,
                                                   ArrayOptions options, const DataNeeds& needs);
 
 }  // namespace pruntrain

@@ -34,6 +34,9 @@ class ClassLabels {
 };
 
 /// What to write so that these labels, some of which are no classes 0 .. classes-1, are accepted.
-std::string label_hint(std::span<const float> train, std::span<const float> test, index_t classes);
+/// @param outputs  of the network; fewer than the classes for a loss of two classes
+std::string label_hint(std::span<const float> train, std::span<const float> test, index_t classes, index_t outputs);
+/// How to get a network of more classes.
+std::string advice_for_more_classes(index_t wanted, index_t classes, index_t outputs);
 
 }  // namespace pruntrain

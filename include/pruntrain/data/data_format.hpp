@@ -57,6 +57,9 @@ class SampleSource {
     /// What the user should know of these data.
     virtual std::vector<std::string> warnings() const { return {}; }
 
+    /// What to set if images are meant in another order of dimensions; "" if nothing suggests it.
+    virtual std::string layout_hint() const { return ""; }
+
     using Take = std::function<void(index_t sample, std::span<const double> features)>;
     /// True if the files store inputs in a type that float32 rounds. Then `visit` is overridden, and gives them as they
     /// are.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "pruntrain/base/range.hpp"
 #include "pruntrain/comm/communicator.hpp"
 #include "pruntrain/config/config.hpp"
 #include "pruntrain/data/checked_source.hpp"
@@ -19,9 +20,9 @@
 namespace pruntrain {
 
 /// All samples, stored as `data.residency` says; targets are in memory shared by the ranks of a node. The train split
-/// is the training files without `validation_samples` and, if there are no test files, without `test_samples`, drawn at
-/// random with `split_seed`. The test split is the test files. Splits are the same on every rank, for any number of
-/// ranks and any residency. Inputs and targets that are NaN or infinite are refused as they are read.
+/// is the training files without those held out, drawn at random with `split_seed`; the test split is the test files,
+/// if there are any. Splits are the same on every rank, for any number of ranks and any residency. No value is NaN.
+/// Large because files, splits, targets and normalization are known here alone, and batches need all of them.
 class Dataset {
    public:
     /// Collective over `world`; all ranks throw the same error.
@@ -35,6 +36,8 @@ class Dataset {
     static void describe(const Config& section);
 
     const Shape& shape() const { return header_.shape; }
+    /// The shape with its file, and what to set if images are meant in another order of dimensions, for messages.
+    std::string describe_shape() const;
     /// Values per target, 1 for one-hot rows that have become classes.
     index_t target_width() const { return targets_are_ == Targets::one_hot ? 1 : header_.target_width; }
     index_t samples(Split split) const { return splits_.samples(split); }
@@ -48,7 +51,9 @@ class Dataset {
 
     /// Local, with the same outcome on all ranks.
     /// @throws InputError with file, sample, label and what to do unless all targets are labels of `classes` classes
-    void check_classes(index_t classes) const;
+    /// @param outputs  of the network; 1 for two classes, if the loss needs no more
+    void check_classes(index_t classes, index_t outputs) const;
+    void check_classes(index_t classes) const { check_classes(classes, classes); }
     /// The targets are values, not classes. @throws InputError if a key says how labels become classes
     void check_values() const;
     /// The targets are probabilities of the classes, one per column. If all are 0 or 1, they become class labels.
@@ -60,8 +65,12 @@ class Dataset {
     /// @param classes  0 for a regression
     std::vector<std::string> notes(index_t classes) const;
 
-    /// Gathers, normalizes and transposes samples. Local. A failure to read them is a fault, not an InputError, because
-    /// they were readable when the data set was made.
+    /// Reads the validation and test samples that the residency leaves in the files, a part on each rank: a wrong value
+    /// would else be found after the first epoch, or after all of them. Collective.
+    void check_held_out(const Communicator& world) const;
+
+    /// Gathers, normalizes and transposes samples. Local. A wrong value is a LocalInputError. Any other failure to read
+    /// them is a fault, because they were readable when the data set was made.
     /// @param samples  indices within the split, 0 .. samples(split)-1; as many as `tiling.samples`
     /// @param x        set: (tile, feature, sample), padding lanes 0
     /// @param targets  set: (sample, target)
@@ -91,11 +100,15 @@ class Dataset {
     bool measure_normalization(const CheckedFormat& format, bool wide, const Communicator& world);
     /// The class of a sample of a part; after `check_classes`.
     index_t class_of(Part part, index_t position) const;
+    /// The class of a sample is one that the network does not have.
+    [[noreturn]] void refuse_name(Part part, std::size_t sample, index_t found, index_t classes, index_t outputs) const;
     std::vector<index_t> class_sizes(Split split, index_t classes) const;
     /// Copies or converts the target of a sample. @return the end of what it has set
     float* take_target(const float* stored, float* targets) const;
     template <class Stored>
     Normalization measure() const;
+    template <class Take>
+    void for_each_piece(Split split, const Block& block, const Take& take) const;
     template <class Stored>
     void assemble_from(Split split, std::span<const index_t> samples, const Tiling& tiling, real* x,
                        float* targets) const;
@@ -108,6 +121,7 @@ class Dataset {
     std::array<index_t, 2> part_samples_{};  // of the training and the test files
     std::array<SharedWindow, 2> targets_;
     std::array<SampleNames, 2> names_;
+    std::string layout_hint_;
     std::unique_ptr<SampleStore> store_;  // a read changes it, even of a const data set
     Splits splits_;
     ClassLabels labels_;

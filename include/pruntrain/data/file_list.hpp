@@ -33,6 +33,9 @@ class FileList {
 /// The order of names in which digits compare as whole numbers.
 bool natural_less(const std::string& one, const std::string& other);
 
+/// Makes the warnings of a source notes of the configuration, once.
+void note_warnings(const SampleSource& source, const Config& config);
+
 /// The samples of several sources, one after the other. Their warnings become notes of the configuration, once.
 /// @throws InputError naming two sources whose samples have different shapes or types
 std::unique_ptr<SampleSource> concatenate(std::vector<std::unique_ptr<SampleSource>> sources, const Config& config);

@@ -38,6 +38,8 @@ class SampleStore {
     /// @throws InputError if they cannot be read
     virtual void fetch(Part part, std::span<const index_t> samples, std::span<const std::byte*> features) = 0;
 
+    /// False if inputs are read, and so checked, only when they are fetched.
+    virtual bool has_read_all() const { return true; }
     /// True if `prefetch` has an effect.
     virtual bool reads_ahead() const { return false; }
     /// Local: starts to bring samples that will be fetched, in one or several calls. `fetch` throws its errors.

@@ -68,7 +68,7 @@ std::unique_ptr<ArrayReader> open_idx(const std::string& path);
 
 /// NumPy's NPY formats 1.0, 2.0 and 3.0: truth values, integers and floating-point values of up to 64 bits in either
 /// byte order, in C or Fortran order.
-std::unique_ptr<ArrayReader> open_npy(const std::string& path);
+std::unique_ptr<ArrayReader> open_npy(const std::string& path, DimensionOrder order = DimensionOrder::as_stored);
 
 /// A data set of integers, enumerated or floating-point values in an HDF5 file, or in the file that a link leads to.
 std::unique_ptr<ArrayReader> open_h5_dataset(const std::string& path, const std::string& name,

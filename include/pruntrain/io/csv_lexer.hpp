@@ -12,6 +12,11 @@
 
 namespace pruntrain {
 
+/// Lines that were skipped as comments.
+struct CsvComments {
+    index_t count = 0, first_line = 0;
+};
+
 struct CsvCell {
     std::string_view text;  ///< without blanks around it, without quotes
     bool quoted = false;
@@ -35,6 +40,8 @@ class CsvLexer {
     /// Number of the line in which the record begins, from 1.
     index_t line() const { return record_line_; }
     void skip_lines(index_t count);
+    const CsvComments& comments() const { return comments_; }
+    void forget_comments() { comments_ = {}; }
     /// From now on, only the first and the last cell of a record are set, and the number of cells. That is faster.
     void set_ends_only() { ends_only_ = separator_ != CsvFormat::blank; }
 
@@ -55,6 +62,7 @@ class CsvLexer {
     std::vector<char> buffer_;
     std::size_t begin_ = 0, end_ = 0;  // of what has been read and is still to be used
     index_t line_ = 0, record_line_ = 0;
+    CsvComments comments_;
     std::string joined_, unquoted_;  // a record of several lines; texts whose doubled quotes became single ones
     std::vector<CsvCell> cells_;
 };

@@ -19,6 +19,12 @@ bool is_index(std::string_view text);
 /// True for 1,5: it would be a number if the decimal separator were a comma.
 bool has_decimal_comma(std::string_view text);
 
+/// Whether it looks like a date or a time: 2020-01-31, 1.2.2020, 12:30:00.
+bool is_date(std::string_view text);
+
+/// Whether `why_no_number` knows the notation, so that the text is no word.
+bool is_known_notation(std::string_view text, bool decimal_comma);
+
 /// Why a text is no number, and what to do: "is missing: ...", "is a word: ...".
 std::string why_no_number(std::string_view text, bool decimal_comma);
 

@@ -39,9 +39,10 @@ class CsvReader {
 
     /// Calls `take` with the cells of each row after the heading, all of `layout().columns`, until it returns false.
     /// @throws InputError with the line of a row with more or fewer columns
+    /// @return the comments between the first and the last row that were read, and after the last one of the file
     /// @param ends_only  only the first and the last cell are needed, the others may be empty
     using Take = std::function<bool(index_t row, index_t line, std::span<const CsvCell> cells)>;
-    void for_each_row(const Take& take, bool ends_only = false) const;
+    CsvComments for_each_row(const Take& take, bool ends_only = false) const;
 
    private:
     std::string path_;

@@ -14,6 +14,7 @@ ExitStatus run_command(const CheckOptions& options, const Session& session) {
     const Cluster cluster = options.cluster.empty() ? Cluster{} : read_cluster(read_config(options.cluster, {}, world));
     Experiment experiment(config, world, options.ranks);
     print_notes(config, world);
+    experiment.dataset.check_held_out(world);
     const auto start = look_at_start(experiment, world);
     std::string found = options.json ? "" : check_text(experiment) + start_text(start);
     if (options.ranks > 0) {

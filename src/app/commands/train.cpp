@@ -14,6 +14,7 @@ ExitStatus run_command(const TrainOptions& options, const Session& session) {
     const Communicator& world = session.world;
     Experiment experiment(read_config(options.config, options.overrides, world), world);
     print_notes(experiment.configuration, world);
+    experiment.dataset.check_held_out(world);
     // Before the folder is made: a start file that cannot be used leaves no folder, and --overwrite removes nothing.
     const auto start = options.resume ? std::nullopt : look_at_start(experiment, world);
     const std::string plan = check_text(experiment) + start_text(start);

@@ -13,8 +13,12 @@ namespace {
 
 class Csv final : public DataFormat {
    public:
-    Csv(FileList train, FileList test, CsvKeys keys, const DataNeeds& needs)
-        : train_(std::move(train)), test_(std::move(test)), keys_(std::move(keys)), needs_(needs) {}
+    Csv(Config config, FileList train, FileList test, CsvKeys keys, const DataNeeds& needs)
+        : config_(std::move(config)),
+          train_(std::move(train)),
+          test_(std::move(test)),
+          keys_(std::move(keys)),
+          needs_(needs) {}
 
     std::unique_ptr<SampleSource> open(Part part) const override {
         const auto& files = part == Part::train ? train_ : test_;
@@ -22,10 +26,13 @@ class Csv final : public DataFormat {
         CsvKeys keys = keys_;
         keys.has_targets = needs_.targets || part == Part::train;
         const bool compares = part == Part::test && needs_.training;
-        return make_csv_source(files.paths(), keys, compares ? train_.paths().front() : "");
+        auto source = make_csv_source(files.paths(), keys, compares ? train_.paths().front() : "");
+        note_warnings(*source, config_);
+        return source;
     }
 
    private:
+    Config config_;
     FileList train_, test_;
     CsvKeys keys_;
     DataNeeds needs_;
@@ -93,8 +100,9 @@ std::unique_ptr<DataFormat> make_csv(const Config& config, const DataNeeds& need
     keys.index_column = choose_enum<IndexColumn>(
         config, "index_column", IndexColumn::refuse,
         {{"refuse", IndexColumn::refuse}, {"drop", IndexColumn::drop}, {"keep", IndexColumn::keep}},
-        "a first column that counts the samples or has no name; refuse: ends with an error; drop: leaves the first "
-        "column out; keep: it is an input");
+        "a first column that counts the samples or has no name; refuse: ends with an error; drop: leaves it out; keep: "
+        "it "
+        "is an input");
     keys.shape = read_shape(config, {}, "[channels, rows, columns] of image inputs; [] for flat inputs");
     if (train.empty()) input_error(config.place_of("train_file"), " must name a file");
     if (keys.target.empty()) input_error(config.place_of("target"), " must name a column");
@@ -102,7 +110,7 @@ std::unique_ptr<DataFormat> make_csv(const Config& config, const DataNeeds& need
     if (by_place ? keys.target.size() > 1 : keys.target_columns > 1 && !config.is_describing())
         input_error(config.place_of("target"), ": give either the names of all target columns, or first or last with ",
                     "data.target_columns");
-    return std::make_unique<Csv>(train, test, keys, needs);
+    return std::make_unique<Csv>(config, train, test, keys, needs);
 }
 
 }  // namespace pruntrain

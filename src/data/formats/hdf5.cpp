@@ -58,18 +58,10 @@ std::unique_ptr<DataFormat> make_hdf5(const Config& config, const DataNeeds& nee
         config.word("test_inputs_path", train.inputs, "data set of the test inputs; default: inputs_path"),
         config.word("test_targets_path", train.targets, "data set of the test targets; default: targets_path")};
     if (train.files.empty()) input_error(config.place_of("train_file"), " must name a file");
-    const bool transposed = config.flag("transposed", false,
-                                        "true: the dimensions in the file are reversed, the samples are the last one, "
-                                        "as MATLAB, Julia and R write arrays with the samples first");
     ArrayOptions options = read_array_options(config);
     options.needs_label_column = false;  // arrays often have several targets
-    options.transposed_hint = transposed
-                                  ? "if the samples are the first dimension in the file, set data.transposed to "
-                                    "false"
-                                  : "if the samples are the last dimension, as MATLAB, Julia and R write it, set "
-                                    "data.transposed to true";
-    return std::make_unique<Hdf5>(config, std::move(train), std::move(test),
-                                  transposed ? DimensionOrder::reversed : DimensionOrder::as_stored, options, needs);
+    const DimensionOrder order = read_dimension_order(config, options);
+    return std::make_unique<Hdf5>(config, std::move(train), std::move(test), order, options, needs);
 }
 
 }  // namespace pruntrain

@@ -6,8 +6,9 @@ namespace pruntrain {
 std::unique_ptr<DataFormat> make_npy(const Config& config, const DataNeeds& needs) {
     ArrayOptions options = read_array_options(config);
     options.needs_label_column = false;  // arrays often have several targets
-    options.transposed_hint = "if the samples are the last dimension, save array.T";
-    return make_file_pair_format(config, {".", std::nullopt, std::nullopt, "", ""}, open_npy, options, needs);
+    const DimensionOrder order = read_dimension_order(config, options);
+    const auto open = [order](const std::string& path) { return open_npy(path, order); };
+    return make_file_pair_format(config, {".", std::nullopt, std::nullopt, "", ""}, open, options, needs);
 }
 
 }  // namespace pruntrain

@@ -29,6 +29,7 @@ class DiskStore final : public CopyingStore {
     }
 
     std::size_t bytes_per_node() const override { return 0; }
+    bool has_read_all() const override { return false; }
 
     void pause() override {
         if (reading_.valid()) reading_.wait();

@@ -7,6 +7,7 @@
 #include "pruntrain/math/blas.hpp"
 #include "pruntrain/math/elementwise.hpp"
 #include "pruntrain/model/layer.hpp"
+#include "pruntrain/model/shape_error.hpp"
 #include "pruntrain/model/weight_matrix.hpp"
 
 namespace pruntrain {
@@ -156,8 +157,8 @@ std::unique_ptr<Layer> make_dense(const Config& config, LayerPlace place) {
                     "pruning may remove weights of this layer; default of the last one with granularity: row: false");
     const Initializer initializer = read_initializer(config);
     if (!place.input.flat())
-        input_error("layer ", place.name, " (dense) needs a flat input, but its input is an image of ",
-                    place.input.describe(), ": put {layer: flatten} before it");
+        throw ShapeError(text("layer ", place.name, " (dense) needs a flat input, but its input is an image of ",
+                              place.input.describe(), ": put {layer: flatten} before it"));
     const index_t inputs = place.input.size();
     if (inputs > most || inputs > most_weights / units)
         input_error("layer ", place.name, " has ", inputs, " inputs and ", config.place_of("units"), " is ", units,

@@ -37,7 +37,9 @@ class BinaryCrossEntropy final : public Loss {
                         ": give the last layer 1 output, or use cross_entropy");
         if (target_width != 1)
             input_error("loss binary_cross_entropy needs one label per sample, 0 or 1, but the data has targets of ",
-                        target_width, " values: use cross_entropy or mean_squared_error");
+                        target_width,
+                        " values: use cross_entropy or mean_squared_error; if one column has the labels, set "
+                        "data.label_column to its index from 0, or in tables data.target to its name");
     }
 
     bool classifies(index_t, index_t) const override { return true; }

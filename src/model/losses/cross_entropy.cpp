@@ -95,9 +95,11 @@ class CrossEntropy final : public Loss {
 
     void check(index_t outputs, index_t target_width) const override {
         if (target_width != 1 && target_width != outputs)
-            input_error("loss cross_entropy needs one class label per sample, or a probability for each of the ",
-                        outputs, " outputs, but the data has targets of ", target_width,
-                        " values: change the last layer, or use mean_squared_error");
+            input_error(
+                "loss cross_entropy needs one class label per sample, or a probability for each of the ", outputs,
+                " outputs, but the data has targets of ", target_width,
+                " values: change the last layer, or use mean_squared_error; if one column has the class labels, set "
+                "data.label_column to its index from 0, or in tables data.target to its name");
         if (outputs < 2)
             input_error("loss cross_entropy needs one output per class, at least 2, but the model has ", outputs,
                         ": change the last layer, or use binary_cross_entropy for two classes");

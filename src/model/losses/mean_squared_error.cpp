@@ -51,7 +51,8 @@ class MeanSquaredError final : public Loss {
     void check(index_t outputs, index_t target_width) const override {
         if (target_width != 1 && target_width != outputs)
             input_error("loss mean_squared_error cannot compare ", outputs, " outputs with targets of ", target_width,
-                        " values: give the last layer ", target_width, " outputs");
+                        " values: give the last layer ", target_width, " outputs, or use one column of the targets ",
+                        "(data.label_column, or in tables data.target)");
     }
 
     bool classifies(index_t outputs, index_t target_width) const override { return target_width == 1 && outputs > 1; }
