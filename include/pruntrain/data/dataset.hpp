@@ -19,9 +19,9 @@
 
 namespace pruntrain {
 
-/// All samples, stored as `data.residency` says; targets are in memory shared by the ranks of a node. The train split is
-/// the training files without those held out, drawn at random with `split_seed`; the test split is the test files, if
-/// there are any. Splits are the same on every rank, for any number of ranks and any residency. No value is NaN.
+/// All samples, stored as `data.residency` says; targets are in memory shared by the ranks of a node. The train split
+/// is the training files without those held out, drawn at random with `split_seed`; the test split is the test files,
+/// if there are any. Splits are the same on every rank, for any number of ranks and any residency. No value is NaN.
 /// Large because files, splits, targets and normalization are known here alone, and batches need all of them.
 class Dataset {
    public:
