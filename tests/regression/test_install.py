@@ -48,7 +48,7 @@ class Install(EndToEnd):
     def test_what_is_installed_works_and_is_removed(self):
         self.make("install")
         program = self.installed / "bin" / "pruntrain"
-        said = self.there(program, self.shared / "inputs" / "quick_synthetic.yaml", "train.epochs=1", "checkpoint.every_epochs=1")
+        said = self.there(program, self.shared / "inputs" / "quick_synthetic.yaml", "train.epochs=7", "checkpoint.every_epochs=1")
         self.assertIn("test_accuracy", said)
         trained = Run(self.work / "runs" / "quick_synthetic")
         self.assertIn("all good", self.there(program, "inspect", trained.checkpoints[-1]))
@@ -159,7 +159,7 @@ class MadeOfTheProgram(unittest.TestCase):
             "pruntrain --check --cluster ": configurations,
             "pruntrain small.yaml train.epo": ["train.epochs="],
             "pruntrain small.yaml train.epochs=3 optimizer.learning_r": ["optimizer.learning_rate="],
-            "pruntrain small.yaml train.loss=": ["cross_entropy", "mean_squared_error"],
+            "pruntrain small.yaml train.loss=": ["binary_cross_entropy", "cross_entropy", "mean_squared_error"],
             "pruntrain small.yaml train.loss=m": ["mean_squared_error"],
             "pruntrain small.yaml prune.criterion=mag": ["magnitude"],
             "pruntrain small.yaml model.2.un": ["model.2.units="],
