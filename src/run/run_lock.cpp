@@ -322,10 +322,14 @@ class RunLock::Renewal {
     Look look() const {
         try {
             const auto found = read_lock(path_);
-            if (!found) return errno == ENOENT ? Look::gone : Look::unreadable;
+            if (!found && errno != ENOENT) return Look::unreadable;
+            // A folder that is away as a whole may come back, with the lock; until then nothing can be written.
+            if (!found) return fs::exists(path_.parent_path()) ? Look::gone : Look::unreadable;
             return found->content == own_ ? Look::own : Look::other;
         } catch (const InputError&) {  // no file
             return Look::other;
+        } catch (const fs::filesystem_error&) {
+            return Look::unreadable;
         }
     }
 

@@ -210,9 +210,9 @@ TEST_CASE("targets: (1,N) and (N,1,1) are (N); what is not clear is refused") {
     folder.put_floats("y.npy", "1, 3", {1, 2, 3});
     CHECK(folder.read("one.npy", "y.npy").header.target_width == 3);
     folder.put_floats("y.npy", "2,", {1, 2});
-    CHECK(contains(folder.error_of("x.npy", "y.npy"), "save array.T"));
+    CHECK(contains(folder.error_of("x.npy", "y.npy"), "set data.transposed to true"));
     folder.put_floats("y.npy", "4, 2", std::vector<float>(8));  // other samples, not another order
-    CHECK_FALSE(contains(folder.error_of("x.npy", "y.npy"), "array.T"));
+    CHECK_FALSE(contains(folder.error_of("x.npy", "y.npy"), "data.transposed"));
     folder.put_floats("y.npy", "2,", {1, 2});
     folder.put_floats("flat.npy", "2,", {1, 2});
     CHECK(contains(folder.error_of("flat.npy", "y.npy"), "for one feature per sample use array.reshape(-1, 1)"));

@@ -244,7 +244,8 @@ TEST_CASE("losses: outputs and targets that do not fit are refused") {
     CHECK_THROWS_WITH_AS(cross_entropy->check(5, 3),
                          "loss cross_entropy needs one class label per sample, or a probability for each of the 5 "
                          "outputs, but the data has targets of 3 values: change the last layer, or use "
-                         "mean_squared_error",
+                         "mean_squared_error; if one column has the class labels, set data.label_column to its index "
+                         "from 0, or in tables data.target to its name",
                          InputError);
     CHECK_THROWS_WITH_AS(cross_entropy->check(1, 1),
                          "loss cross_entropy needs one output per class, at least 2, but the model has 1: change "
@@ -255,7 +256,7 @@ TEST_CASE("losses: outputs and targets that do not fit are refused") {
     CHECK_THROWS_WITH_AS(
         squares->check(5, 3),
         "loss mean_squared_error cannot compare 5 outputs with targets of 3 values: give the last layer 3 "
-        "outputs",
+        "outputs, or use one column of the targets (data.label_column, or in tables data.target)",
         InputError);
     CHECK(cross_entropy->classifies(5, 1));
     CHECK_FALSE(cross_entropy->classifies(5, 5));
