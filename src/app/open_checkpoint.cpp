@@ -27,7 +27,9 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     if (!summary.state.class_names.empty()) all.push_back("data.class_names=" + yaml_list(summary.state.class_names));
     const std::string source = path + ":/config";
     const Config stored = Config::parse(summary.config, source, {});
-    if (!needs.pruner) {
+    const bool sets_pruning =
+        std::ranges::any_of(overrides, [](const std::string& one) { return one.starts_with("prune"); });
+    if (!needs.pruner && !sets_pruning) {
         all.emplace_back("prune=none");
     } else if (!stored.has_section("prune")) {
         all.emplace_back("prune.final_sparsity=0");

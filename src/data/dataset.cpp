@@ -120,12 +120,13 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
     bool wide = false;
     world.rethrow_collectively([&] {
         if (!node.is_root()) return;
+        if (needs.training) sources[0] = format.open(Part::train);
         sources[1] = format.open(Part::test);
         if (!needs.targets && !sources[1])
             input_error(
                 "samples without targets must be in test files: name them, as data.test_file or "
                 "data.test_inputs");
-        if (needs.training || !sources[1]) sources[0] = format.open(Part::train);
+        if (!sources[0] && !sources[1]) sources[0] = format.open(Part::train);
         own = headers_of(sources);
         const SampleSource& first = sources[0] ? *sources[0] : *sources[1];
         wide = first.is_wide();

@@ -73,7 +73,7 @@ class Progress(EndToEnd):
         self.assertIn(b"\r\033[K", out)
 
     def test_a_run_ends_with_its_results(self):
-        out = self.output("run.name=results", "train.epochs=2", ranks=3)
+        out = self.output("run.name=results", "train.epochs=2", "prune.schedule.end_step=20", ranks=3)
         for word in ("test_accuracy", "test_loss", "sparsity", "parameters", "checkpoint", "results"):
             self.assertEqual(len(re.findall(f"^  {word}  ", out, re.MULTILINE)), 1, word)
 

@@ -96,6 +96,11 @@ class RunLock(EndToEnd):
         self.assertIn("process 1 on elsewhere", said)
         self.assertIn("token 7", (folder / "run.lock").read_text())
 
+    @staticmethod
+    def finished_files(folder):
+        """Without a file that a process was writing when it was suspended."""
+        return {path: content for path, content in tree(folder).items() if not path.endswith(".tmp")}
+
     def test_a_suspended_run_whose_folder_another_one_had_ends_without_writing(self):
         """Its lock is removed by hand; the other run has ended, or is still there, when it is woken."""
         for name, ends in (("ended", True), ("there", False)):
@@ -109,13 +114,13 @@ class RunLock(EndToEnd):
             else:
                 other, _ = self.start_endless(name, "--overwrite")
                 os.kill(other.pid, signal.SIGSTOP)
-            before = tree(folder)
+            before = self.finished_files(folder)
             os.kill(process.pid, signal.SIGCONT)
             _, said = process.communicate(timeout=HANG_S)
             self.assertEqual(process.returncode, 1, said)
             self.assertIn("ends without writing", said)
             self.assertIn("has been removed" if ends else f"process {other.pid} on ", said)
-            self.assertEqual({path: content for path, content in tree(folder).items() if not str(path).endswith(".tmp")}, before)
+            self.assertEqual(self.finished_files(folder), before)
             if not ends:
                 os.kill(other.pid, signal.SIGCONT)
 

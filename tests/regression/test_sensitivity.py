@@ -146,7 +146,7 @@ class Sensitivity(EndToEnd):
         self.assertEqual(yaml.safe_load(path.read_text())["allocation"]["sparsity"], dict.fromkeys(LAYERS, 0))
 
     def test_a_regression_has_no_accuracy(self):
-        config = UNPRUNED.replace("loss: cross_entropy", "loss: mean_squared_error").replace("units: 3}", "units: 1}")
+        config = UNPRUNED.replace("loss: cross_entropy", "loss: mean_squared_error").replace("units: 3,", "units: 1,")
         trained = self.train(config, "regression", "train.epochs=1")
         rows, text, said = self.analyze(trained.checkpoints[-1], "regression", "--sparsities", "0.5")
         self.assertTrue(all(row.endswith(",,") for row in text.splitlines()[1:]))

@@ -55,10 +55,10 @@ class Shards(EndToEnd):
             self.assertEqual({one.summary["sparsity"] for one in runs}, {runs[0].summary["sparsity"]})
 
     def test_sixty_four_ranks(self):
-        config = UNEVEN.replace("units: 3}", "units: 4}").replace("classes: 3", "classes: 4")
+        config = UNEVEN.replace("units: 3,", "units: 4,").replace("classes: 3", "classes: 4")
         small, large = self.train_on("many", config, ((1, 1), (16, 4)), "train.epochs=1")
         self.assertAlmostEqual(float(small.history[0]["train_loss"]), float(large.history[0]["train_loss"]), delta=ROUNDING)
-        images = CONVOLUTION.replace("units: 3}", "units: 4}").replace("classes: 3", "classes: 4")
+        images = CONVOLUTION.replace("units: 3,", "units: 4,").replace("classes: 3", "classes: 4")
         small, large = self.train_on("many-images", images, ((1, 1), (16, 4)), "train.epochs=1")
         self.assertAlmostEqual(float(small.history[0]["train_loss"]), float(large.history[0]["train_loss"]), delta=ROUNDING)
         self.assertEqual(large.summary["pattern_hash"], small.summary["pattern_hash"])
