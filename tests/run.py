@@ -19,7 +19,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Steps that use one process at a time, or mostly wait. They run in sequence, concurrently with all others.
+# Steps that use one process at a time, or mostly wait. Two of them at a time run concurrently with the other regression steps,
+# but not with the tests of many ranks, whose load would reach the time limits of SLURM.
 CONCURRENT = tuple(f"regression test_{name}" for name in
                ("slurm", "bad_input", "command_line", "report", "checkpoint_readers", "study", "docs", "start_from",
                 "scaling", "progress", "signals", "install", "python_package", "torch_files", "torch_matching", "torch_exports",
@@ -42,6 +43,14 @@ def steps(build, mpirun):
     files = sorted((ROOT / "tests" / "regression").glob("test_*.py"))
     for test in files:
         yield f"regression {test.stem}", [sys.executable, test, "-v"], 400
+
+
+def order_of(step):
+    """Programs first, then the concurrent steps, the longest of them first, then the others."""
+    name = step[0]
+    if not name.startswith("regression"):
+        return 0, 0
+    return (1, CONCURRENT.index(name)) if name in CONCURRENT else (2, 0)
 
 
 def count_cases(output):
@@ -102,10 +111,11 @@ def main():
     wanted = [(name, command, arguments.patience * limit) for name, command, limit in steps(ROOT / arguments.build, mpirun)
               if not arguments.names or any(word in name for word in arguments.names)]
     passed = failed = 0
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        concurrent_steps = [pool.submit(run_step, *step, environment) for step in wanted if step[0] in CONCURRENT]
-        for step in wanted:
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        concurrent_steps = []
+        for step in sorted(wanted, key=order_of):
             if step[0] in CONCURRENT:
+                concurrent_steps.append(pool.submit(run_step, *step, environment))
                 continue
             good, bad = report(*run_step(*step, environment))
             passed, failed = passed + good, failed + bad

@@ -193,6 +193,16 @@ TEST_CASE("pruner: hidden weights whose score is above the threshold come back")
 
 namespace {
 
+/// Grids of all ranks: every one on few ranks, and on many, where a case takes long, one of replicas and shards.
+std::vector<index_t> shards_to_test(const Communicator& world) {
+    constexpr int few = 8;
+    if (world.size() > few) return {4};
+    std::vector<index_t> all;
+    for (const index_t shards : {1, 2, 3, 4})
+        if (world.size() % shards == 0) all.push_back(shards);
+    return all;
+}
+
 const std::vector<std::string> granularities_to_test{
     "row",
     "column",
@@ -357,8 +367,7 @@ TEST_SUITE("many ranks") {
         const auto world = Communicator::world();
         const Grid alone(world.split(world.rank()), 1);
         for (const auto& yaml : granularities_to_test)
-            for (const index_t shards : {1, 2, 3, 4}) {
-                if (world.size() % shards != 0) continue;
+            for (const index_t shards : shards_to_test(world)) {
                 const Grid grid(world, shards);
                 auto together = fresh_network(grid), single = fresh_network(alone);
                 for (const double sparsity : {0.3, 0.7, 0.9}) {
@@ -377,8 +386,7 @@ TEST_SUITE("many ranks") {
         const Grid alone(world.split(world.rank()), 1);
         for (const auto& criterion : criteria().members())
             for (const auto& [allocation, sparsity] : {std::pair{"global", 0.95}, {"uniform", 0.3}})
-                for (const index_t shards : {1, 2, 3, 4}) {
-                    if (world.size() % shards != 0) continue;
+                for (const index_t shards : shards_to_test(world)) {
                     const Grid grid(world, shards);
                     const bool units = make_criterion(criterion.name)->traits().holds(Trait::unit_scores);
                     if (units && sparsity > 0.9) continue;  // the floors in whole rows need more than that

@@ -61,13 +61,13 @@ METHODS = methods() + STRAIGHT_THROUGH
 
 
 class Methods(EndToEnd):
-    def test_one_result_on_any_number_of_ranks(self):
-        jobs = [(name, settings, ranks) for name, settings in METHODS for ranks in (1, 2, 3, 8)]
+    def test_one_result_on_any_number_of_ranks(self):    # two ranks: see the restart below
+        jobs = [(name, settings, ranks) for name, settings in METHODS for ranks in (1, 3, 8)]
         runs = at_once(lambda name, settings, ranks: self.train(ORDERED, f"{name}-{ranks}", "train.epochs=2", *settings,
                                                                 ranks=ranks), jobs)
         of = {(name, ranks): one for (name, _, ranks), one in zip(jobs, runs)}
         for name, _ in METHODS:
-            for ranks in (2, 3, 8):
+            for ranks in (3, 8):
                 self.assertEqual(of[name, ranks].outcome(), of[name, 1].outcome(), f"{name} on {ranks} ranks")
         groups = ("granularity", "straight-n_m", "straight-soft", *(f"criterion-{member}" for member in ALSO))
         self.assertEqual(len({of[name, 1].summary["kept"] for name, _ in METHODS if not name.startswith(groups)}), 1)
