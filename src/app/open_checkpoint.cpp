@@ -1,6 +1,7 @@
 #include "pruntrain/app/open_checkpoint.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
@@ -20,16 +21,22 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
         for (const double value : values) words.push_back(exact(value));
         return "[" + join(words) + "]";
     };
-    std::vector<std::string> all{"parallel.model_shards=1", "data.normalization=given",
-                                 "data.mean=" + list(summary.normalization.mean),
-                                 "data.std=" + list(summary.normalization.deviation)};
+    const auto given = [&](const std::string& start) {
+        return std::ranges::any_of(overrides, [&](const std::string& one) { return one.starts_with(start); });
+    };
+    std::vector<std::string> all{"parallel.model_shards=1"};
+    const auto is_whole_section = [](const std::string& one) { return one.starts_with("data="); };
+    std::ranges::copy_if(overrides, std::back_inserter(all), is_whole_section);
+    if (!given("data.normalization")) {
+        all.emplace_back("data.normalization=given");
+        all.push_back("data.mean=" + list(summary.normalization.mean));
+        all.push_back("data.std=" + list(summary.normalization.deviation));
+    }
     // Words of other files get the numbers that they had in training.
     if (!summary.state.class_names.empty()) all.push_back("data.class_names=" + yaml_list(summary.state.class_names));
     const std::string source = path + ":/config";
     const Config stored = Config::parse(summary.config, source, {});
-    const bool sets_pruning =
-        std::ranges::any_of(overrides, [](const std::string& one) { return one.starts_with("prune"); });
-    if (!needs.pruner && !sets_pruning) {
+    if (!needs.pruner && !given("prune")) {
         all.emplace_back("prune=none");
     } else if (!stored.has_section("prune")) {
         all.emplace_back("prune.final_sparsity=0");
@@ -39,7 +46,7 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
             all.emplace_back("prune.schedule.clamp=true");
         if (prune.section("regrow").word("type", "none", "") != "none") all.emplace_back("prune.regrow.clamp=true");
     }
-    all.insert(all.end(), overrides.begin(), overrides.end());
+    std::ranges::remove_copy_if(overrides, std::back_inserter(all), is_whole_section);
     return Config::parse(summary.config, source, all);
 }
 

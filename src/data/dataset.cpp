@@ -127,6 +127,10 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
                 "samples without targets must be in test files: name them, as data.test_file or "
                 "data.test_inputs");
         if (!sources[0] && !sources[1]) sources[0] = format.open(Part::train);
+        if (!sources[0] && keys.measured)
+            input_error(
+                "data.normalization is measured, but a network needs the mean and std of its own training "
+                "samples: leave data.normalization out, as the checkpoint has both");
         own = headers_of(sources);
         const SampleSource& first = sources[0] ? *sources[0] : *sources[1];
         wide = first.is_wide();

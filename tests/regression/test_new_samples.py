@@ -80,6 +80,25 @@ class NewSamples(EndToEnd):
             other, _ = self.outputs(folder, "--no-targets", new, f"data.residency={residency}", ranks=ranks)
             numpy.testing.assert_allclose(other, bare, rtol=1e-5, atol=1e-6)
 
+        # The network was trained with its own mean and std, and its outputs are numbers.
+        huge = self.x[:NEW].copy()
+        huge[7] = 3e38
+        numpy.save(self.folder / "huge.npy", huge)
+        deep = "model=[" + "{layer: dense, units: 64}, " * 4 + "{layer: dense, units: 3}]"
+        trained = run(self.folder / "arrays.yaml", "data={format: synthetic, samples: 300, shape: [4], classes: 3}",
+                              deep, "run.name=deep")
+        self.assertEqual(trained.returncode, 0, trained.stderr)
+        replaced = "data={format: npy, train_inputs: none.npy, train_targets: none.npy, directory: " + str(self.folder) + "}"
+        self.assert_refused("output 0 of sample 7", self.folder / "deep", "--no-targets", replaced, "data.test_inputs=huge.npy")
+        for more in ((), ("--no-targets",)):
+            self.assert_refused("leave data.normalization out", folder, "data.normalization=measured", *more, new,
+                                "data.test_targets=new_y.npy")
+        whole, _ = self.outputs(folder, "--no-targets", replaced, new)
+        numpy.testing.assert_array_equal(bare, whole)
+        done = run("evaluate", folder, "--outputs", self.folder / "o.csv", "--no-targets", new)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("must end in .npy", done.stderr)
+
         # Without the option, without test files, and with options that need targets.
         for options, expected in (((new,), "for outputs of samples without targets: evaluate --no-targets"),
                                   (("--no-targets",), "samples without targets must be in test files"),

@@ -1,4 +1,7 @@
 // Loss, accuracy and other metrics of a checkpoint on a split of its data, and the outputs of the network.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <optional>
 
 #include "pruntrain/app/commands.hpp"
@@ -25,7 +28,19 @@ Metrics empty_metrics(const Experiment& experiment, bool confusion) {
     return {classes, outputs};
 }
 
+/// @param outputs  (sample, output)
+void require_finite(const std::vector<real>& outputs, index_t width) {
+    const auto bad = std::ranges::find_if_not(outputs, [](real value) { return std::isfinite(value); });
+    if (bad == outputs.end()) return;
+    const index_t place = bad - outputs.begin();
+    input_error("output ", place % width, " of sample ", place / width, " (both counted from 0) is ", *bad,
+                ": the network overflows on it. Look for inputs far larger than those of the training samples");
+}
+
 void check_options(const EvaluateOptions& options) {
+    const std::string ending = std::filesystem::path(options.outputs).extension();
+    if (!ending.empty() && ending != ".npy")
+        input_error("--outputs is ", options.outputs, ": the file is in NumPy's format, so its name must end in .npy");
     if (!options.no_targets) return;
     if (options.split != "test")
         input_error("--no-targets is for test files, and --split is ", options.split, ": use --split test");
@@ -45,6 +60,7 @@ ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
     Experiment& experiment = opened.experiment;
     Network& network = experiment.model.network();
     const Split split = opened.split(options.split);
+    experiment.dataset.check_held_out(world);
     const bool writes = !options.outputs.empty();
     std::optional<Metrics> metrics;
     if (options.metrics || !options.confusion.empty()) metrics = empty_metrics(experiment, !options.confusion.empty());
@@ -58,11 +74,13 @@ ExitStatus run_command(const EvaluateOptions& options, const Session& session) {
         const std::vector<real> all = experiment.grid.replicas().gather_v<real>(own);
         world.rethrow_collectively([&] {
             if (!world.is_root()) return;
+            require_finite(all, network.outputs());
             write_npy(options.outputs, {result.samples, network.outputs()}, std::vector<float>(all.begin(), all.end()));
         });
     }
     std::string found = options.no_targets ? text("split     test, ", result.samples, " samples without targets\n")
                                            : evaluation_text(result, options.split);
+    if (writes) found += "outputs   " + options.outputs + "\n";
     if (metrics) {
         metrics->reduce(experiment.grid.replicas());
         std::vector<std::string> labels;
