@@ -192,7 +192,7 @@ class FilePairFormat final : public DataFormat {
     std::unique_ptr<SampleSource> open(Part part) const override {
         const Pair& files = part == Part::train ? train_ : test_;
         if (files.inputs.empty()) return nullptr;
-        const bool has_targets = needs_.targets || part == Part::train;
+        const bool has_targets = needs_.targets_of(part);
         const auto inputs = files.inputs.paths();
         const auto targets = has_targets ? files.targets.paths() : std::vector<std::string>();
         if (has_targets && inputs.size() != targets.size())

@@ -53,6 +53,8 @@ std::size_t find_column(const CsvReader& reader, const std::string& key, const s
 
 }  // namespace
 
+std::string quoted(std::string_view word) { return "'" + shown(word.substr(0, 40)) + "'"; }
+
 CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys) {
     const CsvLayout& layout = reader.layout();
     std::set<std::size_t> out;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pruntrain/base/types.hpp"
@@ -27,6 +28,9 @@ struct CsvColumns {
     bool may_be_index = false;   ///< the first column is an input without a word of the user whether it counts samples
     bool must_be_index = false;  ///< a key says to drop the first column as an index, and its name does not
 };
+
+/// A word of a table, for messages.
+std::string quoted(std::string_view word);
 
 /// @throws InputError if there is no such column, or none is left for inputs
 CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys);

@@ -9,14 +9,13 @@
 #include "pruntrain/base/error.hpp"
 #include "pruntrain/base/text.hpp"
 #include "pruntrain/io/csv_number.hpp"
+#include "src/data/csv_columns.hpp"
 
 namespace pruntrain {
 
 namespace {
 
 constexpr const char* unnamed_index = "Unnamed: 0";  // pandas, of an index column that it read back
-
-std::string quoted(std::string_view word) { return "'" + shown(word.substr(0, 40)) + "'"; }
 
 /// Whether a name is that of a column which counts the samples.
 bool is_name_of_index(const std::string& name) {
@@ -29,17 +28,12 @@ bool is_name_of_index(const std::string& name) {
 /// Whether the first rows of a file without names count the samples.
 bool counts_rows(const CsvReader& reader) {
     constexpr index_t most = 100;
-    long last = 0;
-    bool counts = true;
+    IndexCheck index;
     reader.for_each_row([&](index_t row, index_t, std::span<const CsvCell> cells) {
-        const std::string_view word = cells[0].text;
-        counts = is_index(word) && word.size() < 10;
-        const long value = counts ? std::stol(std::string(word)) : 0;
-        counts = counts && (row == 0 || value == last + 1);
-        last = value;
-        return counts && row < most;
+        index.add(cells[0].text);
+        return index.counts_by_one() && row < most;
     });
-    return counts;
+    return index.counts_by_one();
 }
 
 /// Whether `one` has the columns of `other`, and an index before them.

@@ -12,6 +12,7 @@ namespace pruntrain {
 class IndexCheck {
    public:
     void add(std::string_view word);
+    bool counts_by_one() const { return by_one_; }
     /// @throws InputError if the column seems to be an index, which no key has confirmed
     void refuse_index(const CsvReader& reader) const;
     /// @throws InputError unless the column, which a key says to drop, is an index: by its name, or as it counts by one

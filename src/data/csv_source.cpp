@@ -14,8 +14,6 @@ namespace pruntrain {
 
 namespace {
 
-std::string quoted(std::string_view word) { return "'" + shown(word.substr(0, 40)) + "'"; }
-
 bool has_letter(std::string_view word) {
     return std::ranges::any_of(word, [](char letter) {
         return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') || (letter & 0x80) != 0;

@@ -11,13 +11,10 @@ namespace pruntrain {
 namespace {
 
 /// "3, 5 and 12 more"
-std::string shown_classes(const ClassLabels& labels, const std::vector<std::string>& names,
-                          const std::vector<index_t>& classes) {
+std::string shown_classes(const Dataset& dataset, const std::vector<index_t>& classes) {
     constexpr std::size_t most = 10;
     std::vector<std::string> words;
-    for (std::size_t i = 0; i < std::min(most, classes.size()); ++i)
-        words.push_back(classes[i] < std::ssize(names) ? names[static_cast<std::size_t>(classes[i])]
-                                                       : exact(labels.label_of(classes[i])));
+    for (std::size_t i = 0; i < std::min(most, classes.size()); ++i) words.push_back(dataset.label(classes[i]));
     return join(words) + (classes.size() > most ? text(" and ", classes.size() - most, " more") : "");
 }
 
@@ -162,11 +159,10 @@ std::vector<std::string> Dataset::notes(index_t classes) const {
         std::vector<index_t> absent, present;
         for (index_t one = 0; one < classes; ++one) (sizes[one] == 0 ? absent : present).push_back(one);
         if (present.size() == 1)
-            all.push_back(
-                text("warning: all ", name, " samples have the label ", shown_classes(labels_, class_names_, present)));
+            all.push_back(text("warning: all ", name, " samples have the label ", shown_classes(*this, present)));
         else if (split == Split::train && !absent.empty())
             all.push_back(text("warning: no training sample has the label", absent.size() == 1 ? " " : "s ",
-                               shown_classes(labels_, class_names_, absent)));
+                               shown_classes(*this, absent)));
     }
     return all;
 }

@@ -68,6 +68,7 @@ Experiment::Experiment(const Config& config, const Communicator& world, std::opt
            .outputs_prunable = !config.has_section("prune") || !prunes_whole_outputs(config.section("prune"))},
           !look)),
       loss(choose_loss(config)),
+      // Test files may be all that an evaluation reads.
       sampler(std::max(index_t{1}, dataset.samples(Split::train)), settings.global_batch, settings.seed),
       length(length_of(settings, sampler)),
       optimizer(choose_optimizer(config)),

@@ -87,6 +87,8 @@ class DataFormat {
 struct DataNeeds {
     bool training = true;  ///< false: if there are test files, the training files need not exist
     bool targets = true;   ///< false: the test files have no targets, or their targets are not read; `targets` are 0
+
+    bool targets_of(Part part) const { return targets || part == Part::train; }
 };
 
 using DataFormatFactory = std::unique_ptr<DataFormat> (*)(const Config&, const DataNeeds&);

@@ -24,7 +24,7 @@ class Csv final : public DataFormat {
         const auto& files = part == Part::train ? train_ : test_;
         if (files.empty()) return nullptr;
         CsvKeys keys = keys_;
-        keys.has_targets = needs_.targets || part == Part::train;
+        keys.has_targets = needs_.targets_of(part);
         const bool compares = part == Part::test && needs_.training;
         auto source = make_csv_source(files.paths(), keys, compares ? train_.paths().front() : "");
         note_warnings(*source, config_);

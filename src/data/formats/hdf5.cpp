@@ -29,7 +29,7 @@ class Hdf5 final : public DataFormat {
         for (const std::string& file : place.files.paths()) {
             auto inputs = open_h5_dataset(file, place.inputs, order_);
             std::unique_ptr<ArrayReader> targets;
-            if (needs_.targets || part == Part::train) targets = open_h5_dataset(file, place.targets, order_);
+            if (needs_.targets_of(part)) targets = open_h5_dataset(file, place.targets, order_);
             sources.push_back(make_array_source(std::move(inputs), std::move(targets), options_));
         }
         return concatenate(std::move(sources), config_);
