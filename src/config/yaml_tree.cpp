@@ -1,5 +1,7 @@
 #include "src/config/yaml_tree.hpp"
 
+#include <yaml-cpp/eventhandler.h>
+
 #include <algorithm>
 #include <map>
 #include <regex>
@@ -101,6 +103,31 @@ void merge_maps(const YAML::Node& node, const std::string& source) {
     map.remove("<<");
 }
 
+/// Where the document begins that a parser reads; the rest of it is left out.
+struct DocumentStart : YAML::EventHandler {
+    YAML::Mark mark = YAML::Mark::null_mark();
+
+    void OnDocumentStart(const YAML::Mark& start) override { mark = start; }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+    void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+    void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+    void OnMapEnd() override {}
+};
+
+/// Rejects a text of which yaml-cpp 0.7 takes nothing, such as ",": YAML::LoadAll makes empty documents of it without
+/// end.
+void check_progress(const std::string& yaml) {
+    std::istringstream stream(yaml);
+    YAML::Parser parser(stream);
+    DocumentStart document;
+    for (int last = -1; parser.HandleNextDocument(document); last = document.mark.pos)
+        if (document.mark.pos == last) throw YAML::ParserException(document.mark, "a key or a value should begin here");
+}
+
 }  // namespace
 
 YAML::Node load_tree(const std::string& yaml, const std::string& source) {
@@ -111,6 +138,7 @@ YAML::Node load_tree(const std::string& yaml, const std::string& source) {
                     " has a NUL byte: allowed is text in UTF-8; save the file as UTF-8, if it is text in UTF-16");
     std::vector<YAML::Node> documents;
     try {
+        check_progress(yaml);
         documents = YAML::LoadAll(yaml);
     } catch (const YAML::Exception& error) {
         const bool has_tab = yaml.find('\t') != std::string::npos;

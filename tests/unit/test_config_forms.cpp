@@ -293,4 +293,8 @@ TEST_CASE("config forms: several documents, tabs, Windows") {
     CHECK(contains(input_error_of([] { load("train:\n\tepochs: 3\n"); }), "tabs"));
     const std::string twice = input_error_of([] { load(good + "train: {epochs: 5}\n"); });
     CHECK(contains(twice, "test.yaml line 4: key 'train' is given twice, before in line 2"));
+    for (const std::string nothing : {",", ", a: 1\n", "--- ,\n"}) {  // yaml-cpp would read empty documents without end
+        INFO(nothing);
+        CHECK(contains(input_error_of([&] { load(nothing); }), "test.yaml is no valid YAML"));
+    }
 }
