@@ -90,6 +90,8 @@ $(BUILD)/test_mpi: $(call tests_of,mpi,$(BUILD)/release) $(BUILD)/release/libpru
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/bench_%: $(BUILD)/release/tests/bench/bench_%.o $(BUILD)/release/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
+$(BUILD)/many_runs: $(BUILD)/release/tests/regression/many_runs.o $(BUILD)/release/libpruntrain.a
+	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 $(BUILD)/test_conformance: $(call tests_of,conformance,$(BUILD)/double) $(BUILD)/double/libpruntrain.a
 	$(MPICXX) $(OPTIMIZE) $^ $(LDLIBS) -o $@
 
@@ -120,7 +122,7 @@ $(BUILD)/pieces: scripts/check_pieces.sh
 	@touch $@
 
 programs: pruntrain test-programs
-test-programs: $(suites:%=$(BUILD)/test_%)
+test-programs: $(suites:%=$(BUILD)/test_%) $(BUILD)/many_runs
 
 # Set-up runs first, then a second make, so that pkg-config is asked after it.
 setup-%:

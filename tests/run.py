@@ -104,9 +104,11 @@ def main():
     parser.add_argument("names", nargs="*", help="only steps whose name contains one of these")
     arguments = parser.parse_args()
     mpirun = mpirun_command(arguments.mpirun)
-    # Open MPI searches for UCX's networks at each start, for 0.2 s, and without one it uses ob1: there are 1500 starts.
-    os.environ.setdefault("OMPI_MCA_pml", "ob1")
-    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / arguments.program), MPIRUN=shlex.join(mpirun))
+    # Open MPI searches for networks at each start, for 0.2 s, and without one it uses these: there are 1000 starts.
+    for name, value in (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", "self,vader"), ("PMIX_MCA_gds", "hash")):
+        os.environ.setdefault(name, value)
+    environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / arguments.program),
+                       MANY_RUNS=str(ROOT / arguments.build / "many_runs"), MPIRUN=shlex.join(mpirun))
 
     wanted = [(name, command, arguments.patience * limit) for name, command, limit in steps(ROOT / arguments.build, mpirun)
               if not arguments.names or any(word in name for word in arguments.names)]

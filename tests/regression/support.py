@@ -1,6 +1,6 @@
 """Common code of the end-to-end tests: starting the program, reading its results, small configurations.
 
-Environment: PRUNTRAIN the program, MPIRUN the launcher with its flags.
+Environment: PRUNTRAIN the program, MANY_RUNS the program of many_runs.cpp, MPIRUN the launcher with its flags.
 """
 
 import concurrent.futures
@@ -23,6 +23,7 @@ import scipy.sparse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PRUNTRAIN = os.environ.get("PRUNTRAIN", str(ROOT / "pruntrain"))
+MANY_RUNS = os.environ.get("MANY_RUNS", str(ROOT / "build" / "many_runs"))
 MPIRUN = shlex.split(os.environ.get("MPIRUN", "mpirun"))
 ENVIRONMENT = dict(os.environ, OPENBLAS_NUM_THREADS="1")
 # Under make test-sanitized memory cannot be tested: a sanitizer reserves terabytes of addresses and delays freeing.
@@ -206,6 +207,31 @@ class EndToEnd(unittest.TestCase):
         done = run(path, f"run.output={self.folder}", f"run.name={name}", *arguments, ranks=ranks)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return Run(self.folder / name)
+
+    def cut(self, whole, name, keep):
+        """A copy of a finished run as it was with only its first `keep` checkpoints."""
+        copy = Run(self.folder / name)
+        shutil.copytree(whole.folder, copy.folder)
+        (copy.folder / "summary.json").unlink()
+        for checkpoint in copy.checkpoints[keep:]:
+            checkpoint.unlink()
+        return copy
+
+    def train_all(self, jobs):
+        """Trains all jobs (configuration, name, arguments, ranks), those of a number of ranks one after the other in one MPI
+        job. All must succeed. @return their Run, in order"""
+        of_ranks = {}
+        for config, name, arguments, ranks in jobs:
+            path = config if isinstance(config, pathlib.Path) else self.write_config(config, f"{name}.yaml")
+            words = (path, f"run.output={self.folder}", f"run.name={name}", *arguments)
+            of_ranks.setdefault(ranks, []).append("\t".join(map(str, words)))
+        def one(ranks, lines):
+            file = self.write_config("\n".join(lines), f"runs_on_{ranks}")
+            done = subprocess.run([*MPIRUN, "-n", str(ranks), MANY_RUNS, file], env=ENVIRONMENT, cwd=ROOT, text=True,
+                                  timeout=HANG_S + 5 * len(lines), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
+        at_once(one, of_ranks.items())
+        return [Run(self.folder / name) for _, name, *_ in jobs]
 
     def assert_refused(self, done, *words, status=2):
         """Checks for one message on stderr with all words, the exit status, and no sign of a crash."""

@@ -2,7 +2,6 @@
 """Compares criteria based on gradients and activations with their formulas in NumPy, in double precision."""
 
 import re
-import shutil
 import subprocess
 import sys
 import unittest
@@ -10,7 +9,7 @@ import unittest
 import h5py
 import numpy
 
-from support import CONVOLUTION, ROOT, UNEVEN, EndToEnd, Run, at_once, run, to_dense
+from support import CONVOLUTION, ROOT, UNEVEN, EndToEnd, run, to_dense
 
 SAMPLES, INPUTS, CLASSES = 48, 13, 3
 LAYERS = ("dense1", "dense2", "dense3")
@@ -308,8 +307,8 @@ class Criteria(EndToEnd):
                 "wood_fisher": ("prune.criterion={type: wood_fisher, samples: 5, batches: 7, update: true}",),
                 "activation": rows, "apoz": rows, "batch_norm_scale": (*rows, "model.4.prunable=false", "model.7.prunable=false")}
         jobs = [(name, ranks) for name in each for ranks in (1, 3)]
-        runs = at_once(lambda name, ranks: self.train(ordered, f"{name}-{ranks}", f"prune.criterion.type={name}", *each[name],
-                                                      "prune.schedule.at_step=3", ranks=ranks), jobs)
+        runs = self.train_all([(ordered, f"{name}-{ranks}", (f"prune.criterion.type={name}", *each[name], "prune.schedule.at_step=3"),
+                                ranks) for name, ranks in jobs])
         of = dict(zip(jobs, runs))
         for name in each:
             self.assertEqual(of[name, 3].outcome(), of[name, 1].outcome(), name)
@@ -328,18 +327,13 @@ class Criteria(EndToEnd):
 
     def test_state_is_partitioned_moved_and_restored(self):
         settings = ("prune.criterion=movement", "optimizer.clip_norm=1")
-        whole, shared = at_once(lambda name, *more: self.train(SHARDED, name, *settings, *more, ranks=4),
-                                [("whole",), ("shared", "parallel.shard_optimizer=true")])
+        shard = "parallel.shard_optimizer=true"
+        whole, shared = self.train_all([(SHARDED, "whole", settings, 4), (SHARDED, "shared", (*settings, shard), 4)])
         self.assertEqual(shared.outcome(), whole.outcome())
         moving = (*settings, "parallel.model_shards=2", "parallel.rebalance_above=1", "checkpoint.keep=99")
-        one, two = at_once(lambda name, ranks, *more: self.train(SHARDED, name, *moving, *more, ranks=ranks),
-                           [("one", 2), ("two", 4, "parallel.shard_optimizer=true")])
+        one, two = self.train_all([(SHARDED, "one", moving, 2), (SHARDED, "two", (*moving, shard), 4)])
         self.assertEqual(two.outcome(), one.outcome())
-        cut = Run(self.folder / "cut")
-        shutil.copytree(two.folder, cut.folder)
-        (cut.folder / "summary.json").unlink()
-        for checkpoint in cut.checkpoints[3:]:
-            checkpoint.unlink()
+        cut = self.cut(two, "cut", keep=3)
         done = run(self.folder / "two.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", *moving, ranks=2)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(cut.outcome(), one.outcome())
@@ -353,8 +347,8 @@ class Criteria(EndToEnd):
         each = {"movement": (), "fisher": ("prune.criterion.batches=7",), "grasp": (), "activation": rows, "apoz": rows,
                 "wood_fisher": ("prune.criterion={type: wood_fisher, batches: 7, update: true}",), "batch_norm_scale": scales}
         jobs = [(name, ranks) for name in each for ranks in (2, 6)]
-        runs = at_once(lambda name, ranks: self.train(SHARDED, f"{name}-{ranks}", f"prune.criterion.type={name}", *each[name],
-                                                      "parallel.model_shards=2", ranks=ranks), jobs)
+        runs = self.train_all([(SHARDED, f"{name}-{ranks}", (f"prune.criterion.type={name}", *each[name], "parallel.model_shards=2"),
+                                ranks) for name, ranks in jobs])
         of = dict(zip(jobs, runs))
         for name in each:
             self.assertEqual(of[name, 6].outcome(), of[name, 2].outcome(), name)

@@ -2,13 +2,12 @@
 """Every criterion, granularity, allocation, schedule and regrowth gives one result on any number of ranks, also after a restart."""
 
 import re
-import shutil
 import unittest
 
 import h5py
 import numpy
 
-from support import UNEVEN, EndToEnd, Run, at_once, run, to_dense
+from support import UNEVEN, EndToEnd, run, to_dense
 
 ORDERED = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
 N_M = ("prune={granularity: {type: n_m, n: 2, m: 4}, schedule: {type: cubic, start_step: 5, end_step: 40, every_steps: 7}, "
@@ -63,8 +62,7 @@ METHODS = methods() + STRAIGHT_THROUGH
 class Methods(EndToEnd):
     def test_one_result_on_any_number_of_ranks(self):    # two ranks: see the restart below
         jobs = [(name, settings, ranks) for name, settings in METHODS for ranks in (1, 3, 8)]
-        runs = at_once(lambda name, settings, ranks: self.train(ORDERED, f"{name}-{ranks}", "train.epochs=2", *settings,
-                                                                ranks=ranks), jobs)
+        runs = self.train_all([(ORDERED, f"{name}-{ranks}", ("train.epochs=2", *settings), ranks) for name, settings, ranks in jobs])
         of = {(name, ranks): one for (name, _, ranks), one in zip(jobs, runs)}
         for name, _ in METHODS:
             for ranks in (3, 8):
@@ -79,10 +77,10 @@ class Methods(EndToEnd):
         methods = [(name, settings) for name, settings in METHODS
                    if name.startswith(("allocation", "granularity")) or name == "criterion-random"]
         jobs = [(name, settings, ranks, shards) for name, settings in methods for ranks, shards in ((1, 1), (4, 2), (3, 3))]
-        runs = at_once(lambda name, settings, ranks, shards:
-                       self.train(UNEVEN, f"grid-{name}-{ranks}", *settings, f"prune.schedule={NEEDS['one_shot']}",
-                                  "train.epochs=0", f"parallel.model_shards={shards}",
-                                  *(["parallel.cut=outputs"] if name == "granularity-n_m" else []), ranks=ranks), jobs)
+        runs = self.train_all([
+            (UNEVEN, f"grid-{name}-{ranks}", (*settings, f"prune.schedule={NEEDS['one_shot']}", "train.epochs=0",
+             f"parallel.model_shards={shards}", *(["parallel.cut=outputs"] if name == "granularity-n_m" else [])), ranks)
+            for name, settings, ranks, shards in jobs])
         of = {(name, ranks): one.summary["pattern_hash"] for (name, _, ranks, _), one in zip(jobs, runs)}
         for name, _ in methods:
             self.assertEqual({of[name, ranks] for ranks in (1, 4, 3)}, {of[name, 1]}, name)
@@ -91,9 +89,9 @@ class Methods(EndToEnd):
         jobs = [(member, ranks, settings) for member in ("none", "random", "gradient", "reserve") for ranks, settings in
                 ((1, ()), (4, ("parallel.shard_optimizer=true",)), (4, ("parallel.model_shards=2",)),
                  (4, ("parallel.model_shards=2", "parallel.shard_optimizer=true")))]
-        runs = at_once(lambda member, ranks, settings: self.train(
-            ORDERED, f"shared-{member}-{ranks}-{len(settings)}-{'shard_optimizer' in str(settings)}",
-            settings_for("regrow", member), *settings, ranks=ranks), jobs)
+        runs = self.train_all([
+            (ORDERED, f"shared-{member}-{ranks}-{len(settings)}-{'shard_optimizer' in str(settings)}",
+             (settings_for("regrow", member), *settings), ranks) for member, ranks, settings in jobs])
         of = {(member, ranks, settings): one for (member, ranks, settings), one in zip(jobs, runs)}
         def kept(one):
             return [layer["kept"] for layer in one.summary["layers"] if layer["prunable"]]
@@ -107,9 +105,8 @@ class Methods(EndToEnd):
     def test_one_regrown_pattern_on_a_grid_of_shards(self):
         # The learning rate is so small that weights do not change, so the order of gradient sums has no effect.
         settings = (settings_for("regrow", "random"), "optimizer={type: sgd, learning_rate: 1e-60}")
-        runs = at_once(lambda ranks, shards: self.train(UNEVEN, f"regrown-{ranks}", *settings,
-                                                        f"parallel.model_shards={shards}", ranks=ranks),
-                       ((1, 1), (4, 2), (3, 3)))
+        runs = self.train_all([(UNEVEN, f"regrown-{ranks}", (*settings, f"parallel.model_shards={shards}"), ranks)
+                               for ranks, shards in ((1, 1), (4, 2), (3, 3))])
         self.assertEqual(len({one.summary["pattern_hash"] for one in runs}), 1)
 
     def weights(self, name, *settings, epochs=0):
@@ -122,11 +119,10 @@ class Methods(EndToEnd):
         # L1 sets about half of the weights to 0, more than the 10 % of the schedule.
         settings = ("optimizer.regularizer={type: l1, strength: 0.1, warmup_epochs: 1}", "optimizer.type=sgd",
                     "optimizer.learning_rate=0.05", "prune.final_sparsity=0.1", "prune.layer_floor=0.01")
-        def one(ranks, *more):
-            name = f"zeros-{ranks}-{len(more)}"
-            return self.train(ORDERED.replace("adam", "sgd"), name, *settings, *more, ranks=ranks)
-        left, removed, other, shared = at_once(one, [(1,), (1, "prune.remove_zeros=true"), (3, "prune.remove_zeros=true"),
-                                                     (4, "prune.remove_zeros=true", "parallel.shard_optimizer=true")])
+        remove = "prune.remove_zeros=true"
+        left, removed, other, shared = self.train_all([
+            (ORDERED.replace("adam", "sgd"), f"zeros-{ranks}-{len(more)}", (*settings, *more), ranks)
+            for ranks, more in ((1, ()), (1, (remove,)), (3, (remove,)), (4, (remove, "parallel.shard_optimizer=true")))])
         self.assertAlmostEqual(left.summary["sparsity"], 0.1, delta=0.002)
         self.assertGreater(removed.summary["sparsity"], 0.2)
         self.assertEqual(other.outcome(), removed.outcome())
@@ -176,24 +172,20 @@ class Methods(EndToEnd):
         self.assertEqual(min(layer["kept"] for layer in starved.summary["layers"] if layer["prunable"]), 1)
 
     def test_a_restart_between_events_changes_nothing(self):
-        def one(name, settings):
-            fixed = "model_shards" in str(settings)     # sums of sharded gradients depend on the grid
-            straight = self.train(ORDERED, f"straight-{name}", "checkpoint.keep=99", *settings, ranks=4 if fixed else 2)
-            cut = Run(self.folder / f"cut-{name}")
-            shutil.copytree(straight.folder, cut.folder)
-            (cut.folder / "summary.json").unlink()
-            for checkpoint in cut.checkpoints[3:]:
-                checkpoint.unlink()
-            done = run(self.folder / f"straight-{name}.yaml", f"run.output={self.folder}", f"run.name={cut.folder.name}",
-                       "--resume", *settings, ranks=4 if fixed else 3)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            return straight.outcome(), cut.outcome()
         names = [method for method in METHODS if method[0] != "schedule-one_shot"]
         names += [(f"{member}-on-shards", (settings_for("regrow", member), "parallel.model_shards=2",
                                            "parallel.shard_optimizer=true")) for member in ("random", "gradient", "reserve")]
         names += [("straight-on-shards", (*STRAIGHT_THROUGH[1][1], "parallel.model_shards=2", "parallel.shard_optimizer=true"))]
-        for (name, _), (straight, cut) in zip(names, at_once(one, names)):
-            self.assertEqual(cut, straight, name)
+        # Sums of sharded gradients depend on the grid.
+        fixed = ["model_shards" in str(settings) for _, settings in names]
+        straight = self.train_all([(ORDERED, f"straight-{name}", ("checkpoint.keep=99", *settings), 4 if same else 2)
+                                   for (name, settings), same in zip(names, fixed)])
+        for (name, _), whole in zip(names, straight):
+            self.cut(whole, f"cut-{name}", keep=3)
+        resumed = self.train_all([(self.folder / f"straight-{name}.yaml", f"cut-{name}", ("--resume", *settings), 4 if same else 3)
+                                  for (name, settings), same in zip(names, fixed)])
+        for (name, _), whole, cut in zip(names, straight, resumed):
+            self.assertEqual(cut.outcome(), whole.outcome(), name)
 
 
 if __name__ == "__main__":

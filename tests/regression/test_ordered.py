@@ -2,11 +2,10 @@
 """With train.sum: ordered the result is bit-identical on any number of ranks, even if it changes during a run."""
 
 import random
-import shutil
 import time
 import unittest
 
-from support import CONVOLUTION, HANG_S, UNEVEN, EndToEnd, Run, at_once, kill, run, start
+from support import CONVOLUTION, HANG_S, UNEVEN, EndToEnd, Run, kill, run, start
 
 MLP = UNEVEN.replace("train: {execution: sparse,", "train: {sum: ordered, slices: 8,")
 IMAGES = CONVOLUTION.replace("train: {execution: sparse, epochs: 1,", "train: {sum: ordered, slices: 8, epochs: 3,")
@@ -15,10 +14,8 @@ LONG = MLP.replace("epochs: 4,", "epochs: 60,").replace("end_step: 40", "end_ste
 
 class Ordered(EndToEnd):
     def outcomes(self, name, config, *arguments, ranks):
-        jobs = [(config, f"{name}-{count}", *arguments) for count in ranks]
-        counts = dict(zip((job[1] for job in jobs), ranks))
-        runs = at_once(lambda *job: self.train(*job, ranks=counts[job[1]]), jobs)
-        return [trained.outcome() for trained in runs]
+        return [trained.outcome() for trained in
+                self.train_all([(config, f"{name}-{count}", arguments, count) for count in ranks])]
 
     def assert_all_equal(self, outcomes):
         for outcome in outcomes[1:]:
@@ -56,11 +53,7 @@ class Ordered(EndToEnd):
     def test_a_partitioned_optimizer_state_resumes_with_another_partition(self):
         straight = self.train(MLP, "straight", "parallel.shard_optimizer=true", "checkpoint.keep=99", ranks=3)
         for ranks, shared in ((1, True), (2, False), (4, True)):
-            cut = Run(self.folder / f"cut-{ranks}")
-            shutil.copytree(straight.folder, cut.folder)
-            (cut.folder / "summary.json").unlink()
-            for checkpoint in cut.checkpoints[2:]:
-                checkpoint.unlink()
+            cut = self.cut(straight, f"cut-{ranks}", keep=2)
             done = run(self.folder / "straight.yaml", f"run.output={self.folder}", f"run.name={cut.folder.name}",
                        "--resume", f"parallel.shard_optimizer={str(shared).lower()}", ranks=ranks)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -19,9 +19,8 @@ class OneMask(EndToEnd):
             for criterion in ("magnitude", "random"):
                 many = (1, 2, 3, 7, 64) if criterion == "magnitude" else (1, 7)
                 hashes = set()
-                for ranks in many:
-                    trained = self.train(config, f"{name}-{criterion}-{ranks}", "train.epochs=0",
-                                         f"prune.criterion={criterion}", ranks=ranks)
+                for trained in self.train_all([(config, f"{name}-{criterion}-{ranks}", ("train.epochs=0", f"prune.criterion={criterion}"),
+                                                ranks) for ranks in many]):
                     hashes.add((trained.summary["pattern_hash"], trained.summary["weights_hash"]))
                     self.assertGreater(trained.summary["sparsity"], 0.6)
                 self.assertEqual(len(hashes), 1, f"{name}, {criterion}: {hashes}")
@@ -30,11 +29,9 @@ class OneMask(EndToEnd):
 class OneLoss(EndToEnd):
     def first_losses(self, name, config, *arguments, ranks=(1, 2, 3, 5)):
         """The mean loss of the first epoch on each number of ranks."""
-        losses = []
-        for count in ranks:
-            trained = self.train(config, f"{name}-{count}", "train.epochs=1", "checkpoint.every_epochs=0", *arguments,
-                                 ranks=count)
-            losses.append(float(trained.history[0]["train_loss"]))
+        runs = self.train_all([(config, f"{name}-{count}", ("train.epochs=1", "checkpoint.every_epochs=0", *arguments), count)
+                               for count in ranks])
+        losses = [float(trained.history[0]["train_loss"]) for trained in runs]
         for loss in losses:
             self.assertAlmostEqual(loss, losses[0], delta=ROUNDING, msg=f"{name}: {losses} on {ranks} ranks")
         return losses

@@ -31,15 +31,6 @@ class Restart(EndToEnd):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout + done.stderr
 
-    def cut(self, straight, name, keep):
-        """A copy of a finished run in the state with only its first `keep` checkpoints."""
-        shutil.copytree(straight.folder, self.folder / name)
-        copy = Run(self.folder / name)
-        (copy.folder / "summary.json").unlink()
-        for checkpoint in copy.checkpoints[keep:]:
-            checkpoint.unlink()
-        return copy
-
     def test_an_interruption_between_checkpoints(self):
         decay = ("optimizer.type=adamw", "optimizer.weight_decay=0.01")
         for name, ranks, arguments in (("adam", 1, ()), ("momentum", 2, (MOMENTUM, "train.execution=dense")),

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 """Rewinding: the weights of each training, and bit-identical restarts in any round."""
 
-import shutil
 import unittest
 
 import h5py
 import numpy
 
-from support import UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, Run, at_once, kept_of, run, to_dense
+from support import UNEVEN, UNEVEN_OTHERS, UNEVEN_WEIGHTS, EndToEnd, kept_of, to_dense
 
 # 26 steps, then twice the steps from 13 to 26: pruning events after 26 and 39 steps, 52 in total.
 REWINDING = UNEVEN
@@ -25,7 +24,7 @@ class Rewinding(EndToEnd):
         once = REWINDING[:REWINDING.index("prune:")] + "checkpoint: {every_epochs: 0.5, keep: 99}\n"
         jobs = [(once, "once", ()), *((REWINDING, what, (f"prune.schedule.rewind={what}",))
                                       for what in ("weights", "learning_rate", "random"))]
-        runs = at_once(lambda config, name, settings: self.train(config, name, *settings, ranks=2), jobs)
+        runs = self.train_all([(*job, 2) for job in jobs])
         once, weights, rate, random = runs
         for one in runs[1:]:
             rows = one.history
@@ -77,29 +76,19 @@ class Rewinding(EndToEnd):
                 (("weights", ((), (shared,), (shards,), (shards, shared))), ("learning_rate", ((shared,),)),
                  ("random", ((), (shards, shared)))) for number, settings in enumerate(variants)]
 
-        def one(name, settings):
-            fixed = shards in settings      # sums of sharded gradients depend on the grid
-            straight = self.train(REWINDING, name, *settings, ranks=4)
-            outcomes = []
+        straight = self.train_all([(REWINDING, name, settings, 4) for name, settings in jobs])
+        resumed = []
+        for (name, settings), whole in zip(jobs, straight):
             for step in (20, 26, 33, 39, 46):      # in each training, and directly after a rewind
-                cut = Run(self.folder / f"{name}-from-{step}")
-                shutil.copytree(straight.folder, cut.folder)
-                (cut.folder / "summary.json").unlink()
-                for checkpoint in cut.checkpoints:
-                    if int(checkpoint.stem[5:]) > step:
-                        checkpoint.unlink()
+                keep = sum(int(checkpoint.stem[5:]) <= step for checkpoint in whole.checkpoints)
+                cut = self.cut(whole, f"{name}-from-{step}", keep)
                 self.assertEqual(cut.checkpoints[-1].name, f"step_{step:08}.h5")
-                done = run(self.folder / f"{name}.yaml", f"run.output={self.folder}", f"run.name={cut.folder.name}",
-                           "--resume", *settings, ranks=4 if fixed else 3)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-                outcomes.append((f"{name} from step {step}", cut.outcome()))
-            return straight.outcome(), outcomes
-
-        of = dict(zip(jobs, at_once(one, jobs)))
-        for straight, outcomes in of.values():
-            for name, cut in outcomes:
-                self.assertEqual(cut, straight, name)
-        straight = {name: outcome for (name, _), (outcome, _) in of.items()}
+                # Sums of sharded gradients depend on the grid.
+                resumed.append((whole, (self.folder / f"{name}.yaml", cut.folder.name, ("--resume", *settings),
+                                        4 if shards in settings else 3)))
+        for (whole, job), cut in zip(resumed, self.train_all([job for _, job in resumed])):
+            self.assertEqual(cut.outcome(), whole.outcome(), job[1])
+        straight = {name: whole.outcome() for (name, _), whole in zip(jobs, straight)}
         self.assertEqual(straight["weights-1"], straight["weights-0"])      # for any partition of the optimizer state
         self.assertEqual(straight["weights-3"], straight["weights-2"])
 

@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import h5py
-from support import CONVOLUTION, ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, at_once, by_its_memory, command, run
+from support import CONVOLUTION, ENVIRONMENT, HANG_S, ROOT, UNEVEN, EndToEnd, Run, by_its_memory, command, run
 
 GRIDS = ((1, 1), (2, 1), (1, 2), (2, 2), (3, 1), (1, 3), (4, 2))    # replicas, shards
 ROUNDING = 3e-4     # see test_ranks.py
@@ -34,10 +34,8 @@ LARGE_LIMIT = 1_000_000_000     # bytes of address space; an idle rank needs 60 
 class Shards(EndToEnd):
     def train_on(self, name, config, grids, *arguments):
         """Trains a configuration on these grids."""
-        def one(replicas, shards):
-            return self.train(config, f"{name}-{replicas}x{shards}", f"parallel.model_shards={shards}", *arguments,
-                              ranks=replicas * shards)
-        return at_once(one, grids)
+        return self.train_all([(config, f"{name}-{replicas}x{shards}", (f"parallel.model_shards={shards}", *arguments),
+                                replicas * shards) for replicas, shards in grids])
 
     def test_one_mask_on_every_grid(self):
         mlp = UNEVEN.replace("type: cubic, start_step: 5, end_step: 40, every_steps: 7", "type: one_shot")
@@ -74,11 +72,7 @@ class Shards(EndToEnd):
         straight = self.train(UNEVEN, "straight", "checkpoint.keep=99", "parallel.model_shards=2", ranks=4)
         config = self.folder / "straight.yaml"
         for replicas, shards in ((2, 2), (1, 1), (3, 1), (1, 3), (2, 3)):
-            cut = Run(self.folder / f"cut-{replicas}x{shards}")
-            shutil.copytree(straight.folder, cut.folder)
-            (cut.folder / "summary.json").unlink()
-            for checkpoint in cut.checkpoints[2:]:      # in the middle of the prune schedule
-                checkpoint.unlink()
+            cut = self.cut(straight, f"cut-{replicas}x{shards}", keep=2)    # in the middle of the prune schedule
             done = run(config, f"run.output={self.folder}", f"run.name={cut.folder.name}", "--resume",
                        "checkpoint.keep=99", f"parallel.model_shards={shards}", ranks=replicas * shards)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -22,7 +22,7 @@ def shapes(run):
 class Shrink(EndToEnd):
     def test_one_network_on_any_number_of_ranks(self):
         grids = ((1, 1), (2, 1), (3, 1), (8, 1))
-        runs = at_once(lambda ranks, shards: self.train(ORDERED, f"ranks-{ranks}", *ROWS, ranks=ranks), grids)
+        runs = self.train_all([(ORDERED, f"ranks-{ranks}", ROWS, ranks) for ranks, _ in grids])
         for one in runs[1:]:
             self.assertEqual(one.outcome(), runs[0].outcome())
         smaller = shapes(runs[0])
