@@ -154,8 +154,10 @@ fuzz-programs: $(fuzzers)
 
 # Leaks are left to the fuzz targets, which do without MPI: Open MPI unloads its plugins before it ends and leaves memory of
 # theirs behind, which no suppression can name any more. The quarantine of 64 ranks must fit into memory.
+sanitized := $(if $(TESTS),$(foreach suite,$(suites),$(if $(findstring $(suite),$(TESTS)),$(suite))),$(suites))
 test-sanitized: setup-test
-	@$(MAKE) --no-print-directory -s -j2 test-programs build-sanitized/pruntrain BUILD=build-sanitized \
+	@$(MAKE) --no-print-directory -s -j2 $(sanitized:%=build-sanitized/test_%) \
+	 build-sanitized/many_runs build-sanitized/pruntrain BUILD=build-sanitized \
 	 OPTIMIZE='-O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer'
 	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=32 UBSAN_OPTIONS=print_stacktrace=1 $(PYTHON) tests/run.py --build build-sanitized \
 	 --program build-sanitized/pruntrain --mpirun '$(MPIRUN)' --patience 20 $(TESTS)

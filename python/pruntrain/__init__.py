@@ -10,7 +10,7 @@ import importlib
 
 # Modules are imported on first use, so that NumPy arrays need no PyTorch.
 _MODULE_OF = {
-    **dict.fromkeys(("arrays", "class_names", "config", "find", "history", "load", "normalization", "normalized", "read", "state", "tensors",
+    **dict.fromkeys(("arrays", "class_names", "config", "find", "history", "input_names", "load", "normalization", "normalized", "read", "state", "tensors",
                      "torch_name", "verify"), "checkpoint"),
     **dict.fromkeys(("Graph", "GraphError", "Node", "graph", "layers"), "network_graph"),
     **dict.fromkeys(("Network", "network", "state_dict"), "torch_network"),

@@ -116,8 +116,17 @@ def state(path):
 
 def class_names(path):
     """The names of the classes in the order of their indices; none if the targets were values without names."""
+    return _names(path, "class_names")
+
+
+def input_names(path):
+    """The names of the input features in order; none if the files of the training did not name them."""
+    return _names(path, "input_names")
+
+
+def _names(path, dataset):
     with h5py.File(find(path)) as file:
-        return file["class_names"][0].decode().split("\n") if "class_names" in file else []
+        return file[dataset][0].decode().split("\n") if dataset in file else []
 
 
 def history(path):

@@ -16,6 +16,7 @@ from .weight_model import Expected, expected_tensors, given_normalization
 
 # A file without a graph is one of format 2: a configuration need not state all keys, as a graph does.
 FORMAT_WITH_GRAPH, FORMAT_WITHOUT_GRAPH = 3, 2
+TEXTS = ("config", "graph", "class_names", "input_names")   # of a checkpoint, that its weight file has too
 MOST_NAMED = 20     # names in a message
 
 
@@ -60,7 +61,7 @@ def from_torch_like(state, path, out, sparse=False, mapping=None, ignore=()):
     normalization. Units that were removed from that network are not in the new file either. The arguments are those of from_torch."""
     path = checkpoint.find(path)
     with h5py.File(path) as file:
-        source = {name: file[name][0].decode() for name in ("config", "graph", "class_names") if name in file}
+        source = {name: file[name][0].decode() for name in TEXTS if name in file}
         source["data"] = dict(file["data"].attrs)
         source["full_shapes"] = {f"{layer}.{name}": node.attrs["full_shape"] for layer, stored in file["model"].items()
                                  for name, node in stored.items() if "full_shape" in node.attrs}
@@ -154,7 +155,7 @@ def _write(out, stored, sparse, source):
     made = io.BytesIO()     # HDF5 in memory, so that a full disk is an error of the copy
     with h5py.File(made, "w", libver=("earliest", "v110"), userblock_size=SEAL_BYTES) as file:
         _set_attributes(file, _attributes(stored, source.get("shard_cuts", ""), version))
-        for name in ("config", "graph", "class_names"):
+        for name in TEXTS:
             if name in source:
                 text = source[name].encode()
                 _write_dataset(file, name, numpy.array([text], h5py.string_dtype("utf-8", len(text))))

@@ -30,6 +30,9 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
         << (state.class_names.empty() ? ""
                                       : text("  classes              ", state.class_names.size(), ": ",
                                              join_some(state.class_names, most_classes), "\n"))
+        << (state.input_names.empty() ? ""
+                                      : text("  inputs               ", state.input_names.size(), ": ",
+                                             join_some(state.input_names, most_classes), "\n"))
         << "  optimizer slots      " << (summary.slots.empty() ? "none" : join(summary.slots)) << "\n"
         << "  written on           " << state.ranks << (state.ranks == 1 ? " rank" : " ranks") << " (grid "
         << state.grid << "), seed " << state.seed << "\n"

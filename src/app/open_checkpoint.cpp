@@ -35,6 +35,12 @@ Config config_of(const CheckpointSummary& summary, const std::string& path, cons
     // Words of other files get the numbers that they had in training.
     if (!summary.state.class_names.empty()) all.push_back("data.class_names=" + yaml_list(summary.state.class_names));
     const std::string source = path + ":/config";
+    const Config asked = Config::parse(summary.config, source, overrides);
+    const Config data = asked.section("data");
+    const bool names_inputs =
+        given("data.inputs") || (given("data=") && !data.words("inputs", std::vector<std::string>{}, "").empty());
+    if (!summary.state.input_names.empty() && !names_inputs && data.word("format", "", "") == "csv")
+        all.push_back("data.inputs=" + yaml_list(summary.state.input_names));
     const Config stored = Config::parse(summary.config, source, {});
     if (!needs.pruner && !given("prune")) {
         all.emplace_back("prune=none");

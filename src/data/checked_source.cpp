@@ -46,6 +46,7 @@ class CheckedSource final : public SampleSource {
     std::vector<std::string> warnings() const override { return source_->warnings(); }
     std::string layout_hint() const override { return source_->layout_hint(); }
     const std::vector<ClassName>* classes() const override { return source_->classes(); }
+    std::vector<std::string> input_names() const override { return source_->input_names(); }
     SampleNames names() const override { return source_->names(); }
     bool is_wide() const override { return source_->is_wide(); }
     void visit(index_t first, index_t count, const Take& take) const override { source_->visit(first, count, take); }

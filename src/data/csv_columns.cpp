@@ -33,6 +33,8 @@ std::size_t find_column(const CsvReader& reader, const std::string& key, const s
         if (named) wrong("has two columns of this name: use the number of the column, or rename it");
         named = i;
     }
+    // A checkpoint stores the names of the inputs, which may look like numbers.
+    if (named && key == "inputs") return *named;
     std::size_t number = 0;
     if (is_index(word) && word.size() < 10) std::from_chars(word.data(), word.data() + word.size(), number);
     if (number >= 1 && number <= layout.columns) numbered = number - 1;
@@ -42,13 +44,25 @@ std::size_t find_column(const CsvReader& reader, const std::string& key, const s
     if (!named && numbered) named = numbered;
     if (named && layout.has_row_names && *named == 0) wrong("has names of rows there, which are no values");
     if (named) return *named;
+    const char* by_place = key == "inputs" ? "; data.inputs=[] takes the columns by their places" : "";
     if (layout.names.empty())
         wrong("has no heading: use a number from 1 to ", layout.columns,
-              ", or set data.header=yes if the first line has names");
+              ", or set data.header=yes if the first line has names", by_place);
     const std::string near = nearest(word, layout.names);
     wrong("has no such column", near.empty() ? "" : text(" (did you mean '", shown(near), "'?)"), ": its columns are ",
-          list_of(layout.names));
+          list_of(layout.names), by_place);
     return 0;
+}
+
+std::vector<std::size_t> find_columns(const CsvReader& reader, const std::string& key,
+                                      const std::vector<std::string>& words) {
+    std::vector<std::size_t> columns;
+    std::set<std::size_t> found;
+    for (const std::string& word : words) {
+        columns.push_back(find_column(reader, key, word));
+        if (!found.insert(columns.back()).second) input_error("data.", key, " has column ", shown(word), " twice");
+    }
+    return columns;
 }
 
 }  // namespace
@@ -57,18 +71,18 @@ std::string quoted(std::string_view word) { return "'" + shown(word.substr(0, 40
 
 CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys) {
     const CsvLayout& layout = reader.layout();
-    std::set<std::size_t> out;
-    for (const std::string& word : keys.leave_out)
-        if (!out.insert(find_column(reader, "leave_out", word)).second)
-            input_error("data.leave_out has column ", shown(word), " twice");
+    const bool by_inputs = !keys.inputs.empty();
+    CsvColumns columns;
+    columns.inputs = find_columns(reader, "inputs", keys.inputs);
+    const auto left_out = by_inputs ? columns.inputs : find_columns(reader, "leave_out", keys.leave_out);
+    std::set<std::size_t> out(left_out.begin(), left_out.end());
     const bool names_index = layout.has_row_names || has_unnamed_index(layout);
-    const bool drops = keys.index_column == IndexColumn::drop && !out.contains(0);
+    const bool drops = keys.index_column == IndexColumn::drop && !by_inputs && !out.contains(0);
     if (layout.has_row_names || drops) out.insert(0);
     std::vector<std::size_t> left;
     for (std::size_t column = 0; column < layout.columns; ++column)
         if (!out.contains(column)) left.push_back(column);
 
-    CsvColumns columns;
     const bool first = keys.target.front() == "first";
     if (!keys.has_targets) {
         for (const std::string& word : keys.target)
@@ -77,19 +91,20 @@ CsvColumns choose_columns(const CsvReader& reader, const CsvKeys& keys) {
     } else if (first || keys.target.front() == "last") {
         const auto count = static_cast<std::size_t>(keys.target_columns);
         const std::size_t taken = std::min(count, left.size());
+        if (by_inputs && taken < count)
+            input_error("'", reader.path(), "' has ", taken, " columns besides the inputs, and ", count,
+                        " should be targets: if it has no targets, evaluate it with --no-targets");
         const auto begin = first ? left.begin() : left.end() - static_cast<std::ptrdiff_t>(taken);
         columns.targets.assign(begin, begin + static_cast<std::ptrdiff_t>(taken));
     } else {
-        for (const std::string& word : keys.target) {
-            const std::size_t column = find_column(reader, "target", word);
-            if (out.contains(column))
-                input_error("data.target is ", shown(word),
-                            ", but data.leave_out or data.index_column drops the column");
-            if (std::ranges::find(columns.targets, column) != columns.targets.end())
-                input_error("data.target has column ", shown(word), " twice");
-            columns.targets.push_back(column);
-        }
+        columns.targets = find_columns(reader, "target", keys.target);
+        for (std::size_t i = 0; i < keys.target.size(); ++i)
+            if (out.contains(columns.targets[i]))
+                input_error("data.target is ", shown(keys.target[i]), ", but ",
+                            by_inputs ? "data.inputs has this column too"
+                                      : "data.leave_out or data.index_column drops the column");
     }
+    if (by_inputs) return columns;
     std::ranges::copy_if(left, std::back_inserter(columns.inputs), [&](std::size_t column) {
         return std::ranges::find(columns.targets, column) == columns.targets.end();
     });

@@ -18,7 +18,8 @@ struct CsvKeys {
     std::vector<std::string> target{"last"};  ///< first, last, or columns by name or number
     index_t target_columns = 1;               ///< of first and last
     bool has_targets = true;                  ///< false: there are none; a column that `target` names is left out
-    std::vector<std::string> leave_out;       ///< columns by name or number
+    std::vector<std::string> inputs;          ///< columns by name or number; none: all that are left
+    std::vector<std::string> leave_out;       ///< columns by name or number; not used if `inputs` are given
     IndexColumn index_column = IndexColumn::refuse;
     std::vector<index_t> shape;  ///< empty: flat, one feature per column
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "pruntrain/base/error.hpp"
@@ -115,6 +116,15 @@ class CsvSource final : public SampleSource {
         return {all, all};
     }
     const std::vector<ClassName>* classes() const override { return &classes_; }
+    std::vector<std::string> input_names() const override {
+        const auto& all = readers_.front().layout().names;
+        std::vector<std::string> names;
+        for (const std::size_t column : columns_.inputs)
+            if (column < all.size() && !all[column].empty() && is_plain_text(all[column])) names.push_back(all[column]);
+        const std::set<std::string> different(names.begin(), names.end());
+        return names.size() == columns_.inputs.size() && different.size() == names.size() ? names
+                                                                                          : std::vector<std::string>();
+    }
     std::vector<std::string> warnings() const override { return warnings_; }
     bool is_wide() const override { return true; }
 

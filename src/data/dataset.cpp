@@ -138,8 +138,10 @@ Dataset::Dataset(const Config& section, const Communicator& world, const Communi
         for (std::size_t part = 0; part < sources.size(); ++part)
             if (sources[part]) names_[part] = sources[part]->names();
         class_names_ = sources[0] ? names_of_classes(keys.class_names, first) : keys.class_names;
+        input_names_ = first.input_names();
     });
     broadcast(class_names_, world);
+    broadcast(input_names_, world);
     Headers headers = own;
     world.broadcast(std::span(&headers, 1));
     world.broadcast(std::span(&wide, 1));

@@ -49,6 +49,20 @@ History read_history(const H5File& file) {
     return history;
 }
 
+/// @param count_name  of /data; without this attribute there are no names
+std::vector<std::string> read_names(const H5File& file, const std::string& path, const std::string& count_name) {
+    std::vector<std::string> names;
+    if (!file.has_attribute("data", count_name)) return names;
+    std::istringstream lines(file.read_text(path));
+    for (std::string name; std::getline(lines, name);) {
+        if (!is_plain_text(name)) fault(path, ": has a name that is no text");
+        names.push_back(name);
+    }
+    if (std::ssize(names) != file.attribute<index_t>("data", count_name))
+        fault(path, ": has ", names.size(), " names, expected the number in /data");
+    return names;
+}
+
 RunState read_state(const H5File& file, index_t format_version) {
     RunState state;
     each_field(state, [&](const std::string& name, auto& field) {
@@ -57,15 +71,8 @@ RunState read_state(const H5File& file, index_t format_version) {
         if (is_newer && !file.has_attribute("/", name)) return;  // of before it was recorded
         field = file.attribute<std::remove_reference_t<decltype(field)>>("/", name);
     });
-    if (file.has_attribute("data", classes_name)) {
-        std::istringstream lines(file.read_text(class_names_path));
-        for (std::string name; std::getline(lines, name);) {
-            if (!is_plain_text(name)) fault(class_names_path, ": has a name that is no text");
-            state.class_names.push_back(name);
-        }
-        if (std::ssize(state.class_names) != file.attribute<index_t>("data", classes_name))
-            fault(class_names_path, ": has ", state.class_names.size(), " names, expected the number in /data");
-    }
+    state.class_names = read_names(file, class_names_path, classes_name);
+    state.input_names = read_names(file, input_names_path, inputs_name);
     return state;
 }
 

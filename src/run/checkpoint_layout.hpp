@@ -14,15 +14,17 @@ namespace pruntrain {
 inline constexpr const char* full_shape_name = "full_shape";
 inline constexpr const char* class_names_path = "class_names";  ///< a text, a line for each name
 inline constexpr const char* classes_name = "classes";          ///< of /data, if there are names: how many
+inline constexpr const char* input_names_path = "input_names";  ///< likewise
+inline constexpr const char* inputs_name = "inputs";
 inline constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 3};
 
 /// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so
-/// that a new one does not compile until it is stored. The class names are no attribute, which has no checksum.
+/// that a new one does not compile until it is stored. Names of classes and inputs are no attributes, which have no checksum.
 template <class State, class Use>
 void each_field(State& state, Use&& use) {
     auto& [step, step_offset, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks,
            grid, partition, pattern_hash, weights_hash, execution, sparsity, validation_accuracy, rate_factor,
-           class_names] = state;
+           class_names, input_names] = state;
     use("step", step);
     use("step_offset", step_offset);
     use("epoch", epoch);
@@ -43,6 +45,7 @@ void each_field(State& state, Use&& use) {
     use("validation_accuracy", validation_accuracy);
     use("rate_factor", rate_factor);
     static_cast<void>(class_names);
+    static_cast<void>(input_names);
 }
 
 /// A tensor of the model on this shard: rows and columns, from these on, of a whole of this shape.

@@ -202,6 +202,13 @@ void write_layers(H5File& file, const History& history) {
     file.write<std::int32_t>("layers/sparse", sparse, shape);
 }
 
+void write_names(H5File& file, const std::string& path, const std::string& count_name,
+                 const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    file.write_text(path, join(names, "\n"));
+    file.set_attribute("data", count_name, static_cast<index_t>(names.size()));
+}
+
 /// All that the root writes. Collective. @return null on other ranks
 std::unique_ptr<Job> gather(const fs::path& path, Network& network, const RunState& state, const History& history,
                             const std::string& config, const Normalization& normalization, const Grid& grid, bool later,
@@ -221,9 +228,8 @@ std::unique_ptr<Job> gather(const fs::path& path, Network& network, const RunSta
             file.set_attribute("data", "mean", normalization.mean);
             file.set_attribute("data", "deviation", normalization.deviation);
             file.set_attribute("data", "input_shape", input);
-            if (state.class_names.empty()) return;
-            file.write_text(class_names_path, join(state.class_names, "\n"));
-            file.set_attribute("data", classes_name, static_cast<index_t>(state.class_names.size()));
+            write_names(file, class_names_path, classes_name, state.class_names);
+            write_names(file, input_names_path, inputs_name, state.input_names);
         });
     }
     if (grid.replicas().is_root()) write_model(job.get(), network, grid.shards());

@@ -25,12 +25,24 @@ std::string yaml_list(const std::vector<std::string>& names) {
     return "[" + join(quoted) + "]";
 }
 
-void check_class_names(const std::string& file, const std::vector<std::string>& theirs,
-                       const std::vector<std::string>& ours) {
-    if (theirs == ours || theirs.empty() || ours.empty()) return;
-    input_error(file, " was trained with the classes ", yaml_list(theirs), ", but the training files have ",
-                yaml_list(ours), ": set data.class_names='", yaml_list(theirs),
-                "' to number the classes in the same way");
+void check_names(const std::string& file, const RunState& trained, const std::vector<std::string>& class_names,
+                 const std::vector<std::string>& input_names) {
+    const auto differ = [](const auto& theirs, const auto& ours) {
+        return theirs != ours && !theirs.empty() && !ours.empty();
+    };
+    if (differ(trained.class_names, class_names))
+        input_error(file, " was trained with the classes ", yaml_list(trained.class_names),
+                    ", but the training files have ", yaml_list(class_names), ": set data.class_names='",
+                    yaml_list(trained.class_names), "' to number the classes in the same way");
+    if (!differ(trained.input_names, input_names)) return;
+    constexpr std::size_t most = 20;
+    const std::size_t place = static_cast<std::size_t>(std::ranges::mismatch(trained.input_names, input_names).in1 -
+                                                       trained.input_names.begin());
+    const auto name = [&](const auto& names) { return place < names.size() ? "'" + names[place] + "'" : "none"; };
+    input_error(file, " was trained with the inputs ", join_some(trained.input_names, most),
+                ", but those of the training files have other names or another order: input ", place + 1, " was ",
+                name(trained.input_names), " and is ", name(input_names),
+                ": list the inputs of the training in data.inputs, or rename the columns if they are the same");
 }
 
 namespace {

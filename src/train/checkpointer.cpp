@@ -19,6 +19,7 @@ bool Checkpointer::save(RunState& state, const History& history, bool needed) {
     state.execution = model.execution().describe();
     state.partition = partition_text(model.partition());
     state.class_names = experiment_.dataset.class_names();
+    state.input_names = experiment_.dataset.input_names();
     experiment_.dataset.pause_reading();
     if (world_.is_root()) folder_.require_lock();
     const auto write = [&](auto how) {

@@ -52,7 +52,7 @@ StartFile look(Experiment& experiment) {
     const CheckpointSummary summary = inspect_checkpoint(file);
     check_same_model(file, summary, experiment.model.network());
     check_normalization(file, summary.normalization, experiment.dataset.normalization());
-    check_class_names(file, summary.state.class_names, experiment.dataset.class_names());
+    check_names(file, summary.state, experiment.dataset.class_names(), experiment.dataset.input_names());
     const auto any = [&](auto holds) { return std::ranges::any_of(summary.tensors, holds); };
     const bool units_removed = any([](const auto& tensor) { return tensor.shape != tensor.full_shape; });
     const bool sparse = any([](const auto& tensor) { return tensor.sparse; });

@@ -68,7 +68,8 @@ bool Trainer::resume() {
         return false;
     }
     RestoredRun restored = restore(point->file, experiment_.model, Restore::run, world_);
-    check_class_names(point->file.path, restored.state.class_names, experiment_.dataset.class_names());
+    const Dataset& data = experiment_.dataset;
+    check_names(point->file.path, restored.state, data.class_names(), data.input_names());
     restored.state.ranks = state_.ranks;
     restored.state.grid = state_.grid;
     restored.state.seed = state_.seed;

@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 """A trained network is used on new files: the training files may be gone, and the new samples may have no targets."""
 
+import sys
 import unittest
 
 import h5py
 import numpy
 
-from support import EndToEnd, messages, run
+from support import ROOT, EndToEnd, messages, run
+
+sys.path.insert(0, str(ROOT / "python"))
+import pruntrain
 
 SAMPLES, NEW = 300, 50
 CONFIG = """
@@ -119,9 +123,61 @@ class NewSamples(EndToEnd):
         self.assertRegex(said, r"(?m)^ +eel +16 ")
         self.assertEqual(confusion.read_text().splitlines()[0], "label,cat,dog,eel")
         self.assert_refused("samples of 5 channels or features, but the network was trained on 4", folder, "--no-targets",
-                            "data.test_file=labeled.csv", "data.target=last")
+                            "data.test_file=labeled.csv", "data.target=last", "data.inputs=[]")
         self.assert_refused("if the file has no targets, evaluate it with --no-targets", folder, "data.test_file=new.csv",
-                            "data.target=last")
+                            "data.target=last", "data.inputs=[]")
+        self.assert_refused("has 0 columns besides the inputs, and 1 should be targets: if it has no targets, evaluate it with "
+                            "--no-targets", folder, "data.test_file=new.csv", "data.target=last")
+
+    def test_columns_are_found_by_name(self):
+        folder = self.trained("named", "format: csv, train_file: all.csv, target: kind, index_column: keep", "all.csv")
+        file = sorted((folder / "checkpoints").glob("step_*.h5"))[-1]
+        self.assertEqual(pruntrain.input_names(file), ["a", "b", "c", "d"])
+        pruntrain.verify(file)
+        self.assertIn("inputs               4: a, b, c, d\n", run("inspect", file).stdout)
+        bare, _ = self.outputs(folder, "--no-targets", "data.test_file=new.csv")
+        full, said = self.outputs(folder, "data.test_file=labeled.csv")
+        numpy.testing.assert_array_equal(full, bare)
+
+        # Columns in another order, with an index, and with one that the training did not have.
+        rows = [[row, KINDS[label], x[3], x[1], x[2], "note", x[0]] for row, (x, label) in enumerate(zip(self.x[:NEW], self.y))]
+        (self.folder / "moved.csv").write_text("\n".join(",".join(map(str, row)) for row in [["", "kind", "d", "b", "c", "z", "a"], *rows]))
+        for options in ((), ("--no-targets",)):
+            moved, said_then = self.outputs(folder, "data.test_file=moved.csv", *options)
+            numpy.testing.assert_array_equal(moved, bare)
+        _, said_then = self.outputs(folder, "data.test_file=moved.csv")
+        self.assertEqual([line for line in said_then.splitlines() if "accuracy" in line or "loss" in line],
+                         [line for line in said.splitlines() if "accuracy" in line or "loss" in line])
+
+        # What has no names, or others, is taken by its place only if the user says so.
+        (self.folder / "plain.csv").write_text("\n".join(",".join(map(str, x)) for x in self.x[:NEW]))
+        self.assert_refused("data.inputs is 'a', but '%s/plain.csv' has no heading" % self.folder, folder, "--no-targets",
+                            "data.test_file=plain.csv")
+        plain, _ = self.outputs(folder, "--no-targets", "data.test_file=plain.csv", "data.inputs=[]", "data.index_column=keep")
+        numpy.testing.assert_array_equal(plain, bare)
+        (self.folder / "other.csv").write_text((self.folder / "new.csv").read_text().replace("a,b,c,d", "a,b,c,e"))
+        self.assert_refused("data.inputs is 'd', but '%s/other.csv' has no such column" % self.folder, folder, "--no-targets",
+                            "data.test_file=other.csv")
+        arrays, _ = self.outputs(folder, "--no-targets", f"data={{format: npy, train_inputs: x.npy, train_targets: y.npy, "
+                                 f"directory: {self.folder}}}", "data.test_inputs=new.npy")
+        numpy.testing.assert_array_equal(arrays, bare)
+
+    def test_a_resumed_run_has_the_inputs_of_the_training(self):
+        folder = self.trained("resumed", "format: csv, train_file: all.csv, target: kind")
+        table = [line.split(",") for line in (self.folder / "all.csv").read_text().split()]
+        (self.folder / "all.csv").write_text("\n".join(",".join([row[1], row[0], *row[2:]]) for row in table))
+        config = self.folder / "resumed.yaml"
+        done = run(config, "--resume", "train.epochs=5")
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("was trained with the inputs a, b, c, d", done.stderr)
+        self.assertIn("input 1 was 'a' and is 'b': list the inputs of the training in data.inputs", done.stderr)
+        done = run(config, "--resume", "train.epochs=5", "data.inputs=[a, b, c, d]")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        started = run(config, f"run.start_from={next((folder / 'checkpoints').glob('*.h5'))}", "run.name=started",
+                      f"data.mean={list(map(float, pruntrain.normalization(folder)[0]))}", "data.normalization=given",
+                      f"data.std={list(map(float, pruntrain.normalization(folder)[1]))}")
+        self.assertEqual(started.returncode, 2, started.stdout)
+        self.assertIn("input 1 was 'a' and is 'b'", started.stderr)
 
     def test_hdf5(self):
         folder = self.trained("h5", "format: hdf5, train_file: all.h5", "all.h5")

@@ -131,6 +131,10 @@ TEST_CASE("csv: every way to write the same table gives the same samples") {
         {"id,a,class,b\n7,1,0,2.5\n5,-3,1,40\n", ", target: class, leave_out: [id]"},
         {"7,1,0,2.5\n5,-3,1,40\n", ", target: 3, leave_out: 1"},
         {"day,a,b,class,text\nMo,1,2.5,0,\"x, y\"\nTu,-3,40,1,z\n", ", leave_out: [text, day]"},
+        {"day,b,a,class\nMo,2.5,1,0\nTu,40,-3,1\n", ", inputs: [a, b]"},
+        {"class,b,text,a\n0,2.5,x,1\n1,40,y,-3\n", ", inputs: [a, b], target: first"},
+        {"1,2,class,0\n2.5,1,0,7\n40,-3,1,5\n", ", inputs: [2, 1], target: class, header: yes"},  // names of columns
+        {"id,b,a,class\n0,2.5,1,0\n1,40,-3,1\n", ", inputs: [3, 2], leave_out: [none], index_column: drop"},
     };
     for (const auto& [content, keys] : tables) {
         CAPTURE(content);
@@ -170,6 +174,10 @@ TEST_CASE("csv: what may be understood in two ways is refused with the key that 
         {"3,2,class\n1.5,2,0\n", ", header: yes, target: 3", "that name in column 1 and another in column 3"},
         {"a,b,class\n1,2,0\n", ", target: class, leave_out: class", "drops the column"},
         {"a,b,class\n1,2,0\n", ", target: [class, class]", "twice"},
+        {"a,b,class\n1,2,0\n", ", inputs: [a, a]", "data.inputs has column a twice"},
+        {"a,b,class\n1,2,0\n", ", inputs: [a, c]", "data.inputs is 'c', but "},
+        {"a,b,class\n1,2,0\n", ", inputs: [b, class], target: class", "data.inputs has this column too"},
+        {"a,b\n1,2\n", ", inputs: [a, b]", "has 0 columns besides the inputs, and 1 should be targets"},
         {"a,b,class\n1,2,0\n", ", leave_out: [a, b]", "none is left for inputs"},
         {"a,b,class\n1,2,0\n", ", target: [a, b], target_columns: 2", "data.target"},
         {"a,b,class\n1,2,0\n", ", target: [last, a]", "data.target"},

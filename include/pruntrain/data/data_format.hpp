@@ -69,6 +69,8 @@ class SampleSource {
     /// The words that are its targets; `read` gives the index of each in this list. Empty: the targets are numbers;
     /// null: they can only be numbers in this format.
     virtual const std::vector<ClassName>* classes() const { return nullptr; }
+    /// The names of the input features, in order; empty: the files do not name them, or not each by a name of its own.
+    virtual std::vector<std::string> input_names() const { return {}; }
 };
 
 enum class Part { train, test };

@@ -44,6 +44,8 @@ class Dataset {
     bool has_targets() const { return targets_are_ != Targets::absent; }
     /// In the order of their numbers; none if the targets are numbers without names.
     const std::vector<std::string>& class_names() const { return class_names_; }
+    /// Of the features, in order; none if the files do not name them.
+    const std::vector<std::string>& input_names() const { return input_names_; }
     const Normalization& normalization() const { return normalization_; }
     /// Bytes of samples and targets; the maximum over the nodes.
     std::size_t bytes_per_node() const;
@@ -115,7 +117,7 @@ class Dataset {
 
     SampleHeader header_;
     std::string residency_;
-    std::vector<std::string> class_names_;
+    std::vector<std::string> class_names_, input_names_;
     std::array<std::vector<float>, 2>
         class_maps_;                         // of the words in each part's files to the classes; on a node's root
     std::array<index_t, 2> part_samples_{};  // of the training and the test files

@@ -37,6 +37,7 @@ struct RunState {
     double validation_accuracy = NAN;  ///< at the last evaluation
     double rate_factor = 1;            ///< of the learning rate, after going back from numbers that were not finite
     std::vector<std::string> class_names{};  ///< of the data, in the order of their numbers; a data set of its own
+    std::vector<std::string> input_names{};  ///< of the data's features, likewise
 
     /// Updates done, as history and file names count them.
     index_t updates() const { return step + step_offset; }

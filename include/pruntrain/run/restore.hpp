@@ -9,10 +9,10 @@
 
 namespace pruntrain {
 
-/// @throws InputError if the network in a file was trained with other class names than those of the data. Without names
-/// there is nothing to compare.
-void check_class_names(const std::string& file, const std::vector<std::string>& theirs,
-                       const std::vector<std::string>& ours);
+/// @throws InputError if the network in a file was trained with other names of classes, or of inputs, than those of the
+/// data. Without names there is nothing to compare.
+void check_names(const std::string& file, const RunState& trained, const std::vector<std::string>& class_names,
+                 const std::vector<std::string>& input_names);
 
 /// As a list in YAML, for messages and overrides.
 std::string yaml_list(const std::vector<std::string>& names);

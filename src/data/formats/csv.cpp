@@ -95,6 +95,9 @@ std::unique_ptr<DataFormat> make_csv(const Config& config, const DataNeeds& need
                                "target column are class names, numbered in sorted order");
     keys.target_columns =
         config.integer("target_columns", 1, at_least(1), "number of target columns, with target first or last");
+    keys.inputs = config.words("inputs", std::vector<std::string>{},
+                               "input columns in this order, by name or by number from 1; []: all but the target and "
+                               "those left out. evaluate takes the columns that the training had, by name");
     keys.leave_out =
         config.words("leave_out", std::vector<std::string>{}, "columns not to use, by name or by number from 1");
     keys.index_column = choose_enum<IndexColumn>(
