@@ -19,7 +19,8 @@ inline constexpr const char* inputs_name = "inputs";
 inline constexpr FileKind checkpoint_kind{"pruntrain checkpoint", 3};
 
 /// Calls `use(name, field)` for every field of the state: its attribute at the root. The binding names all fields, so
-/// that a new one does not compile until it is stored. Names of classes and inputs are no attributes, which have no checksum.
+/// that a new one does not compile until it is stored. Names of classes and inputs are no attributes, which have no
+/// checksum.
 template <class State, class Use>
 void each_field(State& state, Use&& use) {
     auto& [step, step_offset, epoch, seconds, loss_sum, loss_samples, train_seconds, best_score, best_step, seed, ranks,
