@@ -100,8 +100,28 @@ def normalization(path):
         return file["data"].attrs["mean"], file["data"].attrs["deviation"]
 
 
+def _channels_first(path, samples):
+    with h5py.File(find(path)) as file:
+        stored = file["data"].attrs.get("input_shape")      # older files have none
+    if stored is None:
+        return samples
+    channels, rows, columns = (int(size) for size in stored)
+    sample = samples.shape[1:]
+    layout = config(path).get("data", {}).get("layout", "nchw")
+    if layout == "nhwc" and sample == (rows, columns, channels):
+        return numpy.moveaxis(samples, -1, 1)
+    if numpy.prod(sample, dtype=int) != channels * rows * columns or (len(sample) == 3 and sample != (channels, rows, columns)):
+        expected = [(channels, rows, columns)] + ([(rows, columns, channels)] if layout == "nhwc" else [])
+        raise ValueError(f"the samples have the shape {sample}, but the network in {path} was trained on samples of "
+                         f"{' or '.join(map(str, expected))}")
+    return samples
+
+
 def normalized(path, samples):
-    """(samples - mean) / deviation as float32. samples: (N, channels, ...), with the values of the data files."""
+    """(samples - mean) / deviation as float32, in the order of dimensions that the network takes: (N, channels, rows, columns),
+    or (N, features). samples: with the values and in the order of the data files; after a run with data.layout: nhwc
+    (N, rows, columns, channels), or already (N, channels, rows, columns)."""
+    samples = _channels_first(path, numpy.asarray(samples))
     sizes = (-1,) + (1,) * (samples.ndim - 2)
     mean, deviation = (values.reshape(sizes) for values in normalization(path))
     return ((samples - mean) / deviation).astype(numpy.float32)

@@ -325,6 +325,19 @@ class Files(EndToEnd):
         self.assertEqual(done.returncode, 2)
         self.assertIn("folder without checkpoints", done.stderr)
 
+    def test_images_with_the_channels_last(self):
+        last = numpy.moveaxis(self.images, 1, -1)       # (60, 6, 6, 2)
+        numpy.save(self.folder / "last.npy", last)
+        config = MODEL.replace("images.npy", "last.npy").replace("format: npy,", "format: npy, layout: nhwc,")
+        path = self.train(config, "last").checkpoints[-1]
+        self.assert_same_network(path)                  # images that are (N, C, H, W) already
+        numpy.testing.assert_array_equal(pruntrain.normalized(path, last), pruntrain.normalized(path, self.images))
+        with self.assertRaisesRegex(ValueError, r"have the shape \(2, 3, 12\), but .* samples of \(2, 6, 6\) or \(6, 6, 2\)"):
+            pruntrain.normalized(path, last.reshape(-1, 2, 3, 12))
+        first = self.train(MODEL, "first").checkpoints[-1]
+        with self.assertRaisesRegex(ValueError, r"\(6, 6, 2\), but the network in .* samples of \(2, 6, 6\)$"):
+            pruntrain.normalized(first, last)
+
     def test_trained_on_in_pytorch_and_back(self):
         path = self.train(MODEL, "first").checkpoints[-1]
         network = pruntrain.network(path)
