@@ -16,6 +16,8 @@ TORCH_NAMES = {"scale": "weight", "shift": "bias", "running_variance": "running_
 def find(path):
     """The file that a path means: itself; or, of the folder of a run or a folder of checkpoints, the best checkpoint of the run if one
     is recorded and there, else the newest whole one. Raises ValueError if there is none."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path} does not exist: give a checkpoint (step_00017200.h5), or the folder of a run")
     if not os.path.isdir(path):
         return path
     folder = pathlib.Path(path)
@@ -30,6 +32,13 @@ def find(path):
             best = newest.with_name(f"step_{int(file.attrs['best_step']):08}.h5")
         return best if best in files else newest
     raise ValueError(f"{path} has {len(files)} checkpoint(s), but none of them is whole")
+
+
+def _open(path):
+    file = find(path)
+    if not h5py.is_hdf5(file):
+        raise ValueError(f"{file} is no checkpoint: it is no HDF5 file, or it is damaged")
+    return h5py.File(file)
 
 
 def _checkpoints(folder):
@@ -69,7 +78,7 @@ def tensor_shape(node):
 
 def tensors(path):
     """(name, node) of every parameter and statistic in model order; pruned ones are groups, others datasets."""
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         for layer in file["model"].values():
             for name, node in layer.items():
                 yield f"{layer.name.split('/')[-1]}.{name}", node
@@ -90,18 +99,18 @@ def config(path):
     """The configuration of the run, as Python dictionaries and lists."""
     from . import yaml_words
 
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         return yaml_words.load(file["config"][0].decode())
 
 
 def normalization(path):
     """(mean, deviation): one value for all features, or one for each channel."""
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         return file["data"].attrs["mean"], file["data"].attrs["deviation"]
 
 
 def _channels_first(path, samples):
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         stored = file["data"].attrs.get("input_shape")      # older files have none
     if stored is None:
         return samples
@@ -129,7 +138,7 @@ def normalized(path, samples):
 
 def state(path):
     """The state of the run: the attributes of the file as Python values."""
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         values = {name: value.item() if isinstance(value, numpy.generic) else value for name, value in file.attrs.items()}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
@@ -145,13 +154,13 @@ def input_names(path):
 
 
 def _names(path, dataset):
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         return file[dataset][0].decode().split("\n") if dataset in file else []
 
 
 def history(path):
     """Column -> numpy array: what history.csv has; a weight file has no columns."""
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         return {name: column[:] for name, column in file["history"].items()}
 
 
@@ -170,5 +179,5 @@ def verify(path):
             if xxhash.xxh3_64_hexdigest(numpy.ascontiguousarray(node[()]).tobytes()) != stored:
                 raise ValueError(f"{path} is damaged: {name} does not fit its checksum")
 
-    with h5py.File(find(path)) as file:
+    with _open(path) as file:
         file.visititems(compare)

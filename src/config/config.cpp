@@ -198,6 +198,16 @@ const T& as_resolved(const T& value) {
 }
 std::string as_resolved(const std::vector<std::string>& words) { return join(words); }
 
+/// For a share of 1 that was given in percent.
+template <class T>
+std::string share_hint(const T& value, const std::function<bool(const T&)>& is_allowed) {
+    if constexpr (std::is_same_v<T, double>) {
+        const double share = value / 100;
+        if (value > 1 && share <= 1 && is_allowed(share)) return text("; ", exact(share), " is ", exact(value), " %");
+    }
+    return "";
+}
+
 template <class T>
 T read(bool describing, const YAML::Node& node, const std::string& place, const Path& path, const std::string& member,
        Reads& reads, const ReadRequest<T>& request) {
@@ -207,10 +217,11 @@ T read(bool describing, const YAML::Node& node, const std::string& place, const 
         const auto converted = request.convert(node);
         if (!converted)
             input_error(place, " is '", scalar_text(node), "': expected ", request.type, ", ", request.allowed,
-                        missing_blank(scalar_text(node)));
+                        missing_blank(scalar_text(node)), node.IsScalar() ? number_hint(node.Scalar()) : "");
         value = *converted;
         if (!request.is_allowed(value))
-            input_error(place, " is ", scalar_text(node), ": allowed is ", request.allowed, " (", request.meaning, ")");
+            input_error(place, " is ", scalar_text(node), ": allowed is ", request.allowed, " (", request.meaning, ")",
+                        share_hint(value, request.is_allowed));
     } else if (!request.fallback && !describing) {
         input_error(place, " is missing: ", request.type, ", ", request.allowed, " (", request.meaning, ")");
     }

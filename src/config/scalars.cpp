@@ -25,6 +25,14 @@ std::optional<index_t> whole_number(const std::string& word) {
     return negative ? -value : value;
 }
 
+std::string number_hint(const std::string& word) {
+    const bool numeric = !word.empty() && std::ranges::any_of(word, [](char c) { return c >= '0' && c <= '9'; }) &&
+                         word.find_first_not_of("+-0123456789.,% ") == std::string::npos;
+    if (numeric && word.ends_with('%')) return "; write a share of 1, as 0.9 for 90 %";
+    if (numeric && word.find(',') != std::string::npos) return "; a number has a decimal point, and no comma";
+    return "";
+}
+
 namespace {
 
 std::string variable(const std::string& name, const std::string& path, const std::string& place) {

@@ -325,6 +325,12 @@ class Files(EndToEnd):
         self.assertEqual(done.returncode, 2)
         self.assertIn("folder without checkpoints", done.stderr)
 
+    def test_what_is_no_checkpoint(self):
+        with self.assertRaisesRegex(FileNotFoundError, "nothing.h5 does not exist: give a checkpoint"):
+            pruntrain.load(self.folder / "nothing.h5")
+        with self.assertRaisesRegex(ValueError, "images.npy is no checkpoint: it is no HDF5 file"):
+            pruntrain.load(self.folder / "images.npy")
+
     def test_images_with_the_channels_last(self):
         last = numpy.moveaxis(self.images, 1, -1)       # (60, 6, 6, 2)
         numpy.save(self.folder / "last.npy", last)

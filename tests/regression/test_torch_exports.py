@@ -182,7 +182,7 @@ class CommandLine(Files):
         with h5py.File(file("newer.h5", content), "r+") as newer:
             newer.attrs["format_version"] = 9
         seal(self.folder / "newer.h5", 9)
-        for path, says in ((self.folder / "newer.h5", "is of format 9"), (self.folder / "absent.h5", "No such file"), (self.folder, "a folder without checkpoints"), (self.mlp, "no HDF5 file"),
+        for path, says in ((self.folder / "newer.h5", "is of format 9"), (self.folder / "absent.h5", "does not exist"), (self.folder, "a folder without checkpoints"), (self.mlp, "no HDF5 file"),
                            (self.folder / "other.h5", "no checkpoint of pruntrain"), (file("cut.h5", content[:2000]), "cut.h5"),
                            (file("empty.h5", b""), "no HDF5 file")):
             self.assert_says(path, says=says)
