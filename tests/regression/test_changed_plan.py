@@ -186,6 +186,15 @@ class Windows(Trained):
             self.assert_refused(done, f"prune.schedule.{key}", "clamp: true")
             self.assertEqual(self.check(schedule.replace("}", ", clamp: true}")).returncode, 0)
 
+    def test_regrowth_without_an_event_is_warned_of(self):
+        for keys, warns in (("every_steps: 5, end_step: 4", True), ("every_steps: 4, end_step: 4", False),
+                            ("every_steps: 100000", True), ("every_steps: 100000, clamp: true", False)):
+            checked = run("--check", self.write_config(SMALL), "prune={final_sparsity: 0.5, schedule: {type: one_shot, at_step: 0}, "
+                          f"allocation: erk, criterion: random, regrow: {{type: random, {keys}}}}}")
+            self.assertEqual(checked.returncode, 0, checked.stderr)
+            said = checked.stdout + checked.stderr
+            self.assertEqual("no weight will be regrown: the first event would be at step" in said, warns, (keys, said))
+
     def test_regrowth_after_the_end_is_refused(self):
         late = "prune={final_sparsity: 0.5, schedule: cubic, regrow: {type: random, start_epoch: 7, end_epoch: 9"
         self.assert_refused(run("--check", self.write_config(SMALL), late + "}}"), "prune.regrow.start_epoch", "clamp: true")

@@ -136,6 +136,11 @@ class Criteria(EndToEnd):
         self.assertLess((kept != (scores > threshold)).mean(), 0.01)
         self.assertEqual(kept[numpy.abs(scores - threshold) > 1e-3].tolist(),
                          (scores > threshold)[numpy.abs(scores - threshold) > 1e-3].tolist())
+        for below, warns in ((-1, True), (1, False)):
+            done = run(self.write_config(UNEVEN), f"run.output={self.folder}", "--overwrite",
+                       f"prune.schedule={{type: threshold, threshold: {below}, start_step: 5, end_step: 5}}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual("warning: no weight was removed" in done.stdout, warns, done.stdout)
 
     def test_fisher(self):
         twin = Twin(self.before().checkpoints[-1])
