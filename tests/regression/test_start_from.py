@@ -140,7 +140,7 @@ class StartFrom(EndToEnd):
                  (smaller, ("model.0.units=29",), ("dense1.weight 23x13", "29x13")),
                  (file, ("model.1.layer=relu",), ("batch_norm1.scale", "dense2.weight")),
                  (file, ("data.validation_samples=200",), (file.name, "data.normalization=given data.mean=[", "data.std=[")),
-                 (smaller, ("prune.regrow=random",), ("units were removed", "regrow", "prune.reconfigure: false")),
+                 (smaller, ("prune.regrow={type: random, every_steps: 3}",), ("units were removed", "regrow", "prune.reconfigure: false")),
                  (file, ("prune.granularity={type: n_m, n: 2, m: 4}", "prune.final_sparsity=0.5"),
                   ("weights were removed", "2 of 4", "leave the prune section out")))
 
