@@ -152,9 +152,10 @@ fuzz: setup-fuzz
 
 fuzz-programs: $(fuzzers)
 
+# Only the tests of conformance need everything once more in double precision.
+sanitized := unit mpi $(if $(TESTS),$(findstring conformance,$(TESTS)),conformance)
 # Leaks are left to the fuzz targets, which do without MPI: Open MPI unloads its plugins before it ends and leaves memory of
 # theirs behind, which no suppression can name any more. The quarantine of 64 ranks must fit into memory.
-sanitized := $(if $(TESTS),$(foreach suite,$(suites),$(if $(findstring $(suite),$(TESTS)),$(suite))),$(suites))
 test-sanitized: setup-test
 	@$(MAKE) --no-print-directory -s -j2 $(sanitized:%=build-sanitized/test_%) \
 	 build-sanitized/many_runs build-sanitized/pruntrain BUILD=build-sanitized \

@@ -104,7 +104,7 @@ def main():
     parser.add_argument("names", nargs="*", help="only steps whose name contains one of these")
     arguments = parser.parse_args()
     mpirun = mpirun_command(arguments.mpirun)
-    # Open MPI searches for networks at each start, for 0.2 s, and without one it uses these: there are 1000 starts.
+    # At each of many starts Open MPI searches for networks, and without one it uses these.
     for name, value in (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", "self,vader"), ("PMIX_MCA_gds", "hash")):
         os.environ.setdefault(name, value)
     environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", PRUNTRAIN=str(ROOT / arguments.program),

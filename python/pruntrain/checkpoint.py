@@ -15,7 +15,7 @@ TORCH_NAMES = {"scale": "weight", "shift": "bias", "running_variance": "running_
 
 def find(path):
     """The file that a path means: itself; or, of the folder of a run or a folder of checkpoints, the best checkpoint of the run if one
-    is recorded and there, else the newest whole one. Raises ValueError if there is none."""
+    is recorded and there, else the newest whole one. Raises FileNotFoundError if there is nothing, ValueError if there is none."""
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} does not exist: give a checkpoint (step_00017200.h5), or the folder of a run")
     if not os.path.isdir(path):
@@ -34,7 +34,8 @@ def find(path):
     raise ValueError(f"{path} has {len(files)} checkpoint(s), but none of them is whole")
 
 
-def _open(path):
+def open_file(path):
+    """The file that `find` finds, open to be read. Raises ValueError, too, if it is no HDF5 file."""
     file = find(path)
     if not h5py.is_hdf5(file):
         raise ValueError(f"{file} is no checkpoint: it is no HDF5 file, or it is damaged")
@@ -78,7 +79,7 @@ def tensor_shape(node):
 
 def tensors(path):
     """(name, node) of every parameter and statistic in model order; pruned ones are groups, others datasets."""
-    with _open(path) as file:
+    with open_file(path) as file:
         for layer in file["model"].values():
             for name, node in layer.items():
                 yield f"{layer.name.split('/')[-1]}.{name}", node
@@ -99,18 +100,18 @@ def config(path):
     """The configuration of the run, as Python dictionaries and lists."""
     from . import yaml_words
 
-    with _open(path) as file:
+    with open_file(path) as file:
         return yaml_words.load(file["config"][0].decode())
 
 
 def normalization(path):
     """(mean, deviation): one value for all features, or one for each channel."""
-    with _open(path) as file:
+    with open_file(path) as file:
         return file["data"].attrs["mean"], file["data"].attrs["deviation"]
 
 
 def _channels_first(path, samples):
-    with _open(path) as file:
+    with open_file(path) as file:
         stored = file["data"].attrs.get("input_shape")      # older files have none
     if stored is None:
         return samples
@@ -130,6 +131,7 @@ def normalized(path, samples):
     """(samples - mean) / deviation as float32, in the order of dimensions that the network takes: (N, channels, rows, columns),
     or (N, features). samples: with the values and in the order of the data files; after a run with data.layout: nhwc
     (N, rows, columns, channels), or already (N, channels, rows, columns)."""
+    path = find(path)   # once: of a folder, it reads checkpoints as a whole
     samples = _channels_first(path, numpy.asarray(samples))
     sizes = (-1,) + (1,) * (samples.ndim - 2)
     mean, deviation = (values.reshape(sizes) for values in normalization(path))
@@ -138,7 +140,7 @@ def normalized(path, samples):
 
 def state(path):
     """The state of the run: the attributes of the file as Python values."""
-    with _open(path) as file:
+    with open_file(path) as file:
         values = {name: value.item() if isinstance(value, numpy.generic) else value for name, value in file.attrs.items()}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
@@ -154,13 +156,13 @@ def input_names(path):
 
 
 def _names(path, dataset):
-    with _open(path) as file:
+    with open_file(path) as file:
         return file[dataset][0].decode().split("\n") if dataset in file else []
 
 
 def history(path):
     """Column -> numpy array: what history.csv has; a weight file has no columns."""
-    with _open(path) as file:
+    with open_file(path) as file:
         return {name: column[:] for name, column in file["history"].items()}
 
 
@@ -179,5 +181,5 @@ def verify(path):
             if xxhash.xxh3_64_hexdigest(numpy.ascontiguousarray(node[()]).tobytes()) != stored:
                 raise ValueError(f"{path} is damaged: {name} does not fit its checksum")
 
-    with _open(path) as file:
+    with open_file(path) as file:
         file.visititems(compare)

@@ -107,7 +107,7 @@ def naming(path):
 def graph(path):
     """The graph of the network in a checkpoint."""
     path = checkpoint.find(path)
-    with h5py.File(path) as file:
+    with checkpoint.open_file(path) as file:
         stored = file["graph"][0] if "graph" in file else None
     with naming(path):
         return _from_json(stored) if stored is not None else _from_configuration(path)

@@ -60,7 +60,7 @@ def from_torch_like(state, path, out, sparse=False, mapping=None, ignore=()):
     """Writes a weight file of a PyTorch state_dict for the network of a checkpoint, of which it takes graph, configuration and
     normalization. Units that were removed from that network are not in the new file either. The arguments are those of from_torch."""
     path = checkpoint.find(path)
-    with h5py.File(path) as file:
+    with checkpoint.open_file(path) as file:
         source = {name: file[name][0].decode() for name in TEXTS if name in file}
         source["data"] = dict(file["data"].attrs)
         source["full_shapes"] = {f"{layer}.{name}": node.attrs["full_shape"] for layer, stored in file["model"].items()

@@ -18,7 +18,10 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
         size += tensor.full_size;
     }
     const RunState& state = summary.state;
-    constexpr std::size_t most_classes = 20;
+    const auto named = [](const char* what, const std::vector<std::string>& names) {
+        constexpr std::size_t most = 20;
+        return names.empty() ? "" : text(what, names.size(), ": ", join_some(names, most), "\n");
+    };
     std::ostringstream out;
     out << file << ": " << bytes_text(static_cast<double>(summary.file_bytes)) << ", written by pruntrain "
         << summary.program_version << "\n\n"
@@ -27,12 +30,7 @@ std::string inspect_text(const CheckpointSummary& summary, const std::string& fi
         << "  sparsity             " << exact(state.sparsity) << "\n"
         << "  numbers              " << grouped(kept) << " kept of " << grouped(size) << "\n"
         << "  validation accuracy  " << number_or_dash(state.validation_accuracy, 4) << "\n"
-        << (state.class_names.empty() ? ""
-                                      : text("  classes              ", state.class_names.size(), ": ",
-                                             join_some(state.class_names, most_classes), "\n"))
-        << (state.input_names.empty() ? ""
-                                      : text("  inputs               ", state.input_names.size(), ": ",
-                                             join_some(state.input_names, most_classes), "\n"))
+        << named("  classes              ", state.class_names) << named("  inputs               ", state.input_names)
         << "  optimizer slots      " << (summary.slots.empty() ? "none" : join(summary.slots)) << "\n"
         << "  written on           " << state.ranks << (state.ranks == 1 ? " rank" : " ranks") << " (grid "
         << state.grid << "), seed " << state.seed << "\n"

@@ -27,11 +27,11 @@ Regrowth::Regrowth(const Config& config, const RunLength& length) : last_update_
     if (end_ < start_ && !config.is_describing())
         input_error("regrowth (", config.path_of("end_epoch"), ") ends at step ", end_, ", before its start at step ",
                     start_, ": give an end after the start");
-    const bool has_event = start_ + every_ <= std::min(end_, length.steps - 1);
-    if (!config.is_describing() && length.steps > 0 && !clamp && !has_event)
-        config.note(text("warning: no weight will be regrown: the first event would be at step ", start_ + every_,
-                         ", and regrowth ends at step ", std::min(end_, length.steps - 1), ": give a smaller ",
-                         config.path_of("every_steps"), ", or a later end"));
+    const index_t first = start_ + every_, last = std::min(end_, length.steps - 1);
+    if (!config.is_describing() && length.steps > 0 && !clamp && first > last)
+        config.note(text("warning: no weight will be regrown: the first event would be at step ", first,
+                         ", and regrowth ends at step ", last, ": give a smaller ", config.path_of("every_steps"),
+                         ", or a later end"));
 }
 
 bool Regrowth::event_at(index_t step) const {

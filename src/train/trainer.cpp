@@ -333,10 +333,12 @@ void Trainer::check_final_sparsity(const std::vector<index_t>& kept) {
     const auto& pruner = experiment_.pruner;
     if (!pruner) return;
     const PrunableCount count = count_prunable(experiment_.model.network(), kept);
-    if (pruner->has_threshold() && pruner->final_sparsity() > 0 && count.kept == count.size)
-        progress_.note("warning: no weight was removed: the scores of all are above prune.schedule.threshold");
-    // With a threshold or with runs of neighbours the plan is a bound, or rounded up in each row.
-    if (pruner->has_threshold() || pruner->granularity().runs()) return;
+    if (pruner->has_threshold()) {  // the plan is a bound
+        if (pruner->final_sparsity() > 0 && count.kept == count.size)
+            progress_.note("warning: no weight was removed: the scores of all are above prune.schedule.threshold");
+        return;
+    }
+    if (pruner->granularity().runs()) return;  // the plan is rounded up in each row
     const index_t planned = count.size - removed_count(pruner->final_sparsity(), count.size);
     if (count.kept > planned)
         fault("the run has ended with ", grouped(count.kept), " of ", grouped(count.size),

@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -80,10 +79,7 @@ class Faults(EndToEnd):
         for warning in warnings:
             self.assertRegex(warning, r"the gradient of dense[12]\.\w+ is not finite at step \d+ \(epoch .*\): the step is skipped")
         # A run resumed from any checkpoint skips the same samples.
-        cut = Run(self.folder / "cut")
-        shutil.copytree(runs[0].folder, cut.folder)
-        for checkpoint in cut.checkpoints[2:]:
-            checkpoint.unlink()
+        cut = self.cut(runs[0], "cut", keep=2)
         done = run(self.folder / "skip-1-0.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", "train.non_finite=skip", ranks=2)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(cut.outcome(), runs[0].outcome())
@@ -126,9 +122,7 @@ class Faults(EndToEnd):
             self.assertEqual(file.attrs["rate_factor"], 0.5)
             self.assertTrue(numpy.isfinite(to_dense(file["model/dense1/weight"])).all())
         # The factor is in the checkpoints, so a restart uses it.
-        cut = Run(self.folder / "cut")
-        shutil.copytree(back[0].folder, cut.folder)
-        cut.checkpoints[-1].unlink()
+        cut = self.cut(back[0], "cut", keep=-1)
         done = run(self.folder / "back-1.yaml", f"run.output={self.folder}", "run.name=cut", "--resume", "train.non_finite=roll_back", ranks=2)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(cut.outcome(), back[0].outcome())
